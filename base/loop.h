@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// The I/O thread: file-descriptor events, nanosecond timers, deferred calls.
+// All callbacks run on the I/O thread with the big lock held.
+// Implemented over GLib's main context plus one timerfd (GLib alone rounds to ms).
+#pragma once
+
+#include "base/types.h"
+
+struct loop_timer;
+struct loop_watch;
+
+enum { LOOP_READ = 1, LOOP_WRITE = 2 };
+
+int loop_init(void);   // before any other call; 0 or -errno
+int loop_start(void);  // starts the I/O thread
+void loop_stop(void);  // ends and joins it
+bool loop_is_current(void); // called from the I/O thread?
+
+// Host monotonic clock in ns: the base of all guest time.
+uint64_t clock_now_ns(void);
+
+// Timers fire once at an absolute clock_now_ns() time. Call these with the big lock held.
+struct loop_timer *loop_timer_new(void (*fn)(void *), void *opaque);
+void loop_timer_free(struct loop_timer *t);
+void loop_timer_mod(struct loop_timer *t, uint64_t deadline_ns);
+void loop_timer_del(struct loop_timer *t);
+bool loop_timer_pending(const struct loop_timer *t);
+
+// Watches a file descriptor. events is a mask of LOOP_*; 0 pauses the watch.
+struct loop_watch *loop_watch_new(int fd, unsigned events, void (*fn)(void *, unsigned revents), void *opaque);
+void loop_watch_set(struct loop_watch *w, unsigned events);
+void loop_watch_free(struct loop_watch *w); // does not close fd
+
+// Runs fn(opaque) on the I/O thread soon. Callable from any thread, lock held or not.
+void loop_post(void (*fn)(void *), void *opaque);

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// The accelerator interface: what executes a vCPU's instructions.
+#pragma once
+
+#include "cpu/state.h"
+
+struct accel_config {
+    uint64_t tb_bytes; // code-cache size, 0 for the default
+    uint32_t disable;  // ACCEL_NO_* bits: optimisations switched off, for differential tests
+};
+
+struct accel_ops {
+    const char *name; // -accel NAME
+    const char *help;
+    int (*init)(struct cpu *cpu, const struct accel_config *cfg); // on the vCPU thread; 0 or -errno
+    // Runs until CPU_REQ_STOP, CPU_REQ_RESET or (max_insns > 0, interp only) so many instructions.
+    void (*run)(struct cpu *cpu, uint64_t max_insns);
+    // Any thread: make a running vCPU look at its requests soon.
+    void (*kick)(struct cpu *cpu);
+    void (*destroy)(struct cpu *cpu);
+};
+
+extern const struct accel_ops accel_interp, accel_bt;
+const struct accel_ops *accel_find(const char *name);

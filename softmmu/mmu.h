@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// One vCPU's MMU: translation, C-level loads and stores with full x86 rules, and invalidation.
+//
+// softmmu/ owns the architecture (walks, faults, what an INVLPG means); shadowpt/ owns the speed
+// (the flat tables that translated code indexes) and is reached through struct mmu_shadow_ops.
+//
+// Everything here is built with general registers only: it runs while guest vector state is live in
+// the host's registers. Only MMIO leaves for general C; mmu->before_io() is called first, then the
+// big lock is taken.
+#pragma once
+
+#include "softmmu/address_space.h"
+#include "softmmu/walk.h"
+
+struct mmu;
+
+struct mmu_fault {
+    gva addr;       // CR2
+    uint32_t error; // PF_* bits
+};
+
+// Implemented by shadowpt/. ctx is the struct shadow.
+struct mmu_shadow_ops {
+    // A walk succeeded: make [va's page] fast for this access from now on. May decline.
+    void (*fill)(void *ctx, gva va, enum mmu_access access, const struct walk_result *w);
+    // Forget. The kinds mirror the architecture:
+    void (*flush_page)(void *ctx, gva va);               // INVLPG: current PCID, and global
+    void (*flush_pcid_page)(void *ctx, unsigned pcid, gva va); // INVPCID type 0
+    void (*flush_pcid)(void *ctx, unsigned pcid);        // all but global pages of one PCID
+    void (*flush_nonglobal)(void *ctx);                  // all PCIDs, all but global pages
+    void (*flush_all)(void *ctx);                        // everything
+    // cr3 changed to root with pcid (0 without CR4.PCIDE): select that address space.
+    void (*switch_space)(void *ctx, uint64_t root, unsigned pcid);
+    // Privilege of data accesses changed: select the view.
+    void (*set_privilege)(void *ctx, bool user, bool ac);
+    // Fast lookup for C code, in the view of (user, ac); NULL if not resident.
+    hva (*lookup)(void *ctx, gva va, enum mmu_access access, bool user, bool ac);
+};
+
+struct mmu {
+    struct paging pg;
+    bool user; // data accesses are made as user mode (CPL 3)
+    bool ac;   // EFLAGS.AC
+    struct address_space *mem;
+    const struct mmu_shadow_ops *shadow;
+    void *shadow_ctx;
+    void (*before_io)(void *opaque); // engine: save vector state before general C runs
+    void *before_io_opaque;
+    // Stores into pages that hold translations end here (after the bytes are in memory).
+    void (*code_written)(void *opaque, gpa addr, unsigned len);
+    void *code_written_opaque;
+    // Which translated-code links are still good. Each is a fresh number whenever a fetch of that
+    // privilege may translate differently (CR3 load, flush, INVLPG of a page code was fetched from).
+    uint32_t epoch_user, epoch_supervisor;
+    // Called when either epoch changed (the translator keeps copies where its code can reach them).
+    void (*epoch_changed)(void *opaque);
+    void *epoch_opaque;
+};
+
+enum { // flags for the access functions
+    MMU_IMPLICIT = 1, // supervisor access whatever the CPL (GDT, IDT, TSS, ...)
+    MMU_PROBE = 2,    // check rights (and set A, for writes D) but move no data
+};
+
+void mmu_init(struct mmu *m, struct address_space *mem, uint8_t maxphyaddr);
+void mmu_set_shadow(struct mmu *m, const struct mmu_shadow_ops *ops, void *ctx);
+
+// --- data accesses: any size up to 4096, page-crossing allowed; all-or-nothing for writes: both pages
+// are checked before a byte is written. MMIO is split into accesses of at most 8 bytes.
+// Return false and fill *f on a fault. Canonical and segment checks are the caller's.
+bool mmu_read(struct mmu *m, gva va, void *dst, unsigned size, unsigned flags, struct mmu_fault *f);
+bool mmu_write(struct mmu *m, gva va, const void *src, unsigned size, unsigned flags, struct mmu_fault *f);
+// A host pointer for a read-modify-write that stays inside one RAM page, made writable (checks, sets D);
+// NULL if it is MMIO, ROM, crosses a page or faults (*faulted says which).
+hva mmu_rmw_ptr(struct mmu *m, gva va, unsigned size, unsigned flags, struct mmu_fault *f, bool *faulted);
+
+// --- instruction fetch
+// Translates va for a fetch with the given privilege. False and *f on a fault. *pa gets the address.
+// Records that code is fetched from this page, so that its invalidation changes the epoch.
+bool mmu_fetch_translate(struct mmu *m, gva va, bool user, gpa *pa, struct mmu_fault *f);
+// Reads up to len bytes of code; returns how many could be read before a fault (filled in *f if short).
+// Not-RAM pages are read through as_load.
+unsigned mmu_fetch(struct mmu *m, gva va, bool user, void *dst, unsigned len, struct mmu_fault *f);
+
+// --- register changes (the CPU has already checked the values)
+// CR0, CR4 or EFER changed: stores them and flushes as far as the change makes visible
+// (SDM vol. 3A, section 4.10.4.1 "Operations that Invalidate TLBs and Paging-Structure Caches").
+void mmu_set_control(struct mmu *m, uint64_t cr0, uint64_t cr4, uint64_t efer);
+// MOV to CR3; no_flush is bit 63 with PCIDs. For PAE the PDPTEs must be loaded first (paging_load_pdptes).
+void mmu_load_cr3(struct mmu *m, uint64_t cr3, bool no_flush);
+void mmu_invlpg(struct mmu *m, gva va);
+void mmu_invpcid(struct mmu *m, unsigned type, unsigned pcid, gva va); // type 0 to 3
+void mmu_set_privilege(struct mmu *m, bool user, bool ac);
+
+// Translation for debuggers and logs: no A/D, no fill, no fault. False if not mapped.
+bool mmu_debug_translate(struct mmu *m, gva va, gpa *pa);
