@@ -18,6 +18,8 @@ bool loop_is_current(void); // called from the I/O thread?
 
 // Host monotonic clock in ns: the base of all guest time.
 uint64_t clock_now_ns(void);
+// Frequency of the host's TSC, measured once against that clock. The first call may take 20 ms.
+uint64_t clock_tsc_hz(void);
 
 // Timers fire once at an absolute clock_now_ns() time. Call these with the big lock held.
 struct loop_timer *loop_timer_new(void (*fn)(void *), void *opaque);

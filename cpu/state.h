@@ -110,6 +110,7 @@ struct cpu_intc_ops {
     bool (*rdmsr)(void *opaque, uint32_t msr, uint64_t *value);
     bool (*wrmsr)(void *opaque, uint32_t msr, uint64_t value);
     uint32_t (*apic_id)(void *opaque);
+    uint8_t (*sipi_vector)(void *opaque); // of the start-up IPI behind CPU_REQ_SIPI
 };
 
 enum { XSAVE_AREA_SIZE = 4096 };
