@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// The clock that all guest time is derived from, and the rate of the TSC against it.
+#include "base/loop.h"
+
+#include <pthread.h>
+#include <time.h>
+#include <x86intrin.h>
+
+uint64_t clock_now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+struct clock_sample {
+    uint64_t ns, tsc;
+};
+
+// A pair read as close together as possible: of several tries the one with the narrowest bracket.
+static struct clock_sample clock_sample_take(void)
+{
+    struct clock_sample best = {0, 0};
+    uint64_t best_width = UINT64_MAX;
+    for (int i = 0; i < 16; i++) {
+        uint64_t before = __rdtsc();
+        uint64_t ns = clock_now_ns();
+        uint64_t width = __rdtsc() - before;
+        if (width < best_width) {
+            best_width = width;
+            best = (struct clock_sample){ns, before + width / 2};
+        }
+    }
+    return best;
+}
+
+static uint64_t tsc_hz; // written once
+
+static void clock_measure_tsc(void)
+{
+    const struct timespec gap = {0, 20000000};
+    struct clock_sample a = clock_sample_take();
+    nanosleep(&gap, NULL);
+    struct clock_sample b = clock_sample_take();
+    uint64_t ns = b.ns - a.ns;
+    tsc_hz = ns ? (uint64_t)((unsigned __int128)(b.tsc - a.tsc) * 1000000000u / ns) : 1000000000u;
+    // What is left of the error (some ppm) is smaller than the next multiple of 1 kHz.
+    tsc_hz = (tsc_hz + 500) / 1000 * 1000;
+}
+
+uint64_t clock_tsc_hz(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, clock_measure_tsc);
+    return tsc_hz;
+}
