@@ -15,6 +15,9 @@ struct pci_bar {
     bool io, is64, prefetch;
     const struct io_ops *ops;
     void *opaque;
+    struct ram *ram; // memory behind the BAR instead of ops
+    uint64_t ram_offset;
+    bool readonly;
     struct region *region; // owned by pci.c
     uint64_t addr;
 };
@@ -29,6 +32,8 @@ struct pci_device {
     struct pci_bar bar[PCI_BARS];
     bool intx_level;
     struct msix *msix; // NULL without
+    struct pci_bar rom; // expansion ROM, at 30h
+    struct ram rom_mem;
     // Optional: called after the generic write took effect.
     void (*config_written)(struct pci_device *d, unsigned offset, unsigned size);
     void (*reset)(struct pci_device *d);
@@ -37,7 +42,7 @@ struct pci_device {
 
 struct pci_bus_config {
     struct address_space *mem, *ports;
-    // INTA..D of slot s drives PIRQ (s + pin) & 3 ...
+    // INTA..D (pin 0..3) of slot s drives PIRQ (s - 1 + pin) & 3, as SeaBIOS and QEMU's tables have it.
     void (*set_pirq)(void *opaque, unsigned pirq, bool level);
     // MSI: a write of data to addr (the board sends it to the local APICs)
     void (*send_msi)(void *opaque, uint64_t addr, uint32_t data);
@@ -45,12 +50,21 @@ struct pci_bus_config {
 };
 struct pci_bus *pci_bus_create(const struct pci_bus_config *cfg); // maps CF8h..CFFh
 void pci_bus_reset(struct pci_bus *b);
+// Byte accesses to port CF9h, which lies inside CONFIG_ADDRESS, go to the chipset's reset control register.
+void pci_bus_set_cf9(struct pci_bus *b, const struct io_ops *ops, void *opaque);
+struct pci_device *pci_find(struct pci_bus *b, uint8_t devfn); // NULL: no device there
+unsigned pci_pirq_of(uint8_t devfn, unsigned pin);              // pin 0..3 is INTA..D
 
 // devfn < 0: the first free slot. Fills vendor..class; INTA if pin is 1. 0 or -errno (no slot left, slot taken).
 struct pci_ids { uint16_t vendor, device, subvendor, subdevice; uint8_t class, subclass, progif, revision; };
 int pci_add(struct pci_bus *b, struct pci_device *d, int devfn, const struct pci_ids *ids, unsigned pin);
 void pci_set_bar(struct pci_device *d, unsigned n, uint64_t size, bool io, bool is64, bool prefetch,
                  const struct io_ops *ops, void *opaque);
+// A BAR that is memory (a frame buffer): [ram_offset, ram_offset + size) of ram.
+void pci_set_bar_ram(struct pci_device *d, unsigned n, uint64_t size, bool is64, bool prefetch,
+                     struct ram *ram, uint64_t ram_offset, bool readonly);
+// The expansion ROM BAR with these bytes (copied, padded to a power of two). 0 or -errno.
+int pci_set_rom(struct pci_device *d, const void *image, size_t len);
 unsigned pci_add_capability(struct pci_device *d, uint8_t id, unsigned size); // returns its offset
 void pci_set_intx(struct pci_device *d, bool level);
 // MSI-X table and PBA in BAR bar_n (a BAR of its own). 0 or -errno.

@@ -53,6 +53,8 @@ void as_store(struct address_space *as, uint64_t addr, uint64_t value, unsigned 
 // Writes into RAM call the code hook (below) and set dirty bits.
 bool as_read(struct address_space *as, gpa addr, void *buf, size_t len);
 bool as_write(struct address_space *as, gpa addr, const void *buf, size_t len);
+// A device stored [addr, addr + len) itself, through as_ram_ptr: calls the code hook and sets dirty bits.
+void as_ram_written(struct address_space *as, gpa addr, uint64_t len);
 
 // Host address of a guest-physical RAM or ROM byte, or NULL if it is not memory.
 // *run (if not NULL) gets how many bytes from there are host-contiguous. write: refuse ROM.
