@@ -50,8 +50,6 @@ struct pci_bus_config {
 };
 struct pci_bus *pci_bus_create(const struct pci_bus_config *cfg); // maps CF8h..CFFh
 void pci_bus_reset(struct pci_bus *b);
-// Byte accesses to port CF9h, which lies inside CONFIG_ADDRESS, go to the chipset's reset control register.
-void pci_bus_set_cf9(struct pci_bus *b, const struct io_ops *ops, void *opaque);
 struct pci_device *pci_find(struct pci_bus *b, uint8_t devfn); // NULL: no device there
 unsigned pci_pirq_of(uint8_t devfn, unsigned pin);              // pin 0..3 is INTA..D
 

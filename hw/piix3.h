@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// PIIX3 ISA bridge (82371SB, PCI function 01.0): PIRQ routing and the reset control port CF9h.
+// PIIX3 ISA bridge (82371SB, PCI function 01.0): PIRQ routing. (Its port CF9h is in hw/reset_ports.h.)
 //
 // The board gives pci_bus_config.set_pirq a function that calls piix3_set_pirq. A PIRQ that PIRQRC[A:D]
 // (60h-63h) routes to an ISA IRQ drives set_isa_irq; the board feeds that into the 8259s and the I/O APIC.
@@ -13,8 +13,6 @@ struct piix3_config {
     // The OR of all PIRQs routed to ISA IRQ irq (3..7, 9..12, 14, 15). The board ORs in nothing else on
     // a PCI IRQ, since the line is level-triggered.
     void (*set_isa_irq)(void *opaque, unsigned irq, bool level);
-    // RCR (CF9h): the guest asked for a reset. hard: bit 1. May be NULL.
-    void (*system_reset)(void *opaque, bool hard);
     // PIRQ routing changed (to show in `info irq`, or to set ELCR); may be NULL.
     void (*routes_changed)(void *opaque, const uint8_t irq_of_pirq[4]); // 0: not routed
     void *opaque;
