@@ -53,6 +53,9 @@ struct insn {
     uint8_t mem_size;       // bytes touched, never less than the truth (page-crossing check); 0 if none
     bool mem_aligned;       // faults natively unless aligned to mem_size (movaps, SSE arithmetic, ...)
     bool is_bitstring;      // bt/bts/btr/btc mem,reg: the bit offset moves the address
+    bool moffs;             // MOV A0-A3: no ModRM, the offset is imm (64 bits), base and index are -1
+    bool mem_bcast;         // EVEX broadcast: mem_size is one element
+    uint8_t mask_elem;      // not 0: masked access, elements of so many bytes; only selected ones may fault
     bool vsib;              // gather/scatter: several addresses; left to the interpreter
     int8_t base, index;     // address registers 0..15, -1 none; base 16 is RIP
     uint8_t scale;          // 1, 2, 4, 8
@@ -63,6 +66,7 @@ struct insn {
     int64_t imm, imm2;      // sign-extended as the instruction uses it (branches: displacement); imm2: ENTER, far
 
     uint8_t reg_kind, rm_kind, vvvv_kind; // enum field_kind; rm_kind for mod 3
+    uint8_t reg_size, rm_size; // bytes of a GPR operand: 1 without REX and 4..7 is AH..BH
     bool opcode_reg;        // the opcode's low 3 bits (+REX.B) name a GPR (push, mov imm, bswap, xchg); it is in rm
     uint32_t gpr_read, gpr_written; // bit per GPR, implicit ones too, address registers included in read
 
