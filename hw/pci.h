@@ -30,12 +30,16 @@ struct pci_device {
     uint8_t wmask[PCI_CONFIG_SIZE];  // bits the guest may write
     uint8_t w1cmask[PCI_CONFIG_SIZE]; // bits a written 1 clears
     struct pci_bar bar[PCI_BARS];
-    bool intx_level;
+    bool intx_level;  // the device asks for INTx
+    bool intx_driven; // and the line is driven (Interrupt Disable is off)
+    uint8_t cap_last_size; // bytes of the last capability added
     struct msix *msix; // NULL without
     struct pci_bar rom; // expansion ROM, at 30h
     struct ram rom_mem;
     // Optional: called after the generic write took effect.
     void (*config_written)(struct pci_device *d, unsigned offset, unsigned size);
+    // Optional: called before config is read, to refresh it.
+    void (*config_reading)(struct pci_device *d, unsigned offset, unsigned size);
     void (*reset)(struct pci_device *d);
     void *opaque;
 };
@@ -50,6 +54,7 @@ struct pci_bus_config {
 };
 struct pci_bus *pci_bus_create(const struct pci_bus_config *cfg); // maps CF8h..CFFh
 void pci_bus_reset(struct pci_bus *b);
+struct address_space *pci_bus_memory(struct pci_bus *b);
 struct pci_device *pci_find(struct pci_bus *b, uint8_t devfn); // NULL: no device there
 unsigned pci_pirq_of(uint8_t devfn, unsigned pin);              // pin 0..3 is INTA..D
 
