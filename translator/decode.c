@@ -532,6 +532,21 @@ static void fill_features(struct insn *in, const struct opcode_row *r)
     in->uses_avx = !in->uses_avx512 && ((vec && in->enc != ENC_LEGACY) || r->traits & OT_AVX);
 }
 
+// Does any operand's size follow the operand-size attribute?
+static bool depends_on_opsize(const struct opcode_row *r)
+{
+    const char sizes[] = {r->reg.size, r->rm.size, r->opreg.size, r->moffs.size, r->implicit_size, r->imm[0]};
+    for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++)
+        if (sizes[i] && strchr("vznNap", sizes[i]))
+            return true;
+    return false;
+}
+
+static bool has_size(const struct opcode_row *r, char size)
+{
+    return r->reg.size == size || r->rm.size == size || r->vvvv.size == size;
+}
+
 // 90: NOP, PAUSE, or XCHG r8,rAX.
 static void amend_nop(struct insn *in)
 {
@@ -546,6 +561,10 @@ static void fill(struct walk *w, struct insn *in, const struct opcode_row *r)
 {
     in->class = r->class;
     in->opsize = (uint8_t)integer_opsize(r, w, in);
+    if (w->mode != DECODE_64 && has_size(r, 'y'))
+        in->rex &= (uint8_t)~8; // VEX.W is ignored for general registers outside 64-bit mode
+    if (in->enc == ENC_LEGACY)
+        in->host_66 = depends_on_opsize(r) ? in->opsize == 2 : r->pp & OPC_66 && in->pp == 0x66;
     fill_immediates(w, in, r);
     if (r->moffs.place) {
         in->has_mem = in->moffs = true;

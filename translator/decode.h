@@ -61,6 +61,7 @@ struct insn {
     uint8_t scale;          // 1, 2, 4, 8
     int32_t disp;
     uint8_t mem_seg;        // effective segment: enum sreg
+    bool host_66;           // re-encoded for 64-bit mode it carries a 66h prefix (opsize 2, or mandatory)
     uint8_t opsize;         // 1, 2, 4, 8: operand size of integer instructions
     uint8_t addrsize;       // 2, 4, 8
     int64_t imm, imm2;      // sign-extended as the instruction uses it (branches: displacement); imm2: ENTER, far

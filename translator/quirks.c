@@ -16,6 +16,7 @@ struct quirk {
 enum { L = OPC_LEGACY, V = OPC_VEX, E = OPC_EVEX };
 enum { // ids for what Capstone has none for
     ID_GFNI = INSN_ID_QUIRK, ID_VAES, ID_SERIALIZE, ID_RDPID, ID_WBNOINVD, ID_ENDBR, ID_AVX512, ID_AVX_VNNI, ID_MASK,
+    ID_VBROADCASTI128,
 };
 
 static const struct quirk quirks[] = {
@@ -28,6 +29,7 @@ static const struct quirk quirks[] = {
     {QUIRK_REFUSED, V, MAP_0F38, 0xdc, 0xdf, OPC_66, 0, ID_VAES},     // the 256-bit forms
     {QUIRK_REFUSED, V, MAP_0F3A, 0x44, 0x44, OPC_66, 0, ID_VAES},     // VPCLMULQDQ, 256 bits
     {QUIRK_REFUSED, V, MAP_0F38, 0x50, 0x53, OPC_66, 0, ID_AVX_VNNI},
+    {QUIRK_REFUSED, V, MAP_0F38, 0x5a, 0x5a, OPC_66, 0, ID_VBROADCASTI128},
     {QUIRK_REFUSED, V, MAP_0F, 0x41, 0x4b, 0, 0, ID_MASK},            // KANDQ, KANDD, KADD ...: AVX512BW and DQ
     {QUIRK_REFUSED, V, MAP_0F, 0x90, 0x99, 0, 0, ID_MASK},
     {QUIRK_REFUSED, V, MAP_0F3A, 0x30, 0x33, OPC_66, 0, ID_MASK},

@@ -15,3 +15,8 @@ struct rewrite {
 // Returns 0; -1 if this instruction cannot be re-encoded (it does not exist in 64-bit mode, or names a register
 // that is not available): the interpreter emulates it. Only host r14/r15 may be used as further scratch.
 int rewrite_plain(struct emit *e, const struct insn *in, const struct rewrite *how);
+
+// AH..BH cannot be encoded beside [r14+r15], so that rewrite_plain brackets the instruction with
+// "xchg low,high". If it faults in between, the recovery must swap the two bytes back: this returns which
+// register (0..3) they are in, or -1 if there is no bracket.
+int rewrite_swapped(const struct insn *in, const struct rewrite *how);
