@@ -61,6 +61,8 @@ void as_ram_written(struct address_space *as, gpa addr, uint64_t len);
 hva as_ram_ptr(struct address_space *as, gpa addr, bool write, uint64_t *run);
 // Same question by page for the shadow page tables; *rom is set for ROM pages.
 hva as_page_ptr(struct address_space *as, gpa page, bool *rom);
+// Sets the dirty bits of [addr, addr+len): for whoever writes through one of these pointers.
+void as_mark_dirty(struct address_space *as, gpa addr, uint64_t len);
 
 // The engine learns of memory written behind the CPU's back, and of mapping changes.
 struct as_listener {

@@ -37,6 +37,18 @@ struct mmu_shadow_ops {
     hva (*lookup)(void *ctx, gva va, enum mmu_access access, bool user, bool ac);
 };
 
+// What epochs are made from (mmu_control.c). A filter has a bit set for each page that code was fetched from
+// since the epoch got its number; a bit too many costs a needless new epoch, never a stale link.
+enum { MMU_SPACES = 16, MMU_USER_FILTER = 4096, MMU_SUPERVISOR_FILTER = 32768 };
+
+struct mmu_space { // one (root, PCID)
+    uint64_t root, used; // used: for least-recently-used
+    uint32_t epoch;      // 0: none yet, or no longer good
+    uint16_t pcid;
+    bool valid, has_global; // has_global: code was fetched from a global page
+    uint64_t filter[MMU_USER_FILTER / 64];
+};
+
 struct mmu {
     struct paging pg;
     bool user; // data accesses are made as user mode (CPL 3)
@@ -55,6 +67,14 @@ struct mmu {
     // Called when either epoch changed (the translator keeps copies where its code can reach them).
     void (*epoch_changed)(void *opaque);
     void *epoch_opaque;
+
+    // Private to softmmu/.
+    uint32_t epoch_last;       // the last number given out
+    bool supervisor_nonglobal; // supervisor code was fetched through pages that a CR3 load forgets
+    unsigned space;            // index of the current one
+    uint64_t space_clock;
+    struct mmu_space spaces[MMU_SPACES];
+    uint64_t supervisor_filter[MMU_SUPERVISOR_FILTER / 64];
 };
 
 enum { // flags for the access functions
