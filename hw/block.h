@@ -23,12 +23,8 @@ struct block_request {
     void *opaque;
     // --- the back end's own
     struct block_request *next;
-    struct block *block;
-    uint64_t progress;
+    uint64_t progress; // bytes done before the rest was handed to a worker
     int result;
-    unsigned stage;
-    struct iovec first; // iov[0] as it was before a short transfer was continued
-    unsigned iov_done;
 };
 
 enum block_cache { // as in QEMU's cache=
@@ -45,7 +41,6 @@ struct block_options {
     enum block_cache cache;
     enum block_aio aio;
     bool discard;      // discard=unmap: pass discards on
-    bool detect_zeroes; // not supported by the raw back end: refused
 };
 
 // Opens a raw image or block device. On an error returns -errno and a message for the user in err.
