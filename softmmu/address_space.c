@@ -217,10 +217,18 @@ static uint64_t range_load(const struct flat_range *f, uint64_t addr, unsigned s
     return region_load(f->region, f->offset + (addr - f->start), size);
 }
 
+// One access goes as a whole to the device that decodes its first byte, even where a region of higher
+// priority covers a byte further on: a dword at CF8h is PCI's although the byte CF9h is the reset control's.
+static bool range_takes(const struct flat_range *f, uint64_t addr, unsigned size)
+{
+    uint64_t at = addr - f->start;
+    return f->len - at >= size || (!f->ram && f->region->size - (f->offset + at) >= size);
+}
+
 uint64_t as_load(struct address_space *as, uint64_t addr, unsigned size)
 {
     struct flat_range f;
-    if (as_find(as, addr, &f) && f.len - (addr - f.start) >= size) {
+    if (as_find(as, addr, &f) && range_takes(&f, addr, size)) {
         return range_load(&f, addr, size);
     }
     uint64_t value = 0;
@@ -256,7 +264,7 @@ static void range_store(struct address_space *as, const struct flat_range *f, ui
 void as_store(struct address_space *as, uint64_t addr, uint64_t value, unsigned size)
 {
     struct flat_range f;
-    if (as_find(as, addr, &f) && f.len - (addr - f.start) >= size) {
+    if (as_find(as, addr, &f) && range_takes(&f, addr, size)) {
         range_store(as, &f, addr, value, size);
         return;
     }
