@@ -18,3 +18,5 @@ struct uart_16550;
 
 struct uart_16550 *uart_16550_create(const struct uart_16550_config *cfg); // NULL if out of memory
 void uart_16550_reset(struct uart_16550 *u);
+// Hands gathered output to the chardev now: before the process ends, or the machine stops.
+void uart_16550_flush(struct uart_16550 *u);
