@@ -4,6 +4,12 @@
 
 #include "cpu/state.h"
 
+enum { // optimisations of bt
+    ACCEL_NO_CHAIN = 1, // direct branches always return to the dispatcher
+    ACCEL_NO_IBL = 2,   // indirect ones, too
+    ACCEL_NO_FLAGS = 4, // all flags taken for live everywhere
+};
+
 struct accel_config {
     uint64_t tb_bytes; // code-cache size, 0 for the default
     uint32_t disable;  // ACCEL_NO_* bits: optimisations switched off, for differential tests

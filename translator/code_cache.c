@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+// The code cache: memory for translated blocks, mapped writable here and executable there, filled region by
+// region. When the last region is full the oldest is evicted: hot code that was in it is simply translated
+// again, and the other regions stay.
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/stats.h"
+#include "translator/tb.h"
+
+int code_cache_init(struct bt *bt, size_t size)
+{
+    struct code_cache *c = &bt->cache;
+    if (size == 0)
+        size = 64u << 20;
+    size_t granule = (size_t)CACHE_REGIONS * PAGE_SIZE;
+    size = (size + granule - 1) / granule * granule;
+    size_t total = GLUE_SIZE + size;
+    c->fd = memfd_create("ring3-code", MFD_CLOEXEC);
+    if (c->fd < 0)
+        return -errno;
+    if (ftruncate(c->fd, (off_t)total))
+        goto fail;
+    c->rw = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd, 0);
+    if (c->rw == MAP_FAILED)
+        goto fail;
+    // Code and, right behind it, data: one reservation, so that rel32 always reaches.
+    c->rx = mmap(NULL, total + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (c->rx == MAP_FAILED)
+        goto fail;
+    if (mmap(c->rx, total, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, c->fd, 0) == MAP_FAILED)
+        goto fail;
+    c->data = c->rx + total;
+    c->size = size;
+    c->region_size = size / CACHE_REGIONS;
+    c->glue_rw = c->rw;
+    for (unsigned i = 0; i < CACHE_REGIONS; i++) {
+        c->tbs[i] = mmap(NULL, TB_PER_REGION * sizeof(struct tb *), PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (c->tbs[i] == MAP_FAILED)
+            goto fail;
+    }
+    c->p = c->rw + GLUE_SIZE;
+    c->d = c->data;
+    return 0;
+fail:;
+    int err = -errno;
+    close(c->fd);
+    return err;
+}
+
+void code_cache_destroy(struct bt *bt)
+{
+    struct code_cache *c = &bt->cache;
+    munmap(c->rw, GLUE_SIZE + c->size);
+    munmap(c->rx, GLUE_SIZE + 2 * c->size);
+    for (unsigned i = 0; i < CACHE_REGIONS; i++)
+        munmap(c->tbs[i], TB_PER_REGION * sizeof(struct tb *));
+    close(c->fd);
+}
+
+static void evict_region(struct bt *bt, unsigned region)
+{
+    struct code_cache *c = &bt->cache;
+    for (unsigned i = 0; i < c->ntbs[region]; i++) {
+        tb_drop(bt, c->tbs[region][i]);
+        stat_inc(STAT_tb_evicted);
+    }
+    c->ntbs[region] = 0;
+    // Indirect-branch entries point to code by address; clearing them all is cheaper than finding some.
+    ibl_clear_all(bt);
+    // Whatever the dispatcher held on to may have been there.
+    bt->last_link = NULL;
+    bt->current = NULL;
+}
+
+static void start_region(struct bt *bt, unsigned region)
+{
+    struct code_cache *c = &bt->cache;
+    c->region = region;
+    c->p = c->rw + GLUE_SIZE + region * c->region_size;
+    c->d = c->data + region * c->region_size;
+}
+
+void code_cache_reserve(struct bt *bt)
+{
+    struct code_cache *c = &bt->cache;
+    uint8_t *code_end = c->rw + GLUE_SIZE + (c->region + 1) * c->region_size;
+    uint8_t *data_end = c->data + (c->region + 1) * c->region_size;
+    if (c->p + TB_MAX_CODE <= code_end && c->d + TB_MAX_DATA <= data_end && c->ntbs[c->region] < TB_PER_REGION)
+        return;
+    unsigned next = (c->region + 1) % CACHE_REGIONS;
+    evict_region(bt, next);
+    start_region(bt, next);
+}
+
+void code_cache_commit(struct bt *bt, struct tb *tb, uint8_t *code_end, uint8_t *data_end)
+{
+    struct code_cache *c = &bt->cache;
+    tb->region = c->region;
+    c->tbs[c->region][c->ntbs[c->region]++] = tb;
+    stat_add(STAT_tb_bytes, code_end - c->p);
+    c->p = (uint8_t *)(((uintptr_t)code_end + 15) & ~(uintptr_t)15);
+    c->d = (uint8_t *)(((uintptr_t)data_end + 15) & ~(uintptr_t)15);
+}
+
+void code_cache_flush(struct bt *bt)
+{
+    for (unsigned i = 0; i < CACHE_REGIONS; i++)
+        evict_region(bt, i);
+    start_region(bt, 0);
+}
+
+// Async-signal-safe.
+struct tb *tb_by_host(struct bt *bt, const uint8_t *host)
+{
+    struct code_cache *c = &bt->cache;
+    const uint8_t *base = c->rx + GLUE_SIZE;
+    if (host < base || host >= base + c->size)
+        return NULL;
+    unsigned region = (host - base) / c->region_size;
+    unsigned lo = 0, hi = c->ntbs[region];
+    while (lo < hi) {
+        unsigned mid = (lo + hi) / 2;
+        if (c->tbs[region][mid]->code <= host)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (lo == 0)
+        return NULL;
+    struct tb *tb = c->tbs[region][lo - 1];
+    return host < tb->code + tb->code_size ? tb : NULL;
+}
+
+const struct tb_map_entry *tb_map_lookup(const struct tb *tb, const uint8_t *host)
+{
+    uint32_t off = host - tb->code;
+    const struct tb_map_entry *found = NULL;
+    for (unsigned i = 0; i < tb->nmap && tb->map[i].host <= off; i++)
+        found = &tb->map[i];
+    return found;
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+// The state of one translation, shared by translate.c (the loop over instructions), gen_mem.c (memory
+// operands), gen_flow.c (control flow) and gen_system.c (instructions with a rule of their own).
+#pragma once
+
+#include "translator/rewrite.h"
+#include "translator/tb.h"
+
+enum { GEN_MAX_SLOW = 2 * TB_MAX_INSNS, GEN_MAX_LINKS = TB_MAX_INSNS + 4 };
+
+// Out-of-line part of a memory access: where the inline code branches to, and how it goes on.
+struct gen_slow {
+    uint8_t *branch[3]; // rel32 sites
+    unsigned nbranch;
+    bool restore_rcx;
+    struct tb_site *site;
+};
+
+struct gen {
+    struct bt *bt;
+    struct emit e;
+    uint8_t *d, *d_end; // data of the block: bump pointer
+    struct tb *tb;
+    struct insn *insn; // decoded instructions of the block
+    gva *rip;          // their addresses
+    uint8_t **host;    // executable address each begins at
+    uint16_t *live;    // arithmetic flags live before each
+    uint16_t *taken_live; // and at the target of its branch
+    bool helper;       // the last instruction emitted is a helper call: control may fall through it
+    unsigned n;
+    bool code64, user;
+    struct gen_slow slow[GEN_MAX_SLOW];
+    unsigned nslow;
+    struct tb_link *links; // being collected; moved behind the block's data at the end
+    unsigned nlinks;
+    bool link_live[GEN_MAX_LINKS]; // flags live at the link's target
+};
+
+void *gen_data(struct gen *g, size_t size); // zeroed, 8-aligned; NULL when full (g->e.overflow is then set)
+static inline uint8_t *gen_here(const struct gen *g) { return g->e.p + g->e.exec; }
+struct tb_site *gen_site(struct gen *g, unsigned i); // for instruction i
+
+// --- gen_mem.c
+// Effective address of instruction i's memory operand into r14. Flags kept, r15 clobbered.
+// Returns false if this form has no fast rule (segment limits, 16-bit addressing).
+bool gen_ea(struct gen *g, unsigned i);
+// r14 = address -> r15 = addend, so that [r14+r15] is the byte; checks crossing and residency.
+// Clobbers flags unless live. stack: the address is expected to be aligned to size.
+void gen_lookup(struct gen *g, unsigned i, unsigned size, bool write, bool aligned, bool stack, bool live);
+bool gen_plain(struct gen *g, unsigned i);
+bool gen_lea(struct gen *g, unsigned i);
+bool gen_push(struct gen *g, unsigned i);
+bool gen_pop(struct gen *g, unsigned i);
+bool gen_leave(struct gen *g, unsigned i);
+// Pushes the constant v (a return address). Value and width by mode.
+void gen_push_const(struct gen *g, unsigned i, uint64_t v);
+void gen_slow_stubs(struct gen *g);
+
+// --- gen_flow.c
+bool gen_branch(struct gen *g, unsigned i); // JMP, JCC, CALL, RET, indirect, LOOP; false: interpreter
+void gen_fallthrough(struct gen *g, gva next);  // end of the block without a branch
+void gen_link_stubs(struct gen *g);
+// Guest register r (0..15) for reading: the host register it is in, r14/r15 loaded into scratch.
+int gen_reg(struct gen *g, int guest, int scratch);
+
+// --- gen_system.c
+// Calls fn at this point; it returns 0 to go on with the next instruction.
+void gen_helper(struct gen *g, unsigned i, uint64_t (*fn)(struct cpu *, const struct tb_site *), uint64_t a, uint64_t b);
+bool gen_system(struct gen *g, unsigned i); // false: no rule of its own, the interpreter does it
+uint64_t bt_helper_interp(struct cpu *cpu, const struct tb_site *site);

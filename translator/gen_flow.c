@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+// Control flow: direct branches become links, indirect ones an inline table lookup.
+#include "translator/gen.h"
+#include "translator/host_insn.h"
+
+// A same-page link's branch goes to its stub until it is chained; a cross-page link's branch goes to the
+// epoch check in its stub for good, and the jump behind the check is what is chained.
+static struct tb_link *new_link(struct gen *g, gva target, uint8_t *site, enum exit_kind kind)
+{
+    if (g->nlinks == GEN_MAX_LINKS) {
+        g->e.overflow = true;
+        return NULL;
+    }
+    struct tb_link *l = &g->links[g->nlinks++];
+    *l = (struct tb_link){.target = g->code64 ? target : (uint32_t)target, .from = g->tb, .site = site, .kind = kind};
+    return l;
+}
+
+// Finds which instruction of the block a branch target is; -1: none.
+static int internal_index(const struct gen *g, gva target)
+{
+    for (unsigned k = 0; k < g->n; k++)
+        if (g->rip[k] == target)
+            return (int)k;
+    return -1;
+}
+
+static void emit_link_exit(struct gen *g, struct tb_link *l)
+{
+    l->stub = gen_here(g);
+    emit_lea_rip(&g->e, R14, (uint8_t *)l);
+    emit_mov_imm(&g->e, R15, l->kind);
+    emit_jmp(&g->e, g->bt->glue.exit);
+}
+
+static void emit_rip_load32(struct emit *e, int r, const void *target)
+{
+    emit_8(e, 0x40 | (r >= 8 ? 4 : 0));
+    emit_8(e, 0x8b);
+    emit_8(e, (r & 7) << 3 | 5);
+    uint8_t *site = e->p;
+    emit_32(e, 0);
+    emit_patch(e, site, target);
+}
+
+static void emit_cross_stub(struct gen *g, struct tb_link *l, bool live)
+{
+    struct emit *e = &g->e;
+    struct emem epoch = eng(g->bt, g->user ? ENG_EPOCH_USER : ENG_EPOCH_SUP);
+    emit_patch(e, l->site, gen_here(g));
+    if (!live) {
+        emit_rip_load32(e, R14, &l->neg_epoch);
+        emit_op_mem(e, 0, 0x03, R14, epoch); // add r14d, epoch
+        uint8_t *miss = emit_jmp8(e, 0x75);
+        l->site = emit_jmp(e, NULL);
+        emit_here(e, miss);
+    } else {
+        emit_store(e, eng(g->bt, ENG_RCX), RCX);
+        emit_load32(e, RCX, epoch);
+        emit_rip_load32(e, R14, &l->neg_epoch);
+        emit_lea32(e, RCX, (struct emem){.base = RCX, .index = R14, .scale = 1});
+        uint8_t *ok = emit_jmp8(e, 0xe3);
+        emit_load(e, RCX, eng(g->bt, ENG_RCX));
+        uint8_t *miss = emit_jmp8(e, 0xeb);
+        emit_here(e, ok);
+        emit_load(e, RCX, eng(g->bt, ENG_RCX));
+        l->site = emit_jmp(e, NULL);
+        emit_here(e, miss);
+    }
+    emit_link_exit(g, l);
+    emit_patch(e, l->site, l->stub);
+}
+
+void gen_link_stubs(struct gen *g)
+{
+    struct tb *tb = g->tb;
+    struct tb_link *kept = gen_data(g, g->nlinks * sizeof(struct tb_link));
+    if (g->nlinks && !kept)
+        return;
+    unsigned n = 0;
+    for (unsigned k = 0; k < g->nlinks; k++) {
+        struct tb_link *l = &kept[n];
+        *l = g->links[k];
+        int inside = internal_index(g, l->target);
+        // A target in the last bytes of a page may be an instruction that leaves it: that depends on two mappings.
+        bool near_end = (l->target & ~PAGE_MASK) > PAGE_SIZE - INSN_MAX;
+        if (inside >= 0) {
+            emit_patch(&g->e, l->site, g->host[inside]);
+            if (g->host[inside] > l->site + g->e.exec)
+                continue; // forward: no loop, nothing to undo for a kick
+            l->internal = true;
+            l->internal_target = g->host[inside];
+            emit_link_exit(g, l);
+        } else if (near_end || tb->pa2 != NO_PA || (l->target & PAGE_MASK) != (tb->va & PAGE_MASK)) {
+            l->cross = true;
+            emit_cross_stub(g, l, g->link_live[k]);
+        } else {
+            emit_link_exit(g, l);
+            emit_patch(&g->e, l->site, l->stub);
+        }
+        n++;
+    }
+    tb->links = kept;
+    tb->nlinks = n;
+}
+
+static void link_jmp(struct gen *g, gva target, bool live, enum exit_kind kind)
+{
+    if (g->nlinks < GEN_MAX_LINKS)
+        g->link_live[g->nlinks] = live;
+    new_link(g, target, emit_jmp(&g->e, NULL), kind);
+}
+
+void gen_fallthrough(struct gen *g, gva next) { link_jmp(g, next, true, EXIT_NEXT); }
+
+// r14 holds the target. Keeps flags. The layout from ibl_off on is known to kick.c.
+static void emit_indirect(struct gen *g)
+{
+    struct emit *e = &g->e;
+    emit_store(e, eng(g->bt, ENG_RCX), RCX);
+    emit_op_reg(e, EF_0F, 0xb7, R15, R14); // movzx r15d, r14w
+    emit_lea(e, R15, (struct emem){.base = R15, .index = R15, .scale = 1});
+    emit_load(e, RCX, eng(g->bt, g->user ? ENG_IBL_USER : ENG_IBL_SUP));
+    g->tb->ibl_off = gen_here(g) - g->tb->code;
+    emit_lea(e, R15, (struct emem){.base = RCX, .index = R15, .scale = 8});
+    emit_load(e, RCX, EMEM(R15, offsetof(struct ibl_entry, neg_va)));
+    emit_lea(e, RCX, (struct emem){.base = RCX, .index = R14, .scale = 1});
+    uint8_t *hit = emit_jmp8(e, 0xe3);
+    emit_load(e, RCX, eng(g->bt, ENG_RCX));
+    emit_jmp(e, g->bt->glue.ibl_miss);
+    emit_here(e, hit);
+    emit_load(e, RCX, eng(g->bt, ENG_RCX));
+    emit_jmp_mem(e, EMEM(R15, offsetof(struct ibl_entry, code)));
+    g->tb->ibl_end = gen_here(g) - g->tb->code;
+}
+
+static gva branch_target(const struct gen *g, unsigned i)
+{
+    const struct insn *in = &g->insn[i];
+    gva t = g->rip[i] + in->len + in->imm;
+    if (g->code64)
+        return t;
+    return in->opsize == 2 ? (uint16_t)t : (uint32_t)t;
+}
+
+static void gen_ret(struct gen *g, unsigned i)
+{
+    struct emit *e = &g->e;
+    unsigned w = g->code64 ? EF_W : 0;
+    int32_t delta = (g->code64 ? 8 : 4) + (int32_t)(g->insn[i].imm_len ? (uint16_t)g->insn[i].imm : 0);
+    emit_mov(e, R14, RSP);
+    gen_lookup(g, i, g->code64 ? 8 : 4, false, false, true, g->live[i] != 0);
+    emit_op_mem(e, w, 0x8b, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
+    if (g->code64)
+        emit_lea(e, RSP, EMEM(RSP, delta));
+    else
+        emit_lea32(e, RSP, EMEM(RSP, delta));
+    emit_indirect(g);
+}
+
+// Near indirect JMP and CALL: the target to r14, the return address pushed in between.
+static bool gen_indirect_branch(struct gen *g, unsigned i, bool call)
+{
+    const struct insn *in = &g->insn[i];
+    struct emit *e = &g->e;
+    unsigned w = g->code64 ? EF_W : 0;
+    if (in->has_mem) {
+        if (!gen_ea(g, i))
+            return false;
+        gen_lookup(g, i, g->code64 ? 8 : 4, false, false, false, g->live[i] != 0);
+        emit_op_mem(e, w, 0x8b, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
+    } else {
+        int r = gen_reg(g, in->rm, R14);
+        if (r != R14)
+            emit_op_reg(e, w, 0x89, r, R14);
+    }
+    if (call) {
+        emit_store(e, eng(g->bt, ENG_TMP), R14);
+        gen_push_const(g, i, g->rip[i] + in->len);
+        emit_load(e, R14, eng(g->bt, ENG_TMP));
+    }
+    emit_indirect(g);
+    return true;
+}
+
+// LOOP and JrCXZ have only a rel8 form: they branch around a jump.
+static bool gen_loop(struct gen *g, unsigned i, gva target)
+{
+    const struct insn *in = &g->insn[i];
+    struct emit *e = &g->e;
+    bool addr32 = in->addrsize == 4;
+    if (in->addrsize == 2 || in->opcode == 0xe0 || in->opcode == 0xe1)
+        return false;
+    if (in->opcode == 0xe2) { // LOOP: decrement without flags, taken unless zero
+        if (addr32)
+            emit_lea32(e, RCX, EMEM(RCX, -1));
+        else
+            emit_lea(e, RCX, EMEM(RCX, -1));
+    }
+    if (addr32)
+        emit_8(e, 0x67);
+    uint8_t *zero = emit_jmp8(e, 0xe3);
+    if (in->opcode == 0xe2) {
+        link_jmp(g, target, true, EXIT_LINK);
+        emit_here(e, zero);
+    } else {
+        uint8_t *over = emit_jmp8(e, 0xeb);
+        emit_here(e, zero);
+        link_jmp(g, target, true, EXIT_LINK);
+        emit_here(e, over);
+    }
+    return true;
+}
+
+bool gen_branch(struct gen *g, unsigned i)
+{
+    const struct insn *in = &g->insn[i];
+    gva target = branch_target(g, i);
+    // 16-bit operand size truncates RIP; rare enough for the interpreter.
+    if (in->opsize == 2 || (!g->code64 && (g->tb->mode & (MODE_SS32 | MODE_CS32)) != (MODE_SS32 | MODE_CS32)))
+        return false;
+    switch (in->class) {
+    case IC_JMP:
+        link_jmp(g, target, g->taken_live[i] != 0, EXIT_LINK);
+        return true;
+    case IC_JCC:
+        if (g->nlinks < GEN_MAX_LINKS)
+            g->link_live[g->nlinks] = g->taken_live[i] != 0;
+        new_link(g, target, emit_jcc(&g->e, in->opcode & 15, NULL), EXIT_LINK);
+        return true;
+    case IC_LOOP:
+        return gen_loop(g, i, target);
+    case IC_CALL:
+        gen_push_const(g, i, g->rip[i] + in->len);
+        link_jmp(g, target, g->taken_live[i] != 0, EXIT_LINK);
+        return true;
+    case IC_RET:
+        gen_ret(g, i);
+        return true;
+    case IC_JMP_IND:
+        return gen_indirect_branch(g, i, false);
+    case IC_CALL_IND:
+        return gen_indirect_branch(g, i, true);
+    default:
+        return false;
+    }
+}

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: MIT
+// Memory operands: from `op reg, [guest-virtual]` to `op reg, [r14 + r15]`.
+//
+// r14 gets the effective address; the shadow table's entry for its page (shadowpt/shadow.h) goes to r15, and
+// guest address + entry is the host address. Two things send an access out of line: it leaves its page (the
+// next guest page is somewhere else), or its page is not resident. Where the arithmetic flags are dead, which
+// backward liveness knows of nearly all accesses, the checks are compares and branches:
+//
+//      lea   r14, [rbx+8]          ; mov rax, [rbx+8]
+//      rorx  r15d, r14d, 12        ; page offset to the top bits
+//      cmp   r15d, (4096-8)<<20 | 0xfffff
+//      ja    slow
+//      mov   r15, r14
+//      shr   r15, 12
+//      mov   r15, gs:[r15d*8]
+//      test  r15, r15
+//      jz    slow
+//      mov   rax, [r14+r15]
+//
+// Where flags are live the same is done with instructions that keep them (BMI2 shifts, LEA, JRCXZ).
+#include "translator/gen.h"
+#include "translator/host_insn.h"
+
+static bool flat_segment(const struct gen *g, unsigned seg)
+{
+    return seg != FS && seg != GS && (g->code64 || (g->tb->mode & MODE_FLAT));
+}
+
+// Adds the segment base; outside 64-bit code a segment that has limits goes to the interpreter.
+static void add_segment_base(struct gen *g, unsigned seg)
+{
+    emit_load(&g->e, R15, CPU_FIELD(g->bt, seg[seg].base));
+    struct emem sum = {.base = R14, .index = R15, .scale = 1};
+    if (g->code64)
+        emit_lea(&g->e, R14, sum);
+    else
+        emit_lea32(&g->e, R14, sum);
+}
+
+int gen_reg(struct gen *g, int guest, int scratch)
+{
+    if (guest < R14)
+        return guest;
+    emit_load(&g->e, scratch, CPU_FIELD(g->bt, gpr[guest]));
+    return scratch;
+}
+
+bool gen_ea(struct gen *g, unsigned i)
+{
+    const struct insn *in = &g->insn[i];
+    struct emit *e = &g->e;
+    if (in->addrsize == 2)
+        return false;
+    bool wide = in->addrsize == 8;
+    if (!flat_segment(g, in->mem_seg) && !g->code64 && !(g->tb->mode & MODE_FLAT))
+        return false;
+
+    if (in->moffs) {
+        emit_mov_imm(e, R14, wide ? (uint64_t)in->imm : (uint32_t)in->imm);
+    } else if (in->base == 16) { // RIP-relative
+        uint64_t ea = g->rip[i] + in->len + in->disp;
+        emit_mov_imm(e, R14, wide ? ea : (uint32_t)ea);
+    } else {
+        int base = in->base < 0 ? -1 : gen_reg(g, in->base, R14);
+        int index = in->index < 0 ? -1 : gen_reg(g, in->index, R15);
+        struct emem m = {.base = base, .index = index, .scale = in->scale ? in->scale : 1, .disp = in->disp};
+        if (base >= 0 && index < 0 && in->disp == 0) {
+            if (wide)
+                emit_mov(e, R14, base);
+            else
+                emit_mov32(e, R14, base);
+        } else if (wide) {
+            emit_lea(e, R14, m);
+        } else {
+            emit_lea32(e, R14, m);
+        }
+    }
+    if (in->mem_seg == FS || in->mem_seg == GS)
+        add_segment_base(g, in->mem_seg);
+    return true;
+}
+
+static void slow_branch(struct gen_slow *s, uint8_t *site) { s->branch[s->nbranch++] = site; }
+
+static void lookup_flags_dead(struct gen *g, struct gen_slow *s, unsigned size, bool write, bool aligned, bool stack)
+{
+    struct emit *e = &g->e;
+    if (size > 1 && !aligned) {
+        if (stack) {
+            emit_bytes(e, "\x41\xf6\xc6", 3); // test r14b, size - 1
+            emit_8(e, size - 1);
+            slow_branch(s, emit_jcc(e, CC_NZ, NULL));
+        } else {
+            host_rorx32(e, R15, R14, 12);
+            emit_op_reg(e, 0, 0x81, 7, R15); // cmp r15d, last offset that stays inside
+            emit_32(e, (PAGE_SIZE - size) << 20 | 0xfffff);
+            slow_branch(s, emit_jcc(e, CC_A, NULL));
+        }
+    }
+    if (!g->code64) {
+        emit_mov32(e, R15, R14);
+        host_shift_imm32(e, SHIFT_SHR, R15, 12);
+    } else if (!write) {
+        emit_mov(e, R15, R14);
+        host_shift_imm(e, SHIFT_SHR, R15, 12);
+    } else {
+        emit_mov(e, R15, R14);
+        host_shift_imm(e, SHIFT_SHL, R15, 24);
+        host_shift_imm(e, SHIFT_SHR, R15, 36);
+    }
+    host_load_shadow(e, R15, write, g->code64);
+    emit_op_reg(e, EF_W, 0x85, R15, R15); // test r15, r15
+    slow_branch(s, emit_jcc(e, CC_Z, NULL));
+}
+
+// The same with no instruction that writes flags. RCX is borrowed: JRCXZ is the only such branch.
+static void lookup_flags_live(struct gen *g, struct gen_slow *s, unsigned size, bool write, bool aligned)
+{
+    struct emit *e = &g->e;
+    s->restore_rcx = true;
+    uint8_t *to_slow[2];
+    unsigned n = 0;
+    emit_store(e, eng(g->bt, ENG_RCX), RCX);
+    if (size > 1 && !aligned) {
+        host_rorx32(e, RCX, R14, 12);
+        emit_lea(e, RCX, EMEM(RCX, (int32_t)(size - 1) << 20)); // bit 32 set: leaves the page
+        host_rorx(e, RCX, RCX, 32);
+        emit_lea32(e, RCX, EMEM(RCX, -1)); // 0: leaves; else 0xffffffff
+        to_slow[n++] = emit_jmp8(e, 0xe3);
+    }
+    if (!write) {
+        emit_mov_imm(e, RCX, 12);
+        host_shrx(e, R15, R14, RCX);
+    } else {
+        emit_mov_imm(e, RCX, 24);
+        host_shlx(e, R15, R14, RCX);
+        emit_mov_imm(e, RCX, 36);
+        host_shrx(e, R15, R15, RCX);
+    }
+    host_load_shadow(e, R15, write, true);
+    emit_mov(e, RCX, R15);
+    to_slow[n++] = emit_jmp8(e, 0xe3);
+    emit_load(e, RCX, eng(g->bt, ENG_RCX));
+    uint8_t *over = emit_jmp8(e, 0xeb);
+    for (unsigned k = 0; k < n; k++)
+        emit_here(e, to_slow[k]);
+    slow_branch(s, emit_jmp(e, NULL));
+    emit_here(e, over);
+}
+
+void gen_lookup(struct gen *g, unsigned i, unsigned size, bool write, bool aligned, bool stack, bool live)
+{
+    if (g->nslow == GEN_MAX_SLOW) {
+        g->e.overflow = true;
+        return;
+    }
+    struct gen_slow *s = &g->slow[g->nslow++];
+    *s = (struct gen_slow){0};
+    s->site = gen_site(g, i);
+    if (!s->site)
+        return;
+    s->site->size = size;
+    s->site->write = write;
+    if (live)
+        lookup_flags_live(g, s, size, write, aligned);
+    else
+        lookup_flags_dead(g, s, size, write, aligned, stack && (size & (size - 1)) == 0 && size <= 16);
+    s->site->resume = gen_here(g);
+}
+
+void gen_slow_stubs(struct gen *g)
+{
+    for (unsigned k = 0; k < g->nslow; k++) {
+        struct gen_slow *s = &g->slow[k];
+        for (unsigned b = 0; b < s->nbranch; b++)
+            emit_patch(&g->e, s->branch[b], gen_here(g));
+        if (s->restore_rcx)
+            emit_load(&g->e, RCX, eng(g->bt, ENG_RCX));
+        emit_lea_rip(&g->e, R15, (uint8_t *)s->site);
+        emit_jmp(&g->e, g->bt->glue.mem_slow);
+    }
+}
+
+// Guest r14/r15 named as register operands (not as address registers).
+static unsigned high_operands(const struct insn *in)
+{
+    unsigned m = 0;
+    if (in->has_modrm && in->reg_kind == FK_GPR && (in->reg & ~1) == R14)
+        m |= 1u << (in->reg - R14);
+    if (in->vvvv_kind == FK_GPR && (in->vvvv & ~1) == R14)
+        m |= 1u << (in->vvvv - R14);
+    if (((in->has_modrm && !in->has_mem && in->rm_kind == FK_GPR) || in->opcode_reg) && (in->rm & ~1) == R14)
+        m |= 1u << (in->rm - R14);
+    return m;
+}
+
+static bool plain_registers(struct gen *g, unsigned i)
+{
+    const struct insn *in = &g->insn[i];
+    struct emit *e = &g->e;
+    unsigned high = high_operands(in);
+    for (int r = R14; r <= R15; r++)
+        if (high & 1u << (r - R14))
+            emit_load(e, r, CPU_FIELD(g->bt, gpr[r]));
+    if (g->code64) {
+        emit_bytes(e, in->bytes, in->len);
+    } else {
+        struct rewrite how = {.map14 = R14, .map15 = R15};
+        if (rewrite_plain(e, in, &how))
+            return false;
+    }
+    for (int r = R14; r <= R15; r++)
+        if ((high & 1u << (r - R14)) && (in->gpr_written & 1u << r))
+            emit_store(e, CPU_FIELD(g->bt, gpr[r]), r);
+    return true;
+}
+
+static bool plain_memory(struct gen *g, unsigned i)
+{
+    const struct insn *in = &g->insn[i];
+    struct emit *e = &g->e;
+    if (in->vsib || in->is_bitstring || in->mem_size == 0 || in->mem_size > 64)
+        return false;
+    unsigned high = high_operands(in);
+    if (high == 3)
+        return false;
+    if (!gen_ea(g, i))
+        return false;
+    bool stack = (in->base == RSP || in->base == RBP) && in->index < 0 && in->mem_seg != FS && in->mem_seg != GS;
+    gen_lookup(g, i, in->mem_size, in->mem_access & MA_WRITE, in->mem_aligned, stack, g->live[i] != 0);
+    if (g->nslow && g->slow[g->nslow - 1].site)
+        g->slow[g->nslow - 1].site->masked = in->mask_elem != 0;
+    struct rewrite how = {.mem = true, .base = R14, .index = R15, .map14 = R15, .map15 = R15};
+    if (high) {
+        int guest = high == 1 ? R14 : R15;
+        emit_lea(e, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
+        emit_load(e, R15, CPU_FIELD(g->bt, gpr[guest]));
+        how.index = -1;
+        g->tb->map[i].swapped = 1 + rewrite_swapped(in, &how);
+        if (rewrite_plain(e, in, &how))
+            return false;
+        if (in->gpr_written & 1u << guest)
+            emit_store(e, CPU_FIELD(g->bt, gpr[guest]), R15);
+        return true;
+    }
+    g->tb->map[i].swapped = 1 + rewrite_swapped(in, &how);
+    return rewrite_plain(e, in, &how) == 0;
+}
+
+bool gen_plain(struct gen *g, unsigned i)
+{
+    const struct insn *in = &g->insn[i];
+    if (!in->has_mem)
+        return plain_registers(g, i);
+    if (in->mem_access == MA_NONE)
+        return gen_lea(g, i);
+    return plain_memory(g, i);
+}
+
+// LEA, and the hints that name memory without touching it (NOP, PREFETCH), which become nothing.
+bool gen_lea(struct gen *g, unsigned i)
+{
+    struct insn in = g->insn[i];
+    struct emit *e = &g->e;
+    if (!(in.map == MAP_1 && in.opcode == 0x8d && in.enc == ENC_LEGACY))
+        return true;
+    g->insn[i].mem_seg = DS; // LEA computes an offset: no segment base
+    if (!g->code64 && !(g->tb->mode & MODE_FLAT))
+        return false;
+    if (!gen_ea(g, i))
+        return false;
+    int dst = in.reg;
+    bool high = dst >= R14;
+    if (high && in.opsize == 2)
+        emit_load(e, R15, CPU_FIELD(g->bt, gpr[dst]));
+    int host = high ? R15 : dst;
+    emit_op_reg(e, in.opsize == 8 ? EF_W : in.opsize == 2 ? EF_66 : 0, 0x89, R14, host);
+    if (high)
+        emit_store(e, CPU_FIELD(g->bt, gpr[dst]), R15);
+    return true;
+}
+
+// --- the stack
+
+// RSP + delta without touching flags; 32-bit code keeps the upper half zero.
+static void add_rsp(struct gen *g, int32_t delta)
+{
+    if (g->code64)
+        emit_lea(&g->e, RSP, EMEM(RSP, delta));
+    else
+        emit_lea32(&g->e, RSP, EMEM(RSP, delta));
+}
+
+// Stack instructions of the mode's own width are inline: 8 bytes in 64-bit code, 4 on a flat 32-bit stack.
+static bool stack_inline(const struct gen *g, const struct insn *in)
+{
+    if (g->code64)
+        return in->opsize == 8;
+    return in->opsize == 4 && (g->tb->mode & (MODE_CS32 | MODE_SS32 | MODE_FLAT)) == (MODE_CS32 | MODE_SS32 | MODE_FLAT);
+}
+
+static void push_address(struct gen *g, unsigned i, unsigned width)
+{
+    if (g->code64)
+        emit_lea(&g->e, R14, EMEM(RSP, -(int32_t)width));
+    else
+        emit_lea32(&g->e, R14, EMEM(RSP, -(int32_t)width));
+    gen_lookup(g, i, width, true, false, true, g->live[i] != 0);
+}
+
+static const struct emem at_r14_r15 = {.base = R14, .index = R15, .scale = 1};
+
+bool gen_push(struct gen *g, unsigned i)
+{
+    const struct insn *in = &g->insn[i];
+    struct emit *e = &g->e;
+    unsigned width = g->code64 ? 8 : 4;
+    unsigned w = g->code64 ? EF_W : 0;
+    if (!stack_inline(g, in))
+        return false;
+    if (in->has_mem) {
+        if (!gen_ea(g, i))
+            return false;
+        gen_lookup(g, i, width, false, false, false, g->live[i] != 0);
+        emit_op_mem(e, w, 0x8b, R15, at_r14_r15);
+        emit_store(e, eng(g->bt, ENG_TMP), R15);
+    }
+    push_address(g, i, width);
+    if (in->has_mem || ((in->opcode_reg || in->has_modrm) && in->rm >= R14)) {
+        emit_lea(e, R14, at_r14_r15);
+        emit_load(e, R15, in->has_mem ? eng(g->bt, ENG_TMP) : CPU_FIELD(g->bt, gpr[in->rm]));
+        emit_op_mem(e, w, 0x89, R15, EMEM(R14, 0));
+    } else if (in->opcode_reg || in->has_modrm) {
+        emit_op_mem(e, w, 0x89, in->rm, at_r14_r15);
+    } else {
+        emit_store_imm32(e, at_r14_r15, (int32_t)in->imm, g->code64);
+    }
+    add_rsp(g, -(int32_t)width);
+    return true;
+}
+
+void gen_push_const(struct gen *g, unsigned i, uint64_t v)
+{
+    struct emit *e = &g->e;
+    push_address(g, i, g->code64 ? 8 : 4);
+    if (!g->code64 || (int64_t)v == (int32_t)v) {
+        emit_store_imm32(e, at_r14_r15, (int32_t)v, g->code64);
+    } else {
+        emit_lea(e, R14, at_r14_r15);
+        emit_mov_imm(e, R15, v);
+        emit_store(e, EMEM(R14, 0), R15);
+    }
+    add_rsp(g, g->code64 ? -8 : -4);
+}
+
+bool gen_pop(struct gen *g, unsigned i)
+{
+    const struct insn *in = &g->insn[i];
+    struct emit *e = &g->e;
+    unsigned w = g->code64 ? EF_W : 0;
+    int32_t width = g->code64 ? 8 : 4;
+    if (!stack_inline(g, in) || in->has_mem)
+        return false;
+    emit_mov(e, R14, RSP);
+    gen_lookup(g, i, width, false, false, true, g->live[i] != 0);
+    if (in->rm >= R14) {
+        emit_op_mem(e, w, 0x8b, R14, at_r14_r15);
+        emit_store(e, CPU_FIELD(g->bt, gpr[in->rm]), R14);
+    } else {
+        emit_op_mem(e, w, 0x8b, in->rm, at_r14_r15);
+    }
+    if (in->rm != RSP) // POP RSP: the value read is the new RSP
+        add_rsp(g, width);
+    return true;
+}
+
+bool gen_leave(struct gen *g, unsigned i)
+{
+    const struct insn *in = &g->insn[i];
+    struct emit *e = &g->e;
+    if (!stack_inline(g, in))
+        return false;
+    if (g->code64)
+        emit_mov(e, R14, RBP);
+    else
+        emit_mov32(e, R14, RBP);
+    gen_lookup(g, i, g->code64 ? 8 : 4, false, false, true, g->live[i] != 0);
+    emit_op_mem(e, g->code64 ? EF_W : 0, 0x8b, RBP, at_r14_r15);
+    if (g->code64)
+        emit_lea(e, RSP, EMEM(R14, 8));
+    else
+        emit_lea32(e, RSP, EMEM(R14, 4));
+    return true;
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// The few host instructions beyond emit.h that translated code is made of.
+#pragma once
+
+#include "cpu/state.h"
+#include "translator/emit.h"
+
+// Condition codes as in Jcc's opcode, SDM vol. 2D, appendix B.1.4.7
+enum { CC_B = 2, CC_AE = 3, CC_Z = 4, CC_NZ = 5, CC_BE = 6, CC_A = 7 };
+enum { SHIFT_SHL = 4, SHIFT_SHR = 5 };
+
+static inline void host_shift_imm(struct emit *e, unsigned kind, int r, uint8_t n)
+{
+    emit_op_reg(e, EF_W, 0xc1, kind, r);
+    emit_8(e, n);
+}
+static inline void host_shift_imm32(struct emit *e, unsigned kind, int r, uint8_t n)
+{
+    emit_op_reg(e, 0, 0xc1, kind, r);
+    emit_8(e, n);
+}
+
+// VEX-coded BMI2 instructions: 3-byte VEX, L = 0. pp: 1 66h, 2 F3h, 3 F2h; map: 2 0F38, 3 0F3A.
+static inline void host_vex(struct emit *e, unsigned map, unsigned pp, bool w, uint8_t op, int reg, int vvvv, int rm)
+{
+    emit_8(e, 0xc4);
+    emit_8(e, (reg >= 8 ? 0 : 0x80) | 0x40 | (rm >= 8 ? 0 : 0x20) | map);
+    emit_8(e, (w ? 0x80 : 0) | (~vvvv & 15) << 3 | pp);
+    emit_8(e, op);
+    emit_8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+static inline void host_rorx(struct emit *e, int dst, int src, uint8_t n)
+{
+    host_vex(e, 3, 3, true, 0xf0, dst, 0, src);
+    emit_8(e, n);
+}
+static inline void host_rorx32(struct emit *e, int dst, int src, uint8_t n)
+{
+    host_vex(e, 3, 3, false, 0xf0, dst, 0, src);
+    emit_8(e, n);
+}
+static inline void host_shrx(struct emit *e, int dst, int src, int count)
+{
+    host_vex(e, 2, 3, true, 0xf7, dst, count, src);
+}
+static inline void host_shlx(struct emit *e, int dst, int src, int count)
+{
+    host_vex(e, 2, 1, true, 0xf7, dst, count, src);
+}
+
+// r = gs:[r*8] of the load table (folded by the 67h prefix) or the store table. SHADOW_W_BASE below the base.
+static inline void host_load_shadow(struct emit *e, int r, bool write, bool fold)
+{
+    struct emem m = {.base = -1, .index = r, .scale = 8, .gs = true};
+    if (write)
+        m.disp = INT32_MIN;
+    else
+        m.addr32 = fold;
+    emit_load(e, r, m);
+}

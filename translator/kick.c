@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+// Making running translated code come back to the dispatcher: no block polls, so the vCPU unchains itself.
+//
+// A kick is a signal to the vCPU's thread. Its handler (1) replaces the epochs by 0 and the indirect-branch
+// tables by an empty one, so that every cross-page and every indirect branch misses; (2) points the
+// same-page links of the block that is running to their stubs. Whatever the thread is about to execute, the
+// next block boundary leaves for the dispatcher, which puts all back (bt_kick_restore).
+//
+// Where the signal may land, and why it cannot be lost:
+//   in a block             its links are undone; an indirect branch that has already read its table is
+//                          redirected through r15 (the layout after tb->ibl_off is fixed: gen_flow.c)
+//   in C or glue called from a block   ENG_SITE says which block will be resumed: its links are undone
+//   in the dispatcher, or on the way in   bt->current is the block to be entered: its links are undone;
+//                          and the dispatcher looks at requests after it has set ENG_IN_CODE
+#include <errno.h>
+#include <signal.h>
+
+#include "translator/tb.h"
+
+#define KICK_SIGNAL (SIGRTMIN + 1)
+
+static void suspend(struct bt *bt, struct tb *tb)
+{
+    if (!tb)
+        return;
+    for (unsigned i = 0; i < ARRAY_SIZE(bt->kicked_tbs); i++) {
+        if (bt->kicked_tbs[i] == tb)
+            return;
+        if (!bt->kicked_tbs[i]) {
+            bt->kicked_tbs[i] = tb;
+            break;
+        }
+    }
+    tb_links_suspend(bt, tb);
+}
+
+// Async-signal-safe; runs on the vCPU thread.
+static void on_kick(int signo, siginfo_t *si, void *ctx)
+{
+    struct cpu *cpu = &vcpu_self;
+    struct bt *bt = cpu->accel;
+    ucontext_t *uc = ctx;
+    if (!bt || !cpu->engine[ENG_IN_CODE] || bt->kicked)
+        return;
+    bt->kicked = true;
+    cpu->engine[ENG_EPOCH_USER] = cpu->engine[ENG_EPOCH_SUP] = 0;
+    cpu->engine[ENG_IBL_USER] = cpu->engine[ENG_IBL_SUP] = (uint64_t)bt->ibl_empty;
+    suspend(bt, bt->current);
+    struct tb_site *site = (struct tb_site *)cpu->engine[ENG_SITE];
+    if (site)
+        suspend(bt, site->tb);
+    const uint8_t *rip = (const uint8_t *)uc->uc_mcontext.gregs[REG_RIP];
+    struct tb *tb = tb_by_host(bt, rip);
+    if (!tb)
+        return;
+    suspend(bt, tb);
+    if (tb->ibl_off && rip >= tb->code + tb->ibl_off && rip < tb->code + tb->ibl_end) {
+        const uint8_t *lookup = tb->code + tb->ibl_off;
+        if (rip == lookup) // the table is in rcx, its entry not yet in r15
+            uc->uc_mcontext.gregs[REG_RCX] = (greg_t)bt->ibl_empty;
+        else
+            uc->uc_mcontext.gregs[REG_R15] = (greg_t)bt->kick_entry;
+    }
+}
+
+int bt_kick_init(struct bt *bt)
+{
+    struct sigaction sa = {.sa_sigaction = on_kick, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+    sigemptyset(&sa.sa_mask);
+    bt->thread = pthread_self();
+    return sigaction(KICK_SIGNAL, &sa, NULL) ? -errno : 0;
+}
+
+// Any thread.
+void bt_kick(struct cpu *cpu)
+{
+    struct bt *bt = bt_of(cpu);
+    if (bt && cpu->engine[ENG_IN_CODE])
+        pthread_kill(bt->thread, KICK_SIGNAL);
+}
+
+// Dispatcher: the request has been seen.
+void bt_kick_restore(struct bt *bt)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(bt->kicked_tbs); i++) {
+        if (bt->kicked_tbs[i] && !bt->kicked_tbs[i]->dropped)
+            tb_links_resume(bt, bt->kicked_tbs[i]);
+        bt->kicked_tbs[i] = NULL;
+    }
+    bt->kicked = false;
+    bt_load_epochs(bt);
+}

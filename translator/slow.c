@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// The slow path of a memory access in translated code: the page is not resident, is left by the access, holds
+// translations, or is a device.
+//
+// glue.c stores the guest's registers and calls bt_mem_slow(). It returns the addend that makes the inline
+// code's [address + addend] right, and the instruction goes on as if nothing had been; or 0, and the
+// dispatcher has the interpreter do the one instruction, which gets everything right at leisure.
+#include "base/stats.h"
+#include "cpu/cpu.h"
+#include "cpu/fpu.h"
+#include "shadowpt/shadow.h"
+#include "translator/tb.h"
+
+static bool canonical(gva va) { return (int64_t)(va << 16) >> 16 == (int64_t)va; }
+
+// A store to a page with translations: drops the blocks it touches, then lets the store happen. Only this
+// one: the page gets no entry, so that the next store comes here again.
+static uint64_t store_to_code_page(struct bt *bt, const struct tb_site *site, gva ea)
+{
+    struct mmu *m = &bt->cpu->mmu;
+    struct mmu_fault f;
+    bool faulted;
+    gpa pa;
+    hva host = mmu_rmw_ptr(m, ea, site->size, 0, &f, &faulted);
+    if (!host || !mmu_debug_translate(m, ea, &pa))
+        return 0;
+    stat_inc(STAT_smc_write);
+    if (tb_range_has_code(bt, pa, site->size)) {
+        tb_invalidate_range(bt, pa, site->size);
+        if (site->tb->dropped) // this very block: the rest of it may be stale
+            return 0;
+    }
+    return (uint64_t)host - ea;
+}
+
+uint64_t bt_mem_slow(struct cpu *cpu, const struct tb_site *site)
+{
+    struct bt *bt = bt_of(cpu);
+    gva ea = cpu->engine[ENG_EA];
+    struct mmu_fault f;
+    uint64_t addend = 0;
+    stat_inc(STAT_exit_slow_mem);
+    if ((cpu->mode & MODE_CS64) && (!canonical(ea) || !canonical(ea + site->size - 1)))
+        return 0;
+    switch (shadow_resolve(bt->shadow, ea, site->size, site->write, &f)) {
+    case 0: {
+        enum mmu_access access = site->write ? MMU_WRITE : MMU_READ;
+        hva host = shadow_mmu_ops.lookup(bt->shadow, ea, access, cpu->mmu.user, cpu->mmu.ac);
+        addend = host ? (uint64_t)host - ea : 0;
+        break;
+    }
+    case 1:
+        if (site->write && (ea & ~PAGE_MASK) + site->size <= PAGE_SIZE)
+            addend = store_to_code_page(bt, site, ea);
+        break;
+    default:
+        if (site->masked)
+            return 0;
+        cpu->rip = site->rip;
+        cpu_raise_pf(cpu, &f);
+    }
+    if (addend && !cpu->fpu_live)
+        cpu_fpu_load(cpu);
+    return addend;
+}

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+// The binary translator's data structures: translated blocks, links, and the code cache.
+//
+// The life of a block. The dispatcher (accel_bt.c) wants to run guest address rip: it translates rip to a
+// guest-physical address, looks the block up by (rip, physical address, mode) in tb_map.c and, if there is none,
+// has translate.c decode and emit one into the code cache (code_cache.c). The block runs, and leaves through an
+// exit stub whose link tells the dispatcher where to go next; when that target is a block too, the link is
+// *chained*: the branch is patched to jump there directly. tb_map.c drops blocks whose bytes are written;
+// code_cache.c evicts the oldest region when memory runs out.
+//
+// Links. A direct branch to the same guest page is patched outright: both blocks hang on the same
+// mapping. A branch to another page is right only while that page's mapping stands, so that its stub compares
+// the epoch at which the link was verified with the current one (mmu.h: epoch_user, epoch_supervisor) and
+// jumps only if they agree. Nothing has to be undone when the guest changes its page tables.
+//
+// Being interrupted. No block polls. A kick (signal from another thread) makes the epochs and the indirect-branch
+// tables invalid and undoes the same-page links of the running block, so that the block soon comes back to
+// the dispatcher, which puts all back (interrupt.c of this folder).
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "cpu/accel.h"
+#include "cpu/state.h"
+#include "translator/decode.h"
+#include "translator/emit.h"
+#include "translator/host_fault.h"
+
+enum {
+    TB_MAX_INSNS = 64,
+    TB_MAX_CODE = 24 * 1024,     // host bytes one block may take
+    TB_MAX_DATA = 32 * 1024,     // bytes of its struct tb, links, sites and map
+    TB_MAX_DEPS = 4,
+    TB_PER_REGION = 1 << 16,
+    IBL_ENTRIES = 1 << 16,       // indirect-branch table: indexed by the low 16 bits of the target
+    IBL_LOG = 2048,              // entries filled before the table is cleared as a whole
+    CACHE_REGIONS = 8,
+    FETCH_ENTRIES = 1024,        // remembered translations of code pages
+};
+
+// Fields of cpu->engine[] that translated code reaches.
+enum engine_slot {
+    ENG_HOST_SP,   // host stack pointer to use outside translated code
+    ENG_EPOCH_USER, ENG_EPOCH_SUP, // current epochs; 0 while a kick is pending
+    ENG_IBL_USER, ENG_IBL_SUP,     // struct ibl_entry *: current tables; the empty table while a kick is pending
+    ENG_EXIT,      // argument of the exit: struct tb_link * or struct tb_site *
+    ENG_EXIT_KIND, // enum exit_kind
+    ENG_TARGET,    // target of an indirect branch that missed
+    ENG_RCX,       // flags-neutral compares borrow RCX
+    ENG_EA,        // effective address of the access in the slow path
+    ENG_SITE,      // struct tb_site * of the last helper or slow path entered; 0 in the dispatcher
+    ENG_IN_CODE,   // 1 from before glue.enter to its return: a kick must stop translated code
+    ENG_TMP,       // a value across the address lookup of its store (PUSH mem, CALL mem)
+    ENG_TMP2,      // glue's own
+    ENG_COUNT,
+};
+
+#define X_EXITS(X)                                                                        \
+    X(LINK, "direct branch not chained; ENG_EXIT is the link")                            \
+    X(INDIRECT, "indirect branch missed; ENG_TARGET is the target")                       \
+    X(INTERP, "one instruction for the interpreter; ENG_EXIT is the site")                \
+    X(SLOW_MEM, "memory access to be emulated; ENG_EXIT is the site")                     \
+    X(HELPER, "a helper changed control flow or mode; rip is right")                      \
+    X(FAULT, "host fault at a guest instruction; ENG_EXIT is the fault record")           \
+    X(DROPPED, "entered a block that has been dropped; rip is right")                     \
+    X(NEXT, "end of block without a branch; ENG_EXIT is the link")
+
+enum exit_kind {
+#define X(id, text) EXIT_##id,
+    X_EXITS(X)
+#undef X
+    EXIT_COUNT
+};
+
+struct tb;
+
+// One direct branch out of (or back into) a block.
+struct tb_link {
+    gva target;
+    struct tb *from;
+    struct tb *to;             // NULL: not chained
+    uint8_t *site;             // writable address of the rel32 to patch
+    uint8_t *stub;             // executable address the rel32 holds while unchained
+    struct tb_link *next_in;   // list of links into `to`
+    uint32_t neg_epoch;        // cross-page: minus the epoch it was verified at
+    uint8_t kind;              // exit_kind
+    bool cross;                // checked by epoch
+    bool internal;             // a branch back into its own block
+    uint8_t *internal_target;  // executable address, for internal links
+};
+
+// What a helper call or slow path needs to know; addressed by translated code.
+struct tb_site {
+    uint64_t (*fn)(struct cpu *cpu, const struct tb_site *site); // helper; returns 0 to go on at resume
+    uint8_t *resume;    // executable address
+    gva rip, next_rip;
+    uint64_t arg[2];
+    struct tb *tb;
+    uint8_t size;       // memory access
+    bool write;
+    bool masked;        // elements may be deselected: a missing page does not fault by itself
+};
+
+// Host address -> guest instruction, for precise faults.
+struct tb_map_entry {
+    uint32_t host;  // offset from tb->code of the instruction's first host byte
+    uint16_t guest; // offset from tb->va
+    uint8_t len;
+    uint8_t swapped; // 1 + register (0..3) whose two low bytes are exchanged while the instruction runs, or 0
+};
+
+struct tb {
+    gva va;
+    gpa pa, pa2;         // pa2: page of the second part, or NO_PA
+    uint32_t mode;
+    uint16_t size;       // guest bytes
+    uint16_t insns;
+    uint8_t *code;       // executable address of the entry
+    uint32_t code_size;
+    bool dropped;
+    uint8_t region;
+    uint16_t nlinks, nmap, ndeps;
+    struct tb_link *links;     // in the block's data, beside its code
+    struct tb_map_entry *map;
+    // Bytes of the same page outside the block that liveness looked at, as [lo, hi) page offsets: a write
+    // there drops the block, too.
+    struct { uint16_t lo, hi; } deps[TB_MAX_DEPS];
+    uint32_t ibl_off;          // of the instruction after `mov rcx, fs:[IBL]` in the inline lookup; 0 none
+    uint32_t ibl_end;          // and behind its last one
+    uint8_t *drop_stub;        // executable address: exits with EXIT_DROPPED
+    struct tb_link *in;        // links that are chained to here
+    struct tb *hash_next, *page_next[2];
+};
+#define NO_PA (~(gpa)0)
+
+struct ibl_entry {
+    uint64_t neg_va; // -(guest address); a lookup adds the target and tests for zero
+    uint8_t *code;
+};
+struct ibl_table {
+    struct ibl_entry *entry; // IBL_ENTRIES, sparse
+    uint16_t log[IBL_LOG];
+    unsigned used;
+    uint32_t epoch; // of the fetches it was filled under
+};
+
+// Code is one memfd mapped twice: writable at rw, executable at rx. The blocks' data (struct tb, links, sites)
+// is ordinary memory right behind rx, so that code reaches it RIP-relative and nothing is both writable
+// and executable. Both are cut into CACHE_REGIONS that are filled in turn; evicting is by region.
+struct code_cache {
+    uint8_t *rw, *rx, *data;
+    size_t size, region_size; // of code; data has the same size
+    uint8_t *glue_rw;           // GLUE_SIZE bytes before region 0
+    unsigned region;            // being filled
+    uint8_t *p, *d;             // next free byte of code (writable address) and of data
+    struct tb **tbs[CACHE_REGIONS]; // blocks by rising address
+    unsigned ntbs[CACHE_REGIONS];
+    int fd;
+};
+enum { GLUE_SIZE = 64 * 1024 };
+
+struct code_page; // tb_map.c
+struct tb_map_table;
+
+struct bt;
+
+// Code made once at the start of the cache (glue.c).
+struct glue {
+    void (*enter)(uint8_t *code); // C ABI: loads the guest's registers and jumps
+    uint8_t *exit;         // stores them and returns from enter; r14: value for ENG_EXIT, r15d: exit kind
+    uint8_t *helper;       // r15: struct tb_site *: stores registers, calls site->fn
+    uint8_t *mem_slow;     // r14: address, r15: struct tb_site *: resolves, resumes with r15 = addend
+    uint8_t *ibl_miss;     // r14: target of an indirect branch that the inline lookup did not find
+    uint8_t *ibl_kicked;   // r14: target; exits as a missed indirect branch
+    uint8_t *fault_exit;   // registers live, rip set by the signal handler: store and return
+    uint8_t *lo, *hi;      // executable range of all of it
+};
+
+struct bt {
+    struct cpu *cpu;
+    struct interp *interp;
+    struct decoder *decoder;
+    struct shadow *shadow;
+    struct code_cache cache;
+    struct glue glue;
+    struct tb_map_table *map;
+    struct ibl_table ibl_sup, *ibl_user; // user tables by epoch
+    struct ibl_table ibl_users[4];
+    struct ibl_entry *ibl_empty;
+    uint32_t disable;
+    struct tb *current;   // last entered from the dispatcher
+    struct tb_link *last_link; // to be chained with the next block
+    int32_t tls_off;      // of vcpu_self from the fs base
+    struct ibl_entry *kick_entry; // where an in-flight indirect branch is sent by a kick
+    volatile bool kicked;
+    struct tb *kicked_tbs[3]; // whose links the kick undid
+    pthread_t thread;
+    // writes by other threads (DMA): pages to drop, drained at CPU_REQ_FLUSH
+    pthread_mutex_t pending_lock;
+    struct { gpa addr; uint64_t len; } pending[64];
+    unsigned npending;
+    bool pending_all, map_changed;
+    bool indirect_missed; // the block found next goes into the indirect-branch table
+    struct fetch_entry { gva page; gpa pa; uint32_t epoch; } fetch[FETCH_ENTRIES];
+};
+
+static inline struct bt *bt_of(struct cpu *cpu) { return cpu->accel; }
+static inline ptrdiff_t cache_exec(const struct bt *bt) { return bt->cache.rx - bt->cache.rw; }
+
+static inline struct emem eng(const struct bt *bt, enum engine_slot s)
+{
+    return EMEM_FS(bt->tls_off + (int32_t)offsetof(struct cpu, engine) + 8 * s);
+}
+static inline struct emem cpu_field(const struct bt *bt, size_t offset) { return EMEM_FS(bt->tls_off + (int32_t)offset); }
+#define CPU_FIELD(bt, f) cpu_field(bt, offsetof(struct cpu, f))
+
+// --- code_cache.c
+int code_cache_init(struct bt *bt, size_t size);
+void code_cache_destroy(struct bt *bt);
+// Room for a block of up to TB_MAX_CODE plus its data; evicts the next region when the current one is full.
+void code_cache_reserve(struct bt *bt); // room from cache.p and cache.d on
+void code_cache_commit(struct bt *bt, struct tb *tb, uint8_t *code_end, uint8_t *data_end);
+void code_cache_flush(struct bt *bt);
+
+// --- tb_map.c: lookup, pages, invalidation, links
+int tb_map_init(struct bt *bt);
+void tb_map_destroy(struct bt *bt);
+struct tb *tb_find(struct bt *bt, gva va, gpa pa, uint32_t mode);
+void tb_insert(struct bt *bt, struct tb *tb);
+void tb_drop(struct bt *bt, struct tb *tb);
+void tb_chain(struct bt *bt, struct tb_link *l, struct tb *to);
+void tb_unchain(struct bt *bt, struct tb_link *l);
+// Points every chained link of tb to its stub, without touching lists (async-signal-safe), and back again.
+void tb_links_suspend(struct bt *bt, struct tb *tb);
+void tb_links_resume(struct bt *bt, struct tb *tb);
+bool tb_page_has_code(struct bt *bt, gpa page);
+// Any thread: false only if the page surely holds no translations.
+bool tb_page_maybe_code(struct bt *bt, gpa page);
+// Does [pa, pa+len) overlap any block's bytes?
+bool tb_range_has_code(struct bt *bt, gpa pa, unsigned len);
+// Drops every block that overlaps. Returns true if the block running now was among them.
+bool tb_invalidate_range(struct bt *bt, gpa pa, uint64_t len);
+struct tb *tb_by_host(struct bt *bt, const uint8_t *host); // executable address -> block
+// Guest instruction at a host address inside tb; NULL if none.
+const struct tb_map_entry *tb_map_lookup(const struct tb *tb, const uint8_t *host);
+
+// --- ibl.c
+int ibl_init(struct bt *bt);
+void ibl_destroy(struct bt *bt);
+void ibl_insert(struct bt *bt, gva va, uint8_t *code, bool user);
+void ibl_clear_all(struct bt *bt);
+void ibl_select(struct bt *bt); // after an epoch change: the tables that belong to the current epochs
+
+// --- glue.c
+int glue_make(struct bt *bt, struct emit *e);
+
+// --- translate.c: NULL with *f set if the first byte cannot be fetched
+struct tb *translate_block(struct bt *bt, gva va, gpa pa, struct mmu_fault *f, bool *faulted);
+
+// --- slow.c: called from glue
+uint64_t bt_mem_slow(struct cpu *cpu, const struct tb_site *site); // addend, or 0: exit and emulate
+
+// --- fault_bt.c
+bool bt_on_host_fault(void *opaque, struct host_fault *f);
+// --- kick.c
+void bt_kick(struct cpu *cpu);
+void bt_kick_restore(struct bt *bt);
+// --- accel_bt.c
+void bt_load_epochs(struct bt *bt); // current epochs and tables to where translated code reads them
+int bt_kick_init(struct bt *bt);

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+// Which translated blocks exist: lookup by address and mode, which guest pages they came from, the links
+// between them, and dropping them when their bytes change (self-modifying code, DMA, eviction).
+//
+// A page that holds translations is kept out of the shadow tables' store side, so that every store to it
+// ends in slow.c, which asks here whether the bytes written overlap any block's. Only blocks that do are
+// dropped; a page that loses its last block becomes an ordinary writable page again.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/stats.h"
+#include "shadowpt/shadow.h"
+#include "translator/tb.h"
+
+enum { TB_HASH = 1 << 15, PAGE_HASH = 1 << 13 };
+
+struct code_page {
+    gpa page;
+    struct tb *tbs; // linked by page_next[0] or [1]
+    struct code_page *next;
+};
+
+struct tb_map_table {
+    struct tb *hash[TB_HASH];
+    struct code_page *pages[PAGE_HASH];
+    struct code_page *spare; // to be used again: free() may use vector registers while the guest's are live
+    // A bit per hash of pages that ever held code: read by other threads, never cleared.
+    _Atomic uint64_t ever[PAGE_HASH / 8];
+};
+
+int tb_map_init(struct bt *bt)
+{
+    bt->map = calloc(1, sizeof(*bt->map));
+    return bt->map ? 0 : -ENOMEM;
+}
+
+void tb_map_destroy(struct bt *bt)
+{
+    for (unsigned i = 0; i < PAGE_HASH; i++)
+        for (struct code_page *p = bt->map->pages[i], *n; p; p = n) {
+            n = p->next;
+            free(p);
+        }
+    for (struct code_page *p = bt->map->spare, *n; p; p = n) {
+        n = p->next;
+        free(p);
+    }
+    free(bt->map);
+}
+
+static unsigned tb_hash(gva va, uint32_t mode) { return ((va * 0x9e3779b97f4a7c15ull) >> 40 ^ mode) & (TB_HASH - 1); }
+static unsigned page_hash(gpa page) { return (page >> PAGE_SHIFT) & (PAGE_HASH - 1); }
+
+static struct code_page *page_find(struct bt *bt, gpa page)
+{
+    struct code_page *p = bt->map->pages[page_hash(page)];
+    while (p && p->page != page)
+        p = p->next;
+    return p;
+}
+
+bool tb_page_has_code(struct bt *bt, gpa page) { return page_find(bt, page & PAGE_MASK) != NULL; }
+
+static unsigned ever_bit(gpa page) { return (page >> PAGE_SHIFT) % (PAGE_HASH * 8); }
+
+bool tb_page_maybe_code(struct bt *bt, gpa page)
+{
+    unsigned b = ever_bit(page);
+    return atomic_load(&bt->map->ever[b / 64]) >> (b % 64) & 1;
+}
+
+struct tb *tb_find(struct bt *bt, gva va, gpa pa, uint32_t mode)
+{
+    for (struct tb *tb = bt->map->hash[tb_hash(va, mode)]; tb; tb = tb->hash_next)
+        if (tb->va == va && tb->pa == pa && tb->mode == mode)
+            return tb;
+    return NULL;
+}
+
+static void page_add(struct bt *bt, gpa page, struct tb *tb, unsigned which)
+{
+    struct code_page *p = page_find(bt, page);
+    if (!p) {
+        p = bt->map->spare;
+        if (p)
+            bt->map->spare = p->next;
+        else
+            p = malloc(sizeof(*p)); // only translate_block comes here, with vector state saved
+        if (!p)
+            abort(); // host out of memory: nothing the guest asked for can be done without it
+        p->tbs = NULL;
+        p->page = page;
+        atomic_fetch_or(&bt->map->ever[ever_bit(page) / 64], 1ull << (ever_bit(page) % 64));
+        p->next = bt->map->pages[page_hash(page)];
+        bt->map->pages[page_hash(page)] = p;
+        shadow_protect_code(bt->shadow, page);
+    }
+    tb->page_next[which] = p->tbs;
+    p->tbs = tb;
+}
+
+static unsigned page_slot(const struct tb *tb, gpa page) { return (tb->pa & PAGE_MASK) == page ? 0 : 1; }
+
+static void page_remove(struct bt *bt, gpa page, struct tb *tb)
+{
+    struct code_page **pp = &bt->map->pages[page_hash(page)];
+    while (*pp && (*pp)->page != page)
+        pp = &(*pp)->next;
+    struct code_page *p = *pp;
+    if (!p)
+        return;
+    for (struct tb **t = &p->tbs; *t; t = &(*t)->page_next[page_slot(*t, page)])
+        if (*t == tb) {
+            *t = tb->page_next[page_slot(tb, page)];
+            break;
+        }
+    if (!p->tbs) {
+        *pp = p->next;
+        p->next = bt->map->spare;
+        bt->map->spare = p;
+    }
+}
+
+void tb_insert(struct bt *bt, struct tb *tb)
+{
+    unsigned h = tb_hash(tb->va, tb->mode);
+    tb->hash_next = bt->map->hash[h];
+    bt->map->hash[h] = tb;
+    page_add(bt, tb->pa & PAGE_MASK, tb, 0);
+    if (tb->pa2 != NO_PA && (tb->pa2 & PAGE_MASK) != (tb->pa & PAGE_MASK))
+        page_add(bt, tb->pa2 & PAGE_MASK, tb, 1);
+}
+
+// --- links
+
+static void patch(struct bt *bt, uint8_t *site, const uint8_t *target)
+{
+    int32_t rel = (int32_t)(target - (site + 4 + cache_exec(bt)));
+    __atomic_store_n((int32_t *)site, rel, __ATOMIC_RELAXED); // unaligned but one store: the vCPU's own thread
+}
+
+void tb_chain(struct bt *bt, struct tb_link *l, struct tb *to)
+{
+    l->to = to;
+    l->next_in = to->in;
+    to->in = l;
+    patch(bt, l->site, to->code);
+    stat_inc(STAT_tb_chained);
+}
+
+void tb_unchain(struct bt *bt, struct tb_link *l)
+{
+    if (!l->to)
+        return;
+    for (struct tb_link **p = &l->to->in; *p; p = &(*p)->next_in)
+        if (*p == l) {
+            *p = l->next_in;
+            break;
+        }
+    l->to = NULL;
+    patch(bt, l->site, l->stub);
+}
+
+// Async-signal-safe.
+void tb_links_suspend(struct bt *bt, struct tb *tb)
+{
+    for (unsigned i = 0; i < tb->nlinks; i++)
+        if (tb->links[i].to || tb->links[i].internal)
+            patch(bt, tb->links[i].site, tb->links[i].stub);
+}
+
+void tb_links_resume(struct bt *bt, struct tb *tb)
+{
+    for (unsigned i = 0; i < tb->nlinks; i++) {
+        struct tb_link *l = &tb->links[i];
+        if (l->internal)
+            patch(bt, l->site, l->internal_target);
+        else if (l->to)
+            patch(bt, l->site, l->to->code);
+    }
+}
+
+// --- dropping
+
+void tb_drop(struct bt *bt, struct tb *tb)
+{
+    if (tb->dropped)
+        return;
+    tb->dropped = true;
+    for (struct tb **t = &bt->map->hash[tb_hash(tb->va, tb->mode)]; *t; t = &(*t)->hash_next)
+        if (*t == tb) {
+            *t = tb->hash_next;
+            break;
+        }
+    page_remove(bt, tb->pa & PAGE_MASK, tb);
+    if (tb->pa2 != NO_PA && (tb->pa2 & PAGE_MASK) != (tb->pa & PAGE_MASK))
+        page_remove(bt, tb->pa2 & PAGE_MASK, tb);
+    while (tb->in)
+        tb_unchain(bt, tb->in);
+    for (unsigned i = 0; i < tb->nlinks; i++)
+        tb_unchain(bt, &tb->links[i]);
+    // Whoever still holds the address (an indirect-branch entry) is sent to the dispatcher.
+    uint8_t *entry = tb->code - cache_exec(bt);
+    entry[0] = 0xe9;
+    patch(bt, entry + 1, tb->drop_stub);
+    if (bt->last_link && bt->last_link->from == tb)
+        bt->last_link = NULL;
+}
+
+static bool overlaps(const struct tb *tb, gpa pa, uint64_t len)
+{
+    gpa end = pa + len;
+    unsigned first = tb->size;
+    if (tb->pa2 != NO_PA)
+        first = PAGE_SIZE - (tb->pa & ~PAGE_MASK);
+    if (pa < tb->pa + first && tb->pa < end)
+        return true;
+    if (tb->pa2 != NO_PA && pa < tb->pa2 + (tb->size - first) && tb->pa2 < end)
+        return true;
+    for (unsigned i = 0; i < tb->ndeps; i++) {
+        gpa page = tb->pa & PAGE_MASK;
+        if (pa < page + tb->deps[i].hi && page + tb->deps[i].lo < end)
+            return true;
+    }
+    return false;
+}
+
+bool tb_range_has_code(struct bt *bt, gpa pa, unsigned len)
+{
+    struct code_page *p = page_find(bt, pa & PAGE_MASK);
+    if (!p)
+        return false;
+    for (struct tb *tb = p->tbs; tb; tb = tb->page_next[page_slot(tb, p->page)])
+        if (overlaps(tb, pa, len))
+            return true;
+    return false;
+}
+
+bool tb_invalidate_range(struct bt *bt, gpa pa, uint64_t len)
+{
+    bool current = false;
+    for (gpa page = pa & PAGE_MASK; page < pa + len; page += PAGE_SIZE) {
+        struct code_page *p = page_find(bt, page);
+        struct tb *next;
+        for (struct tb *tb = p ? p->tbs : NULL; tb; tb = next) {
+            next = tb->page_next[page_slot(tb, page)];
+            if (!overlaps(tb, pa, len))
+                continue;
+            current |= tb == bt->current;
+            stat_inc(STAT_tb_dropped_smc);
+            tb_drop(bt, tb); // may retire p with its last block; next is NULL then
+        }
+    }
+    return current;
+}

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: MIT
+// The translator: guest bytes at an address -> one translated block.
+//
+// A block is a run of instructions inside one guest page, from its start to the first unconditional transfer,
+// state change or limit; conditional branches leave it (or go back into it) on the taken side and it goes
+// on behind them. (An instruction that straddles two pages is a block of its own.) It is made in three
+// passes: decode forward, compute backward which arithmetic flags are live before each instruction, emit
+// forward. Most instructions are copied; only memory operands, control flow and the sensitive
+// instructions are rewritten:
+//
+//      guest                       host
+//      add  rax, rbx               add  rax, rbx
+//      mov  [rdi], rax             (address to r14, addend to r15, checks)  mov [r14+r15], rax
+//      jnz  loop                   jnz  link
+//      cpuid                       lea  r15, [site]; jmp helper
+#include <string.h>
+
+#include "base/log.h"
+#include "base/stats.h"
+#include "cpu/cpu.h"
+#include "translator/gen.h"
+#include "translator/interp.h"
+
+enum { LOOKAHEAD = 6 };
+
+struct work { // scratch of one translation: large, so not on the stack
+    struct insn insn[TB_MAX_INSNS];
+    gva rip[TB_MAX_INSNS];
+    uint8_t *host[TB_MAX_INSNS + 1];
+    uint16_t live[TB_MAX_INSNS + 1];
+    uint16_t taken_live[TB_MAX_INSNS]; // flags live at the taken target
+    struct tb_link links[GEN_MAX_LINKS];
+    struct gen gen;
+};
+
+void *gen_data(struct gen *g, size_t size)
+{
+    size = (size + 7) & ~(size_t)7;
+    if (g->d + size > g->d_end) {
+        g->e.overflow = true;
+        return NULL;
+    }
+    void *p = g->d;
+    g->d += size;
+    memset(p, 0, size);
+    return p;
+}
+
+struct tb_site *gen_site(struct gen *g, unsigned i)
+{
+    struct tb_site *s = gen_data(g, sizeof(*s));
+    if (!s)
+        return NULL;
+    s->rip = g->rip[i];
+    s->next_rip = g->rip[i] + g->insn[i].len;
+    if (!g->code64)
+        s->next_rip = (uint32_t)s->next_rip;
+    s->tb = g->tb;
+    return s;
+}
+
+static enum decode_mode decode_mode_of(uint32_t mode)
+{
+    return mode & MODE_CS64 ? DECODE_64 : mode & MODE_CS32 ? DECODE_32 : DECODE_16;
+}
+
+static bool is_branch(const struct insn *in) { return in->class >= IC_JMP && in->class <= IC_LOOP; }
+
+static bool ends_block(const struct insn *in)
+{
+    switch (in->class) {
+    case IC_JCC:
+    case IC_LOOP:
+        return false;
+    case IC_JMP:
+    case IC_CALL:
+    case IC_RET:
+    case IC_JMP_IND:
+    case IC_CALL_IND:
+    case IC_INVALID:
+        return true;
+    default:
+        return in->ends_block;
+    }
+}
+
+// Decodes up to a block's worth. Returns the number of instructions; 0 if the first one leaves the page.
+static unsigned decode_run(struct bt *bt, struct work *w, gva va, const uint8_t *page, uint32_t mode)
+{
+    unsigned n = 0;
+    unsigned off = va & ~PAGE_MASK;
+    while (n < TB_MAX_INSNS && off < PAGE_SIZE) {
+        struct insn *in = &w->insn[n];
+        w->rip[n] = (va & PAGE_MASK) + off;
+        if (decode(bt->decoder, page + off, PAGE_SIZE - off, decode_mode_of(mode), w->rip[n], in))
+            break;
+        off += in->len;
+        n++;
+        if (ends_block(in))
+            break;
+    }
+    return n;
+}
+
+// --- liveness of the arithmetic flags
+
+// Instructions with a rule of their own may fault, push or show the flags: they read all.
+static uint16_t flags_read(const struct insn *in)
+{
+    if (in->class == IC_SYSTEM || in->class == IC_INVALID || in->class == IC_STRING || in->class == IC_XSTATE)
+        return FL_ARITH;
+    return in->flags_read;
+}
+
+static uint16_t live_before(const struct insn *in, uint16_t after)
+{
+    return (after & ~in->flags_written) | flags_read(in);
+}
+
+// Flags live at a branch target in the same page: looks at a few instructions there. The block then depends
+// on these bytes, too, and says so in tb->deps.
+static uint16_t lookahead(struct bt *bt, struct tb *tb, const uint8_t *page, gva target)
+{
+    if ((target & PAGE_MASK) != (tb->va & PAGE_MASK) || tb->ndeps == TB_MAX_DEPS)
+        return FL_ARITH;
+    uint16_t live = 0, written = 0;
+    unsigned start = target & ~PAGE_MASK, off = start;
+    for (unsigned k = 0; k < LOOKAHEAD && off < PAGE_SIZE; k++) {
+        struct insn in;
+        if (decode(bt->decoder, page + off, PAGE_SIZE - off, decode_mode_of(tb->mode), (target & PAGE_MASK) + off, &in))
+            break;
+        live |= flags_read(&in) & ~written;
+        written |= in.flags_written;
+        off += in.len;
+        if (written == FL_ARITH || is_branch(&in) || in.ends_block)
+            break;
+    }
+    live |= FL_ARITH & ~written;
+    if (live != FL_ARITH) {
+        tb->deps[tb->ndeps].lo = start;
+        tb->deps[tb->ndeps++].hi = off;
+    }
+    return live;
+}
+
+static int find_insn(const struct work *w, unsigned n, gva target)
+{
+    for (unsigned k = 0; k < n; k++)
+        if (w->rip[k] == target)
+            return (int)k;
+    return -1;
+}
+
+static void compute_liveness(struct bt *bt, struct work *w, unsigned n, struct tb *tb, const uint8_t *page)
+{
+    int inside[TB_MAX_INSNS];
+    for (unsigned i = 0; i < n; i++) {
+        const struct insn *in = &w->insn[i];
+        inside[i] = -1;
+        w->taken_live[i] = FL_ARITH;
+        if (in->class == IC_JMP || in->class == IC_JCC || in->class == IC_CALL || in->class == IC_LOOP) {
+            gva t = w->rip[i] + in->len + in->imm;
+            inside[i] = find_insn(w, n, t);
+            if (inside[i] < 0)
+                w->taken_live[i] = lookahead(bt, tb, page, t);
+        }
+    }
+    uint16_t end = FL_ARITH;
+    gva next = w->rip[n - 1] + w->insn[n - 1].len;
+    if (!ends_block(&w->insn[n - 1]))
+        end = lookahead(bt, tb, page, next);
+    if (bt->disable & ACCEL_NO_FLAGS) {
+        for (unsigned i = 0; i < n; i++)
+            w->live[i] = w->taken_live[i] = FL_ARITH;
+        return;
+    }
+    memset(w->live, 0, sizeof(w->live));
+    for (unsigned pass = 0, changed = 1; changed && pass < 8; pass++) {
+        changed = 0;
+        uint16_t after = end;
+        for (unsigned i = n; i-- > 0;) {
+            const struct insn *in = &w->insn[i];
+            uint16_t taken = inside[i] >= 0 ? w->live[inside[i]] : w->taken_live[i];
+            if (in->class == IC_JMP || in->class == IC_CALL)
+                after = taken;
+            else if (in->class == IC_JCC || in->class == IC_LOOP)
+                after |= taken;
+            else if (in->class == IC_RET || in->class == IC_JMP_IND || in->class == IC_CALL_IND)
+                after = FL_ARITH;
+            uint16_t before = live_before(in, after);
+            if (before != w->live[i]) {
+                w->live[i] = before;
+                changed = 1;
+            }
+            after = before;
+        }
+        if (pass == 7) // did not settle: be safe
+            for (unsigned i = 0; i < n; i++)
+                w->live[i] = FL_ARITH;
+    }
+}
+
+// --- emission
+
+// Instructions whose unit is switched off need the interpreter's #NM/#UD checks.
+static bool unit_off(const struct insn *in, uint32_t mode)
+{
+    if ((in->uses_x87 || in->uses_mmx || in->uses_sse || in->uses_avx || in->uses_avx512) && (mode & MODE_FPU_OFF))
+        return true;
+    if (in->uses_sse && (mode & MODE_SSE_OFF))
+        return true;
+    return (in->uses_avx && (mode & MODE_AVX_OFF)) || (in->uses_avx512 && (mode & MODE_AVX512_OFF));
+}
+
+static bool gen_one(struct gen *g, unsigned i)
+{
+    const struct insn *in = &g->insn[i];
+    if (unit_off(in, g->tb->mode))
+        return false;
+    switch (in->class) {
+    case IC_PLAIN:
+        return gen_plain(g, i);
+    case IC_PUSH:
+        return gen_push(g, i);
+    case IC_POP:
+        return gen_pop(g, i);
+    case IC_LEAVE:
+        return gen_leave(g, i);
+    case IC_INVALID:
+        return false;
+    default:
+        return is_branch(in) ? gen_branch(g, i) : gen_system(g, i);
+    }
+}
+
+static void gen_insn(struct gen *g, unsigned i)
+{
+    uint8_t *start = g->e.p;
+    unsigned nslow = g->nslow, nlinks = g->nlinks;
+    uint32_t ibl_off = g->tb->ibl_off;
+    g->helper = false;
+    if (!gen_one(g, i) && !g->e.overflow) {
+        g->e.p = start;
+        g->nslow = nslow;
+        g->nlinks = nlinks;
+        g->tb->ibl_off = ibl_off;
+        gen_helper(g, i, bt_helper_interp, 0, 0);
+    }
+    // Dropping a block writes a 5-byte jump over its entry, which must not reach a second branch target.
+    while (i == 0 && g->e.p < start + 5 && !g->e.overflow)
+        emit_8(&g->e, 0x90);
+}
+
+static void log_block(struct bt *bt, const struct work *w, const struct tb *tb)
+{
+    char text[128];
+    if (log_on(LOG_in_asm)) {
+        log_printf(LOG_in_asm, "---- %016llx (phys %llx) mode %x", (unsigned long long)tb->va,
+                   (unsigned long long)tb->pa, tb->mode);
+        for (unsigned i = 0; i < w->gen.n; i++) {
+            disassemble(bt->decoder, w->insn[i].bytes, w->insn[i].len, decode_mode_of(tb->mode), w->rip[i], text,
+                        sizeof(text));
+            log_printf(LOG_in_asm, "  %llx: %s", (unsigned long long)w->rip[i], text);
+        }
+    }
+    if (log_on(LOG_out_asm)) {
+        log_printf(LOG_out_asm, "---- host code for %016llx, %u bytes", (unsigned long long)tb->va, tb->code_size);
+        for (const uint8_t *p = tb->code; p < tb->code + tb->code_size;) {
+            struct insn in;
+            size_t left = tb->code + tb->code_size - p;
+            for (unsigned i = 0; i < tb->nmap; i++)
+                if (tb->code + tb->map[i].host == p)
+                    log_printf(LOG_out_asm, " guest %llx:", (unsigned long long)tb->va + tb->map[i].guest);
+            if (decode(bt->decoder, p, left > 15 ? 15 : left, DECODE_64, (uintptr_t)p, &in) || in.len == 0)
+                break;
+            disassemble(bt->decoder, p, in.len, DECODE_64, (uintptr_t)p, text, sizeof(text));
+            log_printf(LOG_out_asm, "  %p: %s", (const void *)p, text);
+            p += in.len;
+        }
+    }
+}
+
+static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n)
+{
+    struct gen *g = &w->gen;
+    struct code_cache *c = &bt->cache;
+    *g = (struct gen){.bt = bt, .tb = tb, .d = (uint8_t *)(tb + 1), .taken_live = w->taken_live, .d_end = c->d + TB_MAX_DATA, .insn = w->insn, .rip = w->rip,
+                      .host = w->host, .live = w->live, .links = w->links, .n = n,
+                      .code64 = tb->mode & MODE_CS64, .user = tb->mode & MODE_USER};
+    g->e = (struct emit){.p = c->p, .end = c->p + TB_MAX_CODE, .exec = cache_exec(bt)};
+    tb->code = gen_here(g);
+    tb->map = gen_data(g, n * sizeof(*tb->map));
+    if (!tb->map)
+        return false;
+    for (unsigned i = 0; i < n; i++) {
+        w->host[i] = gen_here(g);
+        tb->map[i] = (struct tb_map_entry){.host = gen_here(g) - tb->code, .guest = w->rip[i] - tb->va,
+                                           .len = w->insn[i].len};
+        gen_insn(g, i);
+    }
+    tb->nmap = n;
+    const struct insn *last = &w->insn[n - 1];
+    if (g->helper || !is_branch(last) || !ends_block(last))
+        gen_fallthrough(g, w->rip[n - 1] + last->len);
+    gen_slow_stubs(g);
+    gen_link_stubs(g);
+    tb->drop_stub = gen_here(g);
+    emit_lea_rip(&g->e, R14, (uint8_t *)tb);
+    emit_mov_imm(&g->e, R15, EXIT_DROPPED);
+    emit_jmp(&g->e, bt->glue.exit);
+    tb->code_size = gen_here(g) - tb->code;
+    return !g->e.overflow;
+}
+
+struct tb *translate_block(struct bt *bt, gva va, gpa pa, struct mmu_fault *f, bool *faulted)
+{
+    static _Thread_local struct work work;
+    struct work *w = &work;
+    struct cpu *cpu = bt->cpu;
+    *faulted = false;
+    bool rom;
+    const uint8_t *page = as_page_ptr(cpu->mem, pa & PAGE_MASK, &rom);
+    if (!page)
+        return NULL;
+    // Reserving may evict, so it comes before anything that points into the cache.
+    code_cache_reserve(bt);
+    struct gen *g = &w->gen;
+    g->d = bt->cache.d;
+    g->d_end = bt->cache.d + TB_MAX_DATA;
+    struct tb *tb = gen_data(g, sizeof(*tb));
+    *tb = (struct tb){.va = va, .pa = pa, .pa2 = NO_PA, .mode = cpu->mode};
+
+    unsigned n = decode_run(bt, w, va, page, cpu->mode);
+    if (n == 0) {
+        gva va2 = (va & PAGE_MASK) + PAGE_SIZE;
+        if (!mmu_fetch_translate(&cpu->mmu, va2, cpu->mode & MODE_USER, &tb->pa2, f)) {
+            *faulted = true;
+            return NULL;
+        }
+        const uint8_t *page2 = as_page_ptr(cpu->mem, tb->pa2 & PAGE_MASK, &rom);
+        if (!page2)
+            return NULL;
+        uint8_t bytes[2 * INSN_MAX];
+        unsigned first = PAGE_SIZE - (va & ~PAGE_MASK);
+        memcpy(bytes, page + (va & ~PAGE_MASK), first);
+        memcpy(bytes + first, page2, INSN_MAX);
+        w->rip[0] = va;
+        if (decode(bt->decoder, bytes, first + INSN_MAX, decode_mode_of(cpu->mode), va, &w->insn[0]))
+            return NULL;
+        n = 1;
+    }
+    unsigned limit = n;
+    compute_liveness(bt, w, n, tb, page);
+    while (!emit_block(bt, w, tb, limit)) { // ran out of room: a shorter block
+        if (limit == 1)
+            return NULL;
+        limit /= 2;
+        tb->ibl_off = 0;
+        for (unsigned i = 0; i < limit; i++) // liveness of a cut block's end is not known
+            w->live[i] = FL_ARITH;
+    }
+    tb->insns = limit;
+    tb->size = w->rip[limit - 1] + w->insn[limit - 1].len - va;
+    code_cache_commit(bt, tb, g->e.p, g->d);
+    tb_insert(bt, tb);
+    stat_inc(STAT_tb_translated);
+    stat_add(STAT_tb_insns, limit);
+    log_block(bt, w, tb);
+    return tb;
+}
