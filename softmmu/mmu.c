@@ -167,10 +167,30 @@ static bool span_translate(struct mmu *m, gva va, unsigned size, const struct ac
     return translate_and_fill(m, s->va[1], a, &s->page[1], f);
 }
 
+// Both pages of a page-crossing access, if they are resident. Fast enough for code that makes many of them.
+static bool crossing_lookup(struct mmu *m, gva va, unsigned size, const struct access *a, hva part[2])
+{
+    unsigned room = page_room(va);
+    gva next = va + room;
+    if (size <= room || !m->shadow || (!paging_is_long(&m->pg) && next >> 32)) {
+        return false;
+    }
+    part[0] = fast_lookup(m, va, a);
+    part[1] = part[0] ? fast_lookup(m, next, a) : NULL;
+    return part[1];
+}
+
 static bool read_slow(struct mmu *m, gva va, uint8_t *to, unsigned size, unsigned flags, const struct access *a,
                       struct mmu_fault *f)
 {
     struct span s;
+    hva part[2];
+    unsigned room = page_room(va);
+    if (!(flags & MMU_PROBE) && crossing_lookup(m, va, size, a, part)) {
+        copy_bytes(to, part[0], room);
+        copy_bytes(to + room, part[1], size - room);
+        return true;
+    }
     if (!span_translate(m, va, size, a, &s, f)) {
         return false;
     }
@@ -203,6 +223,13 @@ static bool write_slow(struct mmu *m, gva va, const uint8_t *from, unsigned size
                        const struct access *a, struct mmu_fault *f)
 {
     struct span s;
+    hva part[2];
+    unsigned room = page_room(va);
+    if (!(flags & MMU_PROBE) && crossing_lookup(m, va, size, a, part)) {
+        copy_bytes(part[0], from, room);
+        copy_bytes(part[1], from + room, size - room);
+        return true;
+    }
     if (!span_translate(m, va, size, a, &s, f)) {
         return false;
     }
@@ -253,6 +280,9 @@ hva mmu_rmw_ptr(struct mmu *m, gva va, unsigned size, unsigned flags, struct mmu
     p = as_ram_ptr(m->mem, w.pa, true, &run);
     if (!p || run < size) {
         return NULL;
+    }
+    if (m->code_written && !fast_lookup(m, va, &a)) {
+        return NULL; // may hold translations: the store must go through mmu_write, which tells
     }
     as_mark_dirty(m->mem, w.pa, size);
     return p;
