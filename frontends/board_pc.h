@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// The PC board: 440FX + PIIX3, and everything soldered to it.
+#pragma once
+
+#include "frontends/keyval.h"
+#include "frontends/linux_loader.h"
+#include "hw/chardev.h"
+#include "softmmu/address_space.h"
+
+struct cpu;
+struct cpu_model;
+struct pci_bus;
+struct board;
+
+enum { BOARD_UARTS = 4 };
+// RAM ends here if there is more than BOARD_RAM_HOLE_MAX (as QEMU splits it); the rest is above 4 GiB.
+#define BOARD_RAM_SPLIT 0xc0000000ull
+#define BOARD_RAM_HOLE_MAX 0xe0000000ull
+#define BOARD_PCI_BASE 0xe0000000ull
+#define BOARD_PCI_END 0xfec00000ull
+
+struct board_config {
+    struct ram *ram;
+    struct address_space *mem, *ports;
+    struct cpu *cpu;
+    const struct cpu_model *model;
+    struct chardev *serial[BOARD_UARTS];
+    bool has_uart[BOARD_UARTS];
+    struct chardev *debugcon; // NULL: none
+    int rtc_base;             // enum rtc_base
+    int64_t rtc_date;
+    bool rtc_vm_clock, no_hpet;
+    // Big lock held, on whatever thread the device runs.
+    void (*reset)(void *opaque);
+    void (*power_off)(void *opaque);
+    void *opaque;
+};
+
+int board_create(const struct board_config *cfg, struct board **out, struct err *e);
+struct pci_bus *board_pci_bus(struct board *b);
+// Every device back to its power-on state, then what firmware would have done: BARs, PIRQ routes, ACPI tables,
+// CMOS. On the vCPU thread with the big lock held (its local APIC is among them).
+void board_reset(struct board *b);
+bool board_power_button(struct board *b); // false: the guest does not listen
+void board_send_nmi(struct board *b);
+uint64_t board_low_ram(uint64_t ram_bytes); // bytes of RAM below 4 GiB
+unsigned board_e820(uint64_t ram_bytes, struct e820_entry *map); // at most LINUX_MAX_E820 entries
+void board_info_irq(struct board *b, void (*print)(void *opaque, const char *line), void *opaque);

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// The table of device types that -device knows. Private to devices*.c and device_types.c.
+#pragma once
+
+#include "frontends/devices.h"
+
+struct device_property { const char *name, *help; };
+
+struct device_type {
+    const char *name, *alias, *bus, *help;
+    const struct device_property *properties; // ends with a NULL name
+    bool pci;                                 // the common PCI and virtio properties, too
+    // kv holds the properties. 0 or -EINVAL.
+    int (*create)(struct devices *d, struct keyval *kv, struct err *e);
+};
+
+enum { DEVICES_MAX = 64 };
+struct devices {
+    struct devices_config dc;
+    struct drive {
+        char id[64];
+        struct block *block;
+        const char *serial;
+        bool taken;
+    } drive[CONFIG_DRIVES];
+    unsigned drive_count;
+    struct net {
+        struct netdev *netdev;
+        const char *card;
+    } net[CONFIG_NETDEVS];
+    unsigned net_count, nic_count;
+    struct keyval implied[CONFIG_DRIVES + CONFIG_NETDEVS]; // -device arguments that -drive and -nic stand for
+    unsigned implied_count;
+};
+
+const struct device_type *device_type_find(const char *name);
+const struct device_type *device_type_at(unsigned i); // NULL at the end
+// Does the type have this property?
+bool device_type_has(const struct device_type *t, const char *property);
+void device_type_print_properties(const struct device_type *t);

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// Boots a Linux kernel (bzImage) without firmware: Documentation/arch/x86/boot.rst, "The Linux/x86 Boot Protocol".
+//
+// What the kernel finds below 1 MiB when it is entered:
+//
+//     06000h  GDT: 10h flat code, 18h flat data          (LINUX_GDT)
+//     07000h  boot_params, the "zero page"               (LINUX_BOOT_PARAMS)
+//     08000h  page tables, 4 GiB mapped one to one       (LINUX_PAGE_TABLES, 64-bit entry only)
+//     20000h  command line                               (LINUX_CMDLINE)
+//     9fc00h  reserved, as a BIOS's data area would be
+//     e0000h  ACPI tables (acpi.h)
+// The kernel itself goes to its preferred address, the initrd to the top of low memory.
+#pragma once
+
+#include "frontends/keyval.h"
+#include "softmmu/address_space.h"
+
+struct cpu;
+
+enum { LINUX_GDT = 0x6000, LINUX_BOOT_PARAMS = 0x7000, LINUX_PAGE_TABLES = 0x8000, LINUX_CMDLINE = 0x20000,
+       LINUX_CMDLINE_MAX = 0x10000, LINUX_MAX_E820 = 32 };
+
+// What the set-up header of a bzImage says, checked against the file's size.
+struct linux_header {
+    uint32_t setup_bytes;   // offset of the protected-mode kernel in the file
+    uint32_t header_end;    // of the header, from the start of the file
+    uint64_t kernel_bytes;  // of the protected-mode part
+    uint16_t version;       // protocol, 0x020c is 2.12
+    bool has_64, relocatable, loaded_high;
+    uint32_t initrd_max;    // highest address of the initrd's last byte
+    uint32_t cmdline_max;   // without the NUL
+    uint64_t pref_address;
+    uint32_t alignment, min_alignment, init_size;
+};
+// file holds the first len bytes (at least 1 KiB, or the whole of a shorter file) of file_size. 0 or -EINVAL.
+int linux_parse_header(const uint8_t *file, size_t len, uint64_t file_size, struct linux_header *h, struct err *e);
+
+struct e820_entry {
+    uint64_t addr, size;
+    uint32_t type; // 1 RAM, 2 reserved, 3 ACPI data, 4 ACPI NVS
+};
+
+struct linux_boot_config {
+    const char *kernel, *initrd, *cmdline; // initrd and cmdline may be NULL
+    uint64_t low_ram; // bytes of memory below 4 GiB
+    struct e820_entry e820[LINUX_MAX_E820];
+    unsigned e820_count;
+    uint64_t acpi_rsdp;
+};
+
+struct linux_boot;
+
+// Opens and checks the files and decides where everything goes. 0 or -EINVAL with a message.
+int linux_boot_open(const struct linux_boot_config *cfg, struct linux_boot **out, struct err *e);
+void linux_boot_close(struct linux_boot *b);
+// At each start or reset: fills memory and, after cpu_reset(), sets the CPU's state. 0 or -EINVAL (a file
+// changed under us).
+int linux_boot_load(struct linux_boot *b, struct address_space *mem, struct err *e);
+void linux_boot_set_cpu(const struct linux_boot *b, struct cpu *cpu);

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+// Builds the machine and carries out resets; main.c waits for its end.
+#include "frontends/machine.h"
+
+#include "base/biglock.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "cpu/cpu.h"
+#include "cpu/fpu.h"
+#include "cpu/interrupt.h"
+#include "frontends/acpi.h"
+#include "frontends/monitor.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+// --- requests
+
+void machine_request_exit(struct machine *m, int status)
+{
+    uint64_t one = 1;
+
+    if (!atomic_exchange(&m->exiting, true))
+        m->exit_status = status;
+    if (m->vcpu)
+        vcpu_pause_async(m->vcpu);
+    while (write(m->event_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        continue;
+}
+
+void machine_request_reset(struct machine *m)
+{
+    if (m->vcpu)
+        cpu_request(vcpu_cpu(m->vcpu), CPU_REQ_RESET);
+}
+
+void machine_power_off(struct machine *m)
+{
+    if (m->cfg->no_shutdown)
+        vcpu_pause_async(m->vcpu);
+    else
+        machine_request_exit(m, 0);
+}
+
+static void on_quit_key(void *opaque) { machine_request_exit(opaque, 0); }
+static void on_debug_exit(void *opaque, int status) { machine_request_exit(opaque, status); }
+static void on_reset(void *opaque) { machine_request_reset(opaque); }
+static void on_power_off(void *opaque) { machine_power_off(opaque); }
+
+// On the vCPU thread: see vcpu.h.
+static bool reset_machine(void *opaque, struct cpu *cpu, bool first)
+{
+    struct machine *m = opaque;
+    struct err e;
+    int ret;
+
+    if (!first && (m->exiting || m->cfg->no_reboot)) {
+        machine_request_exit(m, 0);
+        return false;
+    }
+    big_lock();
+    cpu_reset(cpu);
+    board_reset(m->board);
+    ret = linux_boot_load(m->boot, m->mem, &e);
+    big_unlock();
+    if (ret) {
+        error_report("%s", e.text);
+        machine_request_exit(m, 1);
+        return false;
+    }
+    linux_boot_set_cpu(m->boot, cpu);
+    return true;
+}
+
+// --- creation
+
+static int open_boot(struct machine *m, struct err *e)
+{
+    struct config *cfg = m->cfg;
+    struct linux_boot_config lc = { .kernel = cfg->kernel, .initrd = cfg->initrd, .cmdline = cfg->append,
+                                    .low_ram = board_low_ram(cfg->ram_bytes), .acpi_rsdp = ACPI_RSDP_ADDR };
+
+    if (!cfg->kernel)
+        return err_set(e, cfg->initrd || cfg->append ? "-initrd and -append need -kernel"
+                                                     : "nothing to boot: give it a kernel with -kernel (ring3 -help)");
+    lc.e820_count = board_e820(cfg->ram_bytes, lc.e820);
+    return linux_boot_open(&lc, &m->boot, e);
+}
+
+static int create_memory(struct machine *m, struct err *e)
+{
+    int ret = ram_create(&m->ram, m->cfg->ram_bytes);
+
+    if (ret)
+        return err_set(e, "-m: cannot set up %llu MiB of memory: %s", (unsigned long long)(m->cfg->ram_bytes >> 20),
+                       strerror(-ret));
+    m->mem = as_create("memory", 1ull << m->model.maxphyaddr);
+    m->ports = as_create("ports", 1 << 16);
+    return m->mem && m->ports ? 0 : err_set(e, "out of memory");
+}
+
+// Where consoles go if the user did not say: as QEMU's -nographic does it.
+static void default_consoles(struct config *cfg)
+{
+    if (!cfg->nographic || cfg->nodefaults)
+        return;
+    if (!cfg->serial_count && !cfg->monitor)
+        cfg->serials[cfg->serial_count++] = "mon:stdio";
+    else if (!cfg->serial_count)
+        cfg->serials[cfg->serial_count++] = "stdio";
+    else if (!cfg->monitor && cfg->nographic) {
+        for (unsigned i = 0; i < cfg->serial_count; i++)
+            if (strstr(cfg->serials[i], "stdio") || !strncmp(cfg->serials[i], "chardev:", 8))
+                return; // the terminal is taken, or may be
+        cfg->monitor = "stdio";
+    }
+}
+
+static int open_consoles(struct machine *m, struct board_config *bc, struct err *e)
+{
+    struct config *cfg = m->cfg;
+
+    default_consoles(cfg);
+    if (chardevs_create(cfg, on_quit_key, m, &m->chardevs, e))
+        return -EINVAL;
+    for (unsigned i = 0; i < cfg->serial_count; i++) {
+        struct chardev *mon = NULL;
+        struct err why;
+
+        if (chardevs_open(m->chardevs, cfg->serials[i], &bc->serial[i], &mon, &why))
+            return err_set(e, "-serial %.80s: %.200s", cfg->serials[i], why.text);
+        bc->has_uart[i] = strcmp(cfg->serials[i], "none");
+        if (mon)
+            m->monitor_chr = mon;
+    }
+    if (!cfg->serial_count && !cfg->nodefaults)
+        bc->has_uart[0] = true; // there, and connected to nothing
+    if (cfg->debugcon && chardevs_open(m->chardevs, cfg->debugcon, &bc->debugcon, NULL, e))
+        return -EINVAL;
+    if (cfg->monitor && chardevs_open(m->chardevs, cfg->monitor, &m->monitor_chr, NULL, e))
+        return -EINVAL;
+    return 0;
+}
+
+static int create_vcpu(struct machine *m, struct err *e)
+{
+    struct vcpu_config vc = { .accel = accel_find(m->cfg->accel), .accel_config.tb_bytes = m->cfg->tb_bytes,
+                              .model = &m->model, .mem = m->mem, .ports = m->ports, .reset = reset_machine, .opaque = m };
+    int ret = vcpu_create(&vc, &m->vcpu);
+
+    return ret ? err_set(e, "cannot start the CPU's thread: %s", strerror(-ret)) : 0;
+}
+
+static int create_board(struct machine *m, struct board_config *bc, struct err *e)
+{
+    struct devices_config dc = { .cfg = m->cfg, .ports = m->ports, .chardevs = m->chardevs, .debug_exit = on_debug_exit,
+                                 .opaque = m };
+    int ret;
+
+    bc->ram = &m->ram;
+    bc->mem = m->mem;
+    bc->ports = m->ports;
+    bc->cpu = vcpu_cpu(m->vcpu);
+    bc->model = &m->model;
+    bc->rtc_base = m->cfg->rtc_base;
+    bc->rtc_date = m->cfg->rtc_date;
+    bc->rtc_vm_clock = m->cfg->rtc_vm_clock;
+    bc->no_hpet = m->cfg->no_hpet;
+    bc->reset = on_reset;
+    bc->power_off = on_power_off;
+    bc->opaque = m;
+    big_lock();
+    ret = board_create(bc, &m->board, e);
+    if (!ret) {
+        dc.bus = board_pci_bus(m->board);
+        ret = devices_create(&dc, &m->devices, e);
+    }
+    if (!ret && m->monitor_chr && monitor_create(m, m->monitor_chr, &m->monitor))
+        ret = err_set(e, "out of memory");
+    big_unlock();
+    return ret;
+}
+
+int machine_create(struct config *cfg, struct machine **out, struct err *e)
+{
+    struct machine *m = calloc(1, sizeof(*m));
+    struct board_config bc = { 0 };
+    char why[160];
+
+    if (!m)
+        return err_set(e, "out of memory");
+    m->cfg = cfg;
+    m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    m->ram.fd = -1;
+    if (cpu_model_parse(cfg->cpu, &m->model, why)) {
+        err_set(e, "-cpu: %.160s", why);
+        goto fail;
+    }
+    if (cfg->ram_bytes > 1ull << (m->model.maxphyaddr - 1)) {
+        err_set(e, "-m: the CPU model addresses at most %llu GiB", 1ull << (m->model.maxphyaddr - 31));
+        goto fail;
+    }
+    if (devices_check(cfg, e) || open_boot(m, e) || create_memory(m, e) || open_consoles(m, &bc, e) ||
+        create_vcpu(m, e) || create_board(m, &bc, e))
+        goto fail;
+    *out = m;
+    return 0;
+fail:
+    machine_destroy(m);
+    return -EINVAL;
+}
+
+int machine_start(struct machine *m, struct err *e)
+{
+    int ret = vcpu_start(m->vcpu);
+
+    if (ret)
+        return m->exiting ? err_set(e, "the machine cannot start") // it was said why
+                          : err_set(e, "accelerator '%s': %s", m->cfg->accel, strerror(-ret));
+    big_lock();
+    chardevs_start(m->chardevs);
+    if (m->monitor)
+        monitor_start(m->monitor);
+    big_unlock();
+    if (!m->cfg->start_paused)
+        vcpu_resume(m->vcpu);
+    return 0;
+}
+
+void machine_destroy(struct machine *m)
+{
+    if (!m)
+        return;
+    vcpu_destroy(m->vcpu);
+    big_lock();
+    devices_destroy(m->devices); // waits for the disks
+    big_unlock();
+    loop_stop();
+    big_lock();
+    monitor_destroy(m->monitor);
+    chardevs_destroy(m->chardevs);
+    big_unlock();
+    linux_boot_close(m->boot);
+    if (m->ram.fd >= 0)
+        ram_destroy(&m->ram);
+    close(m->event_fd);
+    // The board's devices and address spaces end with the process.
+    free(m);
+}

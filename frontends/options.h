@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// The command line as data: what the user asked for, before anything is opened or built.
+#pragma once
+
+#include "frontends/keyval.h"
+
+enum { CONFIG_DRIVES = 16, CONFIG_DEVICES = 32, CONFIG_NETDEVS = 8, CONFIG_CHARDEVS = 16, CONFIG_SERIALS = 4,
+       CONFIG_OBJECTS = 8 };
+
+struct config {
+    // --- machine
+    const char *accel, *cpu, *name;
+    uint64_t tb_bytes; // 0: the accelerator's default
+    uint64_t ram_bytes;
+    enum { CONFIG_RTC_UTC, CONFIG_RTC_LOCALTIME, CONFIG_RTC_DATE } rtc_base;
+    int64_t rtc_date;
+    bool rtc_vm_clock;
+    bool nodefaults, no_hpet;
+    // --- boot
+    const char *kernel, *initrd, *append;
+    // --- devices; each keyval as parsed, looked into by whoever creates the thing
+    struct keyval drives[CONFIG_DRIVES], devices[CONFIG_DEVICES], netdevs[CONFIG_NETDEVS];
+    struct keyval chardevs[CONFIG_CHARDEVS], objects[CONFIG_OBJECTS];
+    unsigned drive_count, device_count, netdev_count, chardev_count, object_count;
+    bool snapshot;
+    // --- consoles
+    const char *serials[CONFIG_SERIALS], *debugcon, *monitor;
+    unsigned serial_count;
+    bool nographic, display_none;
+    // --- running
+    bool start_paused, no_reboot, no_shutdown, no_sandbox;
+    const char *pidfile, *log_items, *log_file;
+};
+
+// What main does after options_parse.
+enum options_result { OPTIONS_RUN, OPTIONS_DONE /* help was printed: exit 0 */, OPTIONS_ERROR /* *e says why */ };
+
+// Strings in *c point into argv. Prints nothing but what -help and its like ask for.
+enum options_result options_parse(struct config *c, int argc, char **argv, struct err *e);
+void config_free(struct config *c);

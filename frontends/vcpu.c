@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+// The vCPU thread.
+#include "frontends/vcpu.h"
+
+#include "cpu/cpu.h"
+#include "cpu/interrupt.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+struct vcpu {
+    struct vcpu_config cfg;
+    pthread_t thread;
+    struct cpu *cpu;
+    pthread_mutex_t lock; // guards all below; cond says one of them changed
+    pthread_cond_t cond;
+    bool created, start, started, pause, parked, quit;
+    int error; // of accel->init
+};
+
+static void publish(struct vcpu *v, bool *flag)
+{
+    pthread_mutex_lock(&v->lock);
+    *flag = true;
+    pthread_cond_broadcast(&v->cond);
+    pthread_mutex_unlock(&v->lock);
+}
+
+// Waits while paused. False: the thread ends.
+static bool park(struct vcpu *v)
+{
+    bool quit;
+
+    pthread_mutex_lock(&v->lock);
+    while (v->pause && !v->quit) {
+        v->parked = true;
+        pthread_cond_broadcast(&v->cond);
+        pthread_cond_wait(&v->cond, &v->lock);
+    }
+    v->parked = false;
+    quit = v->quit;
+    pthread_mutex_unlock(&v->lock);
+    return !quit;
+}
+
+static bool wait_for_start(struct vcpu *v)
+{
+    bool quit;
+
+    pthread_mutex_lock(&v->lock);
+    while (!v->start && !v->quit)
+        pthread_cond_wait(&v->cond, &v->lock);
+    quit = v->quit;
+    pthread_mutex_unlock(&v->lock);
+    return !quit;
+}
+
+static void run(struct vcpu *v, struct cpu *cpu)
+{
+    while (park(v)) {
+        uint32_t requests;
+
+        v->cfg.accel->run(cpu, 0);
+        requests = cpu_requests(cpu);
+        if (requests & CPU_REQ_RESET) {
+            cpu_request_clear(cpu, CPU_REQ_RESET);
+            if (!v->cfg.reset(v->cfg.opaque, cpu, false))
+                vcpu_pause_async(v);
+        }
+        // Cleared before `pause` is looked at, so that a pause asked for in between is not lost.
+        cpu_request_clear(cpu, CPU_REQ_STOP);
+    }
+}
+
+static void *vcpu_main(void *opaque)
+{
+    struct vcpu *v = opaque;
+    struct cpu *cpu = &vcpu_self;
+
+    cpu_init(cpu, v->cfg.mem, v->cfg.ports, v->cfg.model, v->cfg.index);
+    v->cpu = cpu;
+    publish(v, &v->created);
+    if (!wait_for_start(v))
+        return NULL;
+    v->error = v->cfg.accel->init(cpu, &v->cfg.accel_config);
+    if (!v->error && !v->cfg.reset(v->cfg.opaque, cpu, true))
+        v->error = -EIO;
+    publish(v, &v->started);
+    if (!v->error)
+        run(v, cpu);
+    if (v->error != -EIO && v->error)
+        return NULL;
+    v->cfg.accel->destroy(cpu);
+    return NULL;
+}
+
+int vcpu_create(const struct vcpu_config *cfg, struct vcpu **out)
+{
+    struct vcpu *v = calloc(1, sizeof(*v));
+    int ret;
+
+    if (!v)
+        return -ENOMEM;
+    v->cfg = *cfg;
+    v->pause = true;
+    pthread_mutex_init(&v->lock, NULL);
+    pthread_cond_init(&v->cond, NULL);
+    ret = pthread_create(&v->thread, NULL, vcpu_main, v);
+    if (ret) {
+        free(v);
+        return -ret;
+    }
+    pthread_setname_np(v->thread, "ring3-vcpu0");
+    pthread_mutex_lock(&v->lock);
+    while (!v->created)
+        pthread_cond_wait(&v->cond, &v->lock);
+    pthread_mutex_unlock(&v->lock);
+    *out = v;
+    return 0;
+}
+
+struct cpu *vcpu_cpu(struct vcpu *v) { return v->cpu; }
+
+int vcpu_start(struct vcpu *v)
+{
+    publish(v, &v->start);
+    pthread_mutex_lock(&v->lock);
+    while (!v->started)
+        pthread_cond_wait(&v->cond, &v->lock);
+    pthread_mutex_unlock(&v->lock);
+    return v->error;
+}
+
+void vcpu_resume(struct vcpu *v)
+{
+    pthread_mutex_lock(&v->lock);
+    v->pause = false;
+    pthread_cond_broadcast(&v->cond);
+    pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_pause_async(struct vcpu *v)
+{
+    publish(v, &v->pause);
+    cpu_request(v->cpu, CPU_REQ_STOP);
+}
+
+void vcpu_pause(struct vcpu *v)
+{
+    vcpu_pause_async(v);
+    pthread_mutex_lock(&v->lock);
+    while (v->started && !v->parked && !v->quit && v->pause)
+        pthread_cond_wait(&v->cond, &v->lock);
+    pthread_mutex_unlock(&v->lock);
+}
+
+bool vcpu_paused(struct vcpu *v)
+{
+    bool paused;
+
+    pthread_mutex_lock(&v->lock);
+    paused = v->pause;
+    pthread_mutex_unlock(&v->lock);
+    return paused;
+}
+
+void vcpu_destroy(struct vcpu *v)
+{
+    if (!v)
+        return;
+    publish(v, &v->quit);
+    cpu_request(v->cpu, CPU_REQ_STOP);
+    pthread_join(v->thread, NULL);
+    free(v);
+}
