@@ -207,9 +207,7 @@ static void enter_block(struct bt *bt, struct tb *tb)
     }
     bt->current = tb;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    if (cpu_requests(cpu) & ~CPU_REQ_INTR)
-        return;
-    if (cpu_interrupt_pending(cpu))
+    if (cpu_requests(cpu) & (CPU_REQ_STOP | CPU_REQ_RESET | CPU_REQ_FLUSH) || cpu_interrupt_pending(cpu))
         return;
     cpu_fpu_load(cpu);
     cpu->engine[ENG_SITE] = 0;

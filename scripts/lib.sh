@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+# Shared by the scripts: where things are, and how what is missing gets installed. Source it.
+ring3_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+ring3_cache=${RING3_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ring3}
+
+say() { printf '\033[1m==\033[0m %s\n' "$*"; }
+die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo "$@"
+    else die "needs root to run: $* (or install it yourself and run again)"
+    fi
+}
+
+# need PACKAGE...: installs the Debian packages that are missing.
+need() {
+    local missing=()
+    for p in "$@"; do
+        dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
+    done
+    [ ${#missing[@]} = 0 ] && return
+    say "installing ${missing[*]}"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq || say "apt-get update had errors; going on"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+build_packages=(gcc g++ libc6-dev cmake ninja-build pkg-config libcapstone-dev libffi-dev libslirp-dev libglib2.0-dev
+    liburing-dev libedit-dev libseccomp-dev acpica-tools)
+test_packages=(check nasm gcc-multilib libc6-dev-i386 python3 cpio xz-utils busybox-static qemu-system-x86)
+
+# build PRESET: configures and builds; prints only what matters.
+build() {
+    say "building (preset $1)"
+    (cd "$ring3_root" && cmake --preset "$1" >/dev/null && cmake --build --preset "$1" -- -j"$(nproc)")
+}
