@@ -281,9 +281,6 @@ hva mmu_rmw_ptr(struct mmu *m, gva va, unsigned size, unsigned flags, struct mmu
     if (!p || run < size) {
         return NULL;
     }
-    if (m->code_written && !fast_lookup(m, va, &a)) {
-        return NULL; // may hold translations: the store must go through mmu_write, which tells
-    }
     as_mark_dirty(m->mem, w.pa, size);
     return p;
 }

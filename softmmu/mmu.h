@@ -91,7 +91,8 @@ void mmu_set_shadow(struct mmu *m, const struct mmu_shadow_ops *ops, void *ctx);
 bool mmu_read(struct mmu *m, gva va, void *dst, unsigned size, unsigned flags, struct mmu_fault *f);
 bool mmu_write(struct mmu *m, gva va, const void *src, unsigned size, unsigned flags, struct mmu_fault *f);
 // A host pointer for a read-modify-write that stays inside one RAM page, made writable (checks, sets D);
-// NULL if it is MMIO, ROM, crosses a page or faults (*faulted says which).
+// NULL if it is MMIO, ROM, crosses a page or faults (*faulted says which). The page may hold translations:
+// code_written is not called, the caller sees to them.
 hva mmu_rmw_ptr(struct mmu *m, gva va, unsigned size, unsigned flags, struct mmu_fault *f, bool *faulted);
 
 // --- instruction fetch
