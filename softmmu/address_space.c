@@ -233,7 +233,7 @@ uint64_t as_load(struct address_space *as, uint64_t addr, unsigned size)
     }
     uint64_t value = 0;
     for (unsigned i = 0; i < size; i++) { // nothing there, or it straddles the end of a region
-        uint64_t byte = as_find(as, addr + i, &f) ? range_load(&f, addr + i, 1) : 0xff;
+        uint64_t byte = addr + i >= addr && as_find(as, addr + i, &f) ? range_load(&f, addr + i, 1) : 0xff;
         value |= (byte & 0xff) << (8 * i);
     }
     return value;
@@ -269,7 +269,7 @@ void as_store(struct address_space *as, uint64_t addr, uint64_t value, unsigned 
         return;
     }
     for (unsigned i = 0; i < size; i++) {
-        if (as_find(as, addr + i, &f)) {
+        if (addr + i >= addr && as_find(as, addr + i, &f)) {
             range_store(as, &f, addr + i, value >> (8 * i), 1);
         }
     }
