@@ -152,6 +152,7 @@ struct cpu {
     // --- vector state (fpu.h): live in the host's registers, or in xsave
     bool fpu_live;
     uint64_t fpu_host_mask; // XCR0 bits that exist on this host and that we carry
+    uint32_t fpu_mxcsr_mask; // bits of MXCSR that exist on this host; others raise #GP when loaded
     uint8_t *xsave;         // XSAVE_AREA_SIZE bytes, 64-aligned, standard format
 
     // --- the world
@@ -165,6 +166,9 @@ struct cpu {
     // --- requests (any thread, atomics; see interrupt.h)
     _Atomic uint32_t request; // CPU_REQ_*
     void *wake;               // engine's wake-up object
+    // Any thread: set by the accelerator (its ops->kick); cpu_request() calls it. NULL: nothing to kick.
+    void (*kick)(struct cpu *cpu);
+    _Atomic uint32_t sleeping; // 1 while cpu_halt_wait() waits for `request` to change
 
     void *accel; // private to the accelerator
 };

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// Requests to a vCPU, interrupt acceptance, and the sleep of a halted one.
+// Acceptance: SDM vol. 3A, section 6.8 "Enabling and Disabling Interrupts".
+#include "cpu/interrupt.h"
+#include "cpu/internal.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// --- requests (any thread)
+
+void cpu_request(struct cpu *cpu, uint32_t bits)
+{
+    uint32_t old = __atomic_fetch_or((uint32_t *)&cpu->request, bits, __ATOMIC_SEQ_CST);
+    if ((old & bits) == bits)
+        return;
+    if (cpu->kick)
+        cpu->kick(cpu);
+    if (__atomic_load_n((uint32_t *)&cpu->sleeping, __ATOMIC_SEQ_CST))
+        syscall(SYS_futex, &cpu->request, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void cpu_request_clear(struct cpu *cpu, uint32_t bits)
+{
+    __atomic_fetch_and((uint32_t *)&cpu->request, ~bits, __ATOMIC_SEQ_CST);
+}
+
+// --- acceptance (vCPU thread)
+
+static bool nmi_pending(const struct cpu *cpu, uint32_t req)
+{
+    return (req & CPU_REQ_NMI) && !cpu->nmi_blocked && !cpu->shadow_ss && !cpu->shadow_sti;
+}
+
+static bool intr_pending(const struct cpu *cpu, uint32_t req)
+{
+    return (req & CPU_REQ_INTR) && (cpu->rflags & FL_IF) && !cpu->shadow_sti && !cpu->shadow_ss;
+}
+
+bool cpu_interrupt_pending(const struct cpu *cpu)
+{
+    uint32_t req = cpu_requests(cpu);
+    if (LIKELY(!(req & (CPU_REQ_INTR | CPU_REQ_NMI | CPU_REQ_INIT | CPU_REQ_SIPI | CPU_REQ_SMI))))
+        return false;
+    return nmi_pending(cpu, req) || intr_pending(cpu, req) || (req & (CPU_REQ_INIT | CPU_REQ_SIPI | CPU_REQ_SMI));
+}
+
+void cpu_take_interrupt(struct cpu *cpu)
+{
+    uint32_t req = cpu_requests(cpu);
+    if (req & (CPU_REQ_SMI | CPU_REQ_SIPI)) // no SMM; a start-up IPI means nothing to a CPU that runs
+        cpu_request_clear(cpu, CPU_REQ_SMI | CPU_REQ_SIPI);
+    if (req & CPU_REQ_INIT) {
+        cpu_request_clear(cpu, CPU_REQ_INIT);
+        leave_for_general_c(cpu);
+        cpu_reset(cpu);
+        return;
+    }
+    if (nmi_pending(cpu, req)) {
+        cpu_request_clear(cpu, CPU_REQ_NMI);
+        cpu->halted = false;
+        cpu->nmi_blocked = true;
+        cpu_deliver_interrupt(cpu, EXC_NMI);
+        return;
+    }
+    if (!intr_pending(cpu, req) || !cpu->intc)
+        return;
+    leave_for_general_c(cpu);
+    big_lock();
+    int vector = cpu->intc->acknowledge(cpu->intc_opaque);
+    big_unlock();
+    if (vector < 0)
+        return;
+    cpu->halted = false;
+    cpu_deliver_interrupt(cpu, vector);
+}
+
+void cpu_halt_wait(struct cpu *cpu)
+{
+    while (cpu->halted) {
+        __atomic_store_n((uint32_t *)&cpu->sleeping, 1, __ATOMIC_SEQ_CST);
+        uint32_t req = __atomic_load_n((uint32_t *)&cpu->request, __ATOMIC_SEQ_CST);
+        if (cpu_interrupt_pending(cpu)) {
+            cpu->halted = false;
+            break;
+        }
+        if (req & (CPU_REQ_RESET | CPU_REQ_STOP | CPU_REQ_FLUSH))
+            break;
+        // Returns at once if request is no longer what was just looked at.
+        syscall(SYS_futex, &cpu->request, FUTEX_WAIT_PRIVATE, req, NULL, NULL, 0);
+    }
+    __atomic_store_n((uint32_t *)&cpu->sleeping, 0, __ATOMIC_SEQ_CST);
+}
