@@ -98,10 +98,11 @@ static void timer_interrupt(struct hpet_timer *t)
 
 // --- comparators
 
-static void timer_arm(struct hpet_timer *t)
+// after: the match at hand has been served; a 32-bit comparator matches again when the counter comes round.
+static void timer_arm_next(struct hpet_timer *t, bool after)
 {
     struct hpet *h = t->hpet;
-    uint64_t delta = (t->cmp - counter_now(h)) & width_mask(t);
+    uint64_t delta = ((t->cmp - counter_now(h) - after) & width_mask(t)) + after;
     // A 64-bit comparator behind the counter waits thousands of years: as good as never.
     if (!(h->conf & CONF_ENABLE) || !(t->conf & (TN_INT_ENABLE | TN_LEVEL)) || delta > INT64_MAX) {
         loop_timer_del(t->timer);
@@ -110,6 +111,8 @@ static void timer_arm(struct hpet_timer *t)
     uint64_t now = clock_now_ns();
     timebase_arm(t->timer, now, timebase_add(now, timebase_ns(delta, HPET_HZ)));
 }
+
+static void timer_arm(struct hpet_timer *t) { timer_arm_next(t, false); }
 
 static void timer_fired(void *opaque)
 {
@@ -122,7 +125,7 @@ static void timer_fired(void *opaque)
     }
     timer_interrupt(t);
     if (t->conf & TN_PERIODIC ? t->period != 0 : t->conf & TN_32BIT)
-        timer_arm(t); // a 32-bit one-shot matches again when the counter comes round
+        timer_arm_next(t, true);
 }
 
 static void write_conf(struct hpet_timer *t, uint64_t v)
