@@ -325,6 +325,12 @@ bool as_read(struct address_space *as, gpa addr, void *buf, size_t len)
     return all;
 }
 
+void as_ram_written(struct address_space *as, gpa addr, uint64_t len)
+{
+    as_mark_dirty(as, addr, len);
+    listeners_ram_written(as, addr, len);
+}
+
 bool as_write(struct address_space *as, gpa addr, const void *buf, size_t len)
 {
     const uint8_t *from = buf;
