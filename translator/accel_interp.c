@@ -15,7 +15,9 @@ static void save_vectors(void *opaque) { cpu_fpu_save(opaque); }
 static int accel_interp_init(struct cpu *cpu, const struct accel_config *cfg)
 {
     struct interp *in;
-    int err = host_fault_init();
+    int err = cpu_fpu_init(cpu);
+    if (!err)
+        err = host_fault_init();
     if (!err)
         err = host_fault_thread_init();
     if (!err)
