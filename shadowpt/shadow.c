@@ -349,8 +349,8 @@ int shadow_resolve(struct shadow *s, gva va, unsigned size, bool write, struct m
         s->bytes += grown;
         bound_memory(s);
     }
-    if (size > PAGE_SIZE - va % PAGE_SIZE) {
-        return 1;
+    if (size > PAGE_SIZE - va % PAGE_SIZE || !is_canonical(va)) {
+        return 1; // #GP or #SS for the latter: the emulation knows which
     }
     bool ok = write ? mmu_write(m, va, NULL, size, MMU_PROBE, f) : mmu_read(m, va, NULL, size, MMU_PROBE, f);
     if (!ok) {
