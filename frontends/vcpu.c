@@ -3,6 +3,7 @@
 #include "frontends/vcpu.h"
 
 #include "cpu/cpu.h"
+#include "cpu/fpu.h"
 #include "cpu/interrupt.h"
 
 #include <errno.h>
@@ -83,7 +84,9 @@ static void *vcpu_main(void *opaque)
     publish(v, &v->created);
     if (!wait_for_start(v))
         return NULL;
-    v->error = v->cfg.accel->init(cpu, &v->cfg.accel_config);
+    v->error = cpu_fpu_init(cpu);
+    if (!v->error)
+        v->error = v->cfg.accel->init(cpu, &v->cfg.accel_config);
     if (!v->error && !v->cfg.reset(v->cfg.opaque, cpu, true))
         v->error = -EIO;
     publish(v, &v->started);
