@@ -8,6 +8,7 @@ enum { // optimisations of bt
     ACCEL_NO_CHAIN = 1, // direct branches always return to the dispatcher
     ACCEL_NO_IBL = 2,   // indirect ones, too
     ACCEL_NO_FLAGS = 4, // all flags taken for live everywhere
+    ACCEL_NO_RUNS = 8,  // stack instructions one at a time
 };
 
 struct accel_config {

@@ -6,7 +6,7 @@
 #include "translator/rewrite.h"
 #include "translator/tb.h"
 
-enum { GEN_MAX_SLOW = 2 * TB_MAX_INSNS, GEN_MAX_LINKS = TB_MAX_INSNS + 4 };
+enum { GEN_MAX_RUNS = 16, GEN_MAX_SLOW = 3 * TB_MAX_INSNS, GEN_MAX_LINKS = TB_MAX_INSNS + 4 };
 
 // Out-of-line part of a memory access: where the inline code branches to, and how it goes on.
 struct gen_slow {
@@ -14,6 +14,14 @@ struct gen_slow {
     unsigned nbranch;
     bool restore_rcx;
     struct tb_site *site;
+};
+
+// A run of stack instructions that one lookup serves (gen_stack.c).
+struct gen_run {
+    struct gen_slow branches;
+    unsigned slow, first, n;
+    bool ret;        // a RET ends it
+    uint8_t *resume; // executable address behind the run
 };
 
 struct gen {
@@ -31,6 +39,8 @@ struct gen {
     bool code64, user;
     struct gen_slow slow[GEN_MAX_SLOW];
     unsigned nslow;
+    struct gen_run runs[GEN_MAX_RUNS];
+    unsigned nruns;
     struct tb_link *links; // being collected; moved behind the block's data at the end
     unsigned nlinks;
     bool link_live[GEN_MAX_LINKS]; // flags live at the link's target
@@ -38,6 +48,7 @@ struct gen {
 
 void *gen_data(struct gen *g, size_t size); // zeroed, 8-aligned; NULL when full (g->e.overflow is then set)
 static inline uint8_t *gen_here(const struct gen *g) { return g->e.p + g->e.exec; }
+void gen_map(struct gen *g, unsigned i); // host code from here on belongs to instruction i
 struct tb_site *gen_site(struct gen *g, unsigned i); // for instruction i
 
 // --- gen_mem.c
@@ -49,17 +60,23 @@ bool gen_ea(struct gen *g, unsigned i);
 void gen_lookup(struct gen *g, unsigned i, unsigned size, bool write, bool aligned, bool stack, bool live);
 bool gen_plain(struct gen *g, unsigned i);
 bool gen_lea(struct gen *g, unsigned i);
+void gen_slow_stubs(struct gen *g);
+
+// --- gen_stack.c
 bool gen_push(struct gen *g, unsigned i);
 bool gen_pop(struct gen *g, unsigned i);
 bool gen_leave(struct gen *g, unsigned i);
 // Pushes the constant v (a return address). Value and width by mode.
 void gen_push_const(struct gen *g, unsigned i, uint64_t v);
-void gen_slow_stubs(struct gen *g);
+void gen_ret_pop(struct gen *g, unsigned i);
+unsigned gen_stack_run(struct gen *g, unsigned i);
+void gen_run_stubs(struct gen *g);
 
 // --- gen_flow.c
 bool gen_branch(struct gen *g, unsigned i); // JMP, JCC, CALL, RET, indirect, LOOP; false: interpreter
 void gen_fallthrough(struct gen *g, gva next);  // end of the block without a branch
 void gen_link_stubs(struct gen *g);
+void gen_indirect(struct gen *g); // the inline lookup; r14: target
 // Guest register r (0..15) for reading: the host register it is in, r14/r15 loaded into scratch.
 int gen_reg(struct gen *g, int guest, int scratch);
 

@@ -114,7 +114,7 @@ static void link_jmp(struct gen *g, gva target, bool live, enum exit_kind kind)
 void gen_fallthrough(struct gen *g, gva next) { link_jmp(g, next, true, EXIT_NEXT); }
 
 // r14 holds the target. Keeps flags. The layout from ibl_off on is known to kick.c.
-static void emit_indirect(struct gen *g)
+void gen_indirect(struct gen *g)
 {
     struct emit *e = &g->e;
     emit_store(e, eng(g->bt, ENG_RCX), RCX);
@@ -143,21 +143,6 @@ static gva branch_target(const struct gen *g, unsigned i)
     return in->opsize == 2 ? (uint16_t)t : (uint32_t)t;
 }
 
-static void gen_ret(struct gen *g, unsigned i)
-{
-    struct emit *e = &g->e;
-    unsigned w = g->code64 ? EF_W : 0;
-    int32_t delta = (g->code64 ? 8 : 4) + (int32_t)(g->insn[i].imm_len ? (uint16_t)g->insn[i].imm : 0);
-    emit_mov(e, R14, RSP);
-    gen_lookup(g, i, g->code64 ? 8 : 4, false, false, true, g->live[i] != 0);
-    emit_op_mem(e, w, 0x8b, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
-    if (g->code64)
-        emit_lea(e, RSP, EMEM(RSP, delta));
-    else
-        emit_lea32(e, RSP, EMEM(RSP, delta));
-    emit_indirect(g);
-}
-
 // Near indirect JMP and CALL: the target to r14, the return address pushed in between.
 static bool gen_indirect_branch(struct gen *g, unsigned i, bool call)
 {
@@ -179,7 +164,7 @@ static bool gen_indirect_branch(struct gen *g, unsigned i, bool call)
         gen_push_const(g, i, g->rip[i] + in->len);
         emit_load(e, R14, eng(g->bt, ENG_TMP));
     }
-    emit_indirect(g);
+    gen_indirect(g);
     return true;
 }
 
@@ -235,7 +220,8 @@ bool gen_branch(struct gen *g, unsigned i)
         link_jmp(g, target, g->taken_live[i] != 0, EXIT_LINK);
         return true;
     case IC_RET:
-        gen_ret(g, i);
+        gen_ret_pop(g, i);
+        gen_indirect(g);
         return true;
     case IC_JMP_IND:
         return gen_indirect_branch(g, i, false);

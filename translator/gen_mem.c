@@ -236,14 +236,14 @@ static bool plain_memory(struct gen *g, unsigned i)
         emit_lea(e, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
         emit_load(e, R15, CPU_FIELD(g->bt, gpr[guest]));
         how.index = -1;
-        g->tb->map[i].swapped = 1 + rewrite_swapped(in, &how);
+        g->tb->map[g->tb->nmap - 1].swapped = 1 + rewrite_swapped(in, &how);
         if (rewrite_plain(e, in, &how))
             return false;
         if (in->gpr_written & 1u << guest)
             emit_store(e, CPU_FIELD(g->bt, gpr[guest]), R15);
         return true;
     }
-    g->tb->map[i].swapped = 1 + rewrite_swapped(in, &how);
+    g->tb->map[g->tb->nmap - 1].swapped = 1 + rewrite_swapped(in, &how);
     return rewrite_plain(e, in, &how) == 0;
 }
 
@@ -277,118 +277,5 @@ bool gen_lea(struct gen *g, unsigned i)
     emit_op_reg(e, in.opsize == 8 ? EF_W : in.opsize == 2 ? EF_66 : 0, 0x89, R14, host);
     if (high)
         emit_store(e, CPU_FIELD(g->bt, gpr[dst]), R15);
-    return true;
-}
-
-// --- the stack
-
-// RSP + delta without touching flags; 32-bit code keeps the upper half zero.
-static void add_rsp(struct gen *g, int32_t delta)
-{
-    if (g->code64)
-        emit_lea(&g->e, RSP, EMEM(RSP, delta));
-    else
-        emit_lea32(&g->e, RSP, EMEM(RSP, delta));
-}
-
-// Stack instructions of the mode's own width are inline: 8 bytes in 64-bit code, 4 on a flat 32-bit stack.
-static bool stack_inline(const struct gen *g, const struct insn *in)
-{
-    if (g->code64)
-        return in->opsize == 8;
-    return in->opsize == 4 && (g->tb->mode & (MODE_CS32 | MODE_SS32 | MODE_FLAT)) == (MODE_CS32 | MODE_SS32 | MODE_FLAT);
-}
-
-static void push_address(struct gen *g, unsigned i, unsigned width)
-{
-    if (g->code64)
-        emit_lea(&g->e, R14, EMEM(RSP, -(int32_t)width));
-    else
-        emit_lea32(&g->e, R14, EMEM(RSP, -(int32_t)width));
-    gen_lookup(g, i, width, true, false, true, g->live[i] != 0);
-}
-
-static const struct emem at_r14_r15 = {.base = R14, .index = R15, .scale = 1};
-
-bool gen_push(struct gen *g, unsigned i)
-{
-    const struct insn *in = &g->insn[i];
-    struct emit *e = &g->e;
-    unsigned width = g->code64 ? 8 : 4;
-    unsigned w = g->code64 ? EF_W : 0;
-    if (!stack_inline(g, in))
-        return false;
-    if (in->has_mem) {
-        if (!gen_ea(g, i))
-            return false;
-        gen_lookup(g, i, width, false, false, false, g->live[i] != 0);
-        emit_op_mem(e, w, 0x8b, R15, at_r14_r15);
-        emit_store(e, eng(g->bt, ENG_TMP), R15);
-    }
-    push_address(g, i, width);
-    if (in->has_mem || ((in->opcode_reg || in->has_modrm) && in->rm >= R14)) {
-        emit_lea(e, R14, at_r14_r15);
-        emit_load(e, R15, in->has_mem ? eng(g->bt, ENG_TMP) : CPU_FIELD(g->bt, gpr[in->rm]));
-        emit_op_mem(e, w, 0x89, R15, EMEM(R14, 0));
-    } else if (in->opcode_reg || in->has_modrm) {
-        emit_op_mem(e, w, 0x89, in->rm, at_r14_r15);
-    } else {
-        emit_store_imm32(e, at_r14_r15, (int32_t)in->imm, g->code64);
-    }
-    add_rsp(g, -(int32_t)width);
-    return true;
-}
-
-void gen_push_const(struct gen *g, unsigned i, uint64_t v)
-{
-    struct emit *e = &g->e;
-    push_address(g, i, g->code64 ? 8 : 4);
-    if (!g->code64 || (int64_t)v == (int32_t)v) {
-        emit_store_imm32(e, at_r14_r15, (int32_t)v, g->code64);
-    } else {
-        emit_lea(e, R14, at_r14_r15);
-        emit_mov_imm(e, R15, v);
-        emit_store(e, EMEM(R14, 0), R15);
-    }
-    add_rsp(g, g->code64 ? -8 : -4);
-}
-
-bool gen_pop(struct gen *g, unsigned i)
-{
-    const struct insn *in = &g->insn[i];
-    struct emit *e = &g->e;
-    unsigned w = g->code64 ? EF_W : 0;
-    int32_t width = g->code64 ? 8 : 4;
-    if (!stack_inline(g, in) || in->has_mem)
-        return false;
-    emit_mov(e, R14, RSP);
-    gen_lookup(g, i, width, false, false, true, g->live[i] != 0);
-    if (in->rm >= R14) {
-        emit_op_mem(e, w, 0x8b, R14, at_r14_r15);
-        emit_store(e, CPU_FIELD(g->bt, gpr[in->rm]), R14);
-    } else {
-        emit_op_mem(e, w, 0x8b, in->rm, at_r14_r15);
-    }
-    if (in->rm != RSP) // POP RSP: the value read is the new RSP
-        add_rsp(g, width);
-    return true;
-}
-
-bool gen_leave(struct gen *g, unsigned i)
-{
-    const struct insn *in = &g->insn[i];
-    struct emit *e = &g->e;
-    if (!stack_inline(g, in))
-        return false;
-    if (g->code64)
-        emit_mov(e, R14, RBP);
-    else
-        emit_mov32(e, R14, RBP);
-    gen_lookup(g, i, g->code64 ? 8 : 4, false, false, true, g->live[i] != 0);
-    emit_op_mem(e, g->code64 ? EF_W : 0, 0x8b, RBP, at_r14_r15);
-    if (g->code64)
-        emit_lea(e, RSP, EMEM(R14, 8));
-    else
-        emit_lea32(e, RSP, EMEM(R14, 4));
     return true;
 }

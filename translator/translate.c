@@ -59,6 +59,13 @@ struct tb_site *gen_site(struct gen *g, unsigned i)
     return s;
 }
 
+void gen_map(struct gen *g, unsigned i)
+{
+    struct tb *tb = g->tb;
+    tb->map[tb->nmap++] =
+        (struct tb_map_entry){.host = gen_here(g) - tb->code, .guest = g->rip[i] - tb->va, .len = g->insn[i].len};
+}
+
 static enum decode_mode decode_mode_of(uint32_t mode)
 {
     return mode & MODE_CS64 ? DECODE_64 : mode & MODE_CS32 ? DECODE_32 : DECODE_16;
@@ -289,19 +296,24 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n)
                       .code64 = tb->mode & MODE_CS64, .user = tb->mode & MODE_USER};
     g->e = (struct emit){.p = c->p, .end = c->p + TB_MAX_CODE, .exec = cache_exec(bt)};
     tb->code = gen_here(g);
-    tb->map = gen_data(g, n * sizeof(*tb->map));
+    tb->map = gen_data(g, 2 * n * sizeof(*tb->map)); // twice: runs of stack instructions have a second form
     if (!tb->map)
         return false;
-    for (unsigned i = 0; i < n; i++) {
+    tb->nmap = 0;
+    for (unsigned i = 0; i < n;) {
+        gen_map(g, i);
         w->host[i] = gen_here(g);
-        tb->map[i] = (struct tb_map_entry){.host = gen_here(g) - tb->code, .guest = w->rip[i] - tb->va,
-                                           .len = w->insn[i].len};
-        gen_insn(g, i);
+        unsigned run = gen_stack_run(g, i);
+        if (run)
+            g->helper = false;
+        else
+            gen_insn(g, i);
+        i += run ? run : 1;
     }
-    tb->nmap = n;
     const struct insn *last = &w->insn[n - 1];
     if (g->helper || !is_branch(last) || !ends_block(last))
         gen_fallthrough(g, w->rip[n - 1] + last->len);
+    gen_run_stubs(g);
     gen_slow_stubs(g);
     gen_link_stubs(g);
     tb->drop_stub = gen_here(g);
