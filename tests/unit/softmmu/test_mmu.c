@@ -349,6 +349,24 @@ START_TEST(epoch_invpcid)
 }
 END_TEST
 
+START_TEST(epoch_of_global_user_code)
+{
+    *guest_map(&g, root_a, USER_VA, 0, 12) = 0x200000 | G_P | G_U | G_G;
+    pcid_on();
+    mmu_load_cr3(&m, root_a | 1, false);
+    fetch(USER_VA, true);
+    uint32_t a = m.epoch_user;
+    mmu_load_cr3(&m, root_b | 2, true);
+    mmu_invpcid(&m, 0, 2, USER_VA); // not for global pages
+    mmu_load_cr3(&m, root_a | 1, true);
+    ck_assert_uint_eq(m.epoch_user, a);
+    mmu_load_cr3(&m, root_b | 2, true);
+    mmu_invlpg(&m, USER_VA); // drops global translations of all PCIDs
+    mmu_load_cr3(&m, root_a | 1, true);
+    ck_assert_uint_ne(m.epoch_user, a);
+}
+END_TEST
+
 static bool saw_zero;
 static void on_wrap(void *opaque) { saw_zero |= m.epoch_user == 0 && m.epoch_supervisor == 0; }
 
@@ -403,6 +421,7 @@ int main(void)
     tcase_add_test(t, epoch_without_pcid);
     tcase_add_test(t, epoch_and_control_bits);
     tcase_add_test(t, epoch_invpcid);
+    tcase_add_test(t, epoch_of_global_user_code);
     tcase_add_test(t, epoch_wraps_with_a_warning);
     tcase_add_test(t, epoch_more_spaces_than_slots);
     suite_add_tcase(s, t);
