@@ -180,7 +180,7 @@ static void write_data(struct i8042 *k, uint8_t v)
         }
         break;
     default:
-        k->ram[command - CMD_WRITE_RAM] = v;
+        k->ram[(command - CMD_WRITE_RAM) % RAM_SIZE] = v;
         if (command == CMD_WRITE_RAM)
             k->status = (uint8_t)((k->status & ~STATUS_SYS) | (v & CTR_SYS ? STATUS_SYS : 0));
         break;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Runs a fuzz target without libFuzzer: replays the files named, or random inputs (-runs=N -seed=S).
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/fuzz/fuzz.h"
-
 enum { MAX_INPUT = 4096 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int replay(const char *path)
 {
