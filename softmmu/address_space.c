@@ -95,6 +95,12 @@ hva as_ram_ptr(struct address_space *as, gpa addr, bool write, uint64_t *run)
 hva as_page_ptr(struct address_space *as, gpa page, bool *rom)
 {
     struct flat_range f;
+    uint64_t run;
+    hva fast = fast_ptr(as, page, &run);
+    if (LIKELY(fast && run >= PAGE_SIZE && (uint64_t)fast % PAGE_SIZE == 0)) {
+        *rom = false;
+        return fast;
+    }
     if (!as_find(as, page, &f) || !f.ram || f.len - (page - f.start) < PAGE_SIZE) {
         return NULL;
     }

@@ -30,7 +30,7 @@ struct flat_range {
     bool rom;
 };
 
-enum { AS_MAX_LISTENERS = 8, AS_FAST_RANGES = 2 };
+enum { AS_MAX_LISTENERS = 64, AS_FAST_RANGES = 2 };
 
 // The flat view is edited in place under the big lock and read without it (every page walk reads it), so
 // it carries a sequence number: odd while it is edited; a reader that saw it move reads again. Arrays that

@@ -43,6 +43,9 @@ static uint32_t epoch_fresh(struct mmu *m)
 
 static void space_forget(struct mmu_space *s)
 {
+    if (!s->epoch) {
+        return; // nothing was fetched since the last time
+    }
     s->epoch = 0;
     s->has_global = false;
     zero_bytes(s->filter, sizeof(s->filter));

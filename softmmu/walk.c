@@ -265,9 +265,11 @@ static bool walk_root(struct walk *w, const struct walk_request *req, struct wal
 void page_walk(struct address_space *mem, const struct paging *pg, const struct walk_request *req,
                struct walk_result *out)
 {
-    struct walk w = {.mem = mem, .pg = pg};
+    struct walk w; // not initialised as a whole: that costs as much as a level
     uint64_t table;
 
+    w.mem = mem;
+    w.pg = pg;
     stat_inc(STAT_mmu_walks);
     *out = (struct walk_result){.page_shift = 12};
     if (!paging_enabled(pg)) {
