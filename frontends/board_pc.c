@@ -16,6 +16,7 @@
 #include "cpu/cpuid.h"
 #include "cpu/interrupt.h"
 #include "frontends/acpi.h"
+#include "frontends/smbios.h"
 #include "hw/acpi_pm.h"
 #include "hw/debugcon.h"
 #include "hw/fw_cfg.h"
@@ -60,7 +61,7 @@ struct board {
     struct fw_cfg *fw_cfg;
     struct uart_16550 *uart[BOARD_UARTS];
     struct debugcon *debugcon;
-    uint8_t *acpi; // ACPI_AREA_SIZE bytes
+    uint8_t *acpi; // ACPI and SMBIOS tables, ACPI_AREA_SIZE bytes
 };
 
 // --- wires
@@ -296,7 +297,7 @@ static const struct board_row {
     { "debug console", 0xe9, 0, create_debugcon },
 };
 
-static int create_acpi(struct board *b)
+static int create_tables(struct board *b)
 {
     struct acpi_config ac = {
         .cpus = 1, .lapic_base = LAPIC_DEFAULT_BASE, .ioapic_base = IOAPIC_DEFAULT_BASE,
@@ -307,7 +308,12 @@ static int create_acpi(struct board *b)
     for (unsigned i = 0; i < BOARD_UARTS; i++)
         ac.com_ports |= (uint8_t)(b->cfg.has_uart[i] << i);
     b->acpi = malloc(ACPI_AREA_SIZE);
-    return b->acpi ? acpi_build(&ac, b->acpi) : -ENOMEM;
+    struct smbios_config sc = { .product = "Standard PC (i440FX + PIIX, 1996)", .version = "0.1.0" };
+
+    memcpy(sc.uuid, b->cfg.uuid, sizeof(sc.uuid));
+    if (!b->acpi || acpi_build(&ac, b->acpi))
+        return -ENOMEM;
+    return smbios_build(&sc, b->acpi + (SMBIOS_ADDR - ACPI_AREA_BASE));
 }
 
 int board_create(const struct board_config *cfg, struct board **out, struct err *e)
@@ -320,8 +326,8 @@ int board_create(const struct board_config *cfg, struct board **out, struct err 
     for (unsigned i = 0; i < ARRAY_SIZE(board_table); i++)
         if (!board_table[i].create(b, board_table[i].base, board_table[i].irq))
             return err_set(e, "cannot create the board's %s: out of memory", board_table[i].name);
-    if (create_acpi(b))
-        return err_set(e, "cannot build the ACPI tables");
+    if (create_tables(b))
+        return err_set(e, "cannot build the ACPI and SMBIOS tables");
     *out = b;
     return 0;
 }
@@ -378,6 +384,22 @@ static void setup_virtual_wire(struct board *b)
         as_store(b->cfg.mem, LAPIC_DEFAULT_BASE + regs[i].offset, regs[i].value, 4);
 }
 
+// Everything is write-back but the VGA and PCI holes. SDM vol. 3A, section 11.11 "Memory Type Range Registers".
+static void setup_mtrr(struct board *b)
+{
+    enum { UC = 0, WP = 5, WB = 6, DEF_ENABLE = 0xc00, MASK_VALID = 0x800 };
+    const uint64_t every_byte = 0x0101010101010101, phys = (1ull << b->cfg.model->maxphyaddr) - 1;
+    struct cpu *cpu = b->cfg.cpu;
+
+    cpu->mtrr_fixed[0] = cpu->mtrr_fixed[1] = WB * every_byte; // up to A0000h
+    cpu->mtrr_fixed[2] = UC * every_byte;                      // A0000h..BFFFFh
+    for (unsigned i = 3; i < 11; i++)
+        cpu->mtrr_fixed[i] = WP * every_byte;
+    cpu->mtrr_base[0] = (board_low_ram(b->cfg.ram->size) > BOARD_RAM_SPLIT ? BOARD_PCI_BASE : BOARD_RAM_SPLIT) | UC;
+    cpu->mtrr_mask[0] = (phys & ~((1ull << 32) - cpu->mtrr_base[0] - 1)) | MASK_VALID;
+    cpu->mtrr_def_type = DEF_ENABLE | WB;
+}
+
 static void reset_devices(struct board *b)
 {
     i8259_reset(b->pic);
@@ -408,12 +430,20 @@ void board_reset(struct board *b)
     pci_assign_resources(b->pci, PCI_IO_BASE, PCI_IO_END, BOARD_PCI_BASE, BOARD_PCI_END, pirq_routes);
     i440fx_open_pam(b->i440fx);
     setup_virtual_wire(b);
+    setup_mtrr(b);
     reset_cmos(b);
     as_write(b->cfg.mem, ACPI_AREA_BASE, b->acpi, ACPI_AREA_SIZE);
 }
 
 bool board_power_button(struct board *b) { return acpi_pm_power_button(b->pm); }
 void board_send_nmi(struct board *b) { lapic_send_nmi(b->lapic); }
+
+void board_flush(struct board *b)
+{
+    for (unsigned i = 0; i < BOARD_UARTS; i++)
+        if (b->uart[i])
+            uart_16550_flush(b->uart[i]);
+}
 
 void board_info_irq(struct board *b, void (*print)(void *opaque, const char *line), void *opaque)
 {

@@ -30,6 +30,7 @@ struct board_config {
     int rtc_base;             // enum rtc_base
     int64_t rtc_date;
     bool rtc_vm_clock, no_hpet;
+    uint8_t uuid[16];
     // Big lock held, on whatever thread the device runs.
     void (*reset)(void *opaque);
     void (*power_off)(void *opaque);
@@ -43,6 +44,7 @@ struct pci_bus *board_pci_bus(struct board *b);
 void board_reset(struct board *b);
 bool board_power_button(struct board *b); // false: the guest does not listen
 void board_send_nmi(struct board *b);
+void board_flush(struct board *b); // serial output that waits to be sent in one piece: before the process ends
 uint64_t board_low_ram(uint64_t ram_bytes); // bytes of RAM below 4 GiB
 unsigned board_e820(uint64_t ram_bytes, struct e820_entry *map); // at most LINUX_MAX_E820 entries
 void board_info_irq(struct board *b, void (*print)(void *opaque, const char *line), void *opaque);

@@ -170,6 +170,7 @@ static int create_board(struct machine *m, struct board_config *bc, struct err *
     bc->rtc_date = m->cfg->rtc_date;
     bc->rtc_vm_clock = m->cfg->rtc_vm_clock;
     bc->no_hpet = m->cfg->no_hpet;
+    memcpy(bc->uuid, m->cfg->uuid, sizeof(bc->uuid));
     bc->reset = on_reset;
     bc->power_off = on_power_off;
     bc->opaque = m;
@@ -238,6 +239,8 @@ void machine_destroy(struct machine *m)
     vcpu_destroy(m->vcpu);
     big_lock();
     devices_destroy(m->devices); // waits for the disks
+    if (m->board)
+        board_flush(m->board);
     big_unlock();
     loop_stop();
     big_lock();
