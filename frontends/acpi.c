@@ -117,7 +117,7 @@ static int build_fadt(struct builder *b, const struct acpi_config *cfg, uint32_t
            TMR_VAL_EXT, 4);
     put_gas_io(t + 116, 0xcf9, 8, 1);
     t[128] = 0x0f;                        // RESET_VALUE
-    put_le(t + 132, facs, 8);
+    // X_FIRMWARE_CTRL (132) stays 0: the FACS is listed once
     put_le(t + 140, dsdt, 8);
     put_gas_io(t + 148, cfg->pm_base, 32, 0);
     put_gas_io(t + 172, cfg->pm_base + 4, 16, 0);

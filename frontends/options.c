@@ -7,6 +7,7 @@
 #include "cpu/cpuid.h"
 #include "frontends/devices.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -181,7 +182,15 @@ static int opt_name(struct config *c, const char *flag, const char *arg, struct 
 
 static int opt_uuid(struct config *c, const char *flag, const char *arg, struct err *e)
 {
-    return strlen(arg) == 36 ? 0 : err_set(e, "-uuid: '%.60s' is no UUID", arg);
+    const char *s = arg;
+
+    for (unsigned i = 0; i < 16; i++, s += 2) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            s += *s == '-';
+        if (!isxdigit((unsigned char)s[0]) || !isxdigit((unsigned char)s[1]) || sscanf(s, "%2hhx", &c->uuid[i]) != 1)
+            return err_set(e, "-uuid: '%.60s' is no UUID", arg);
+    }
+    return *s ? err_set(e, "-uuid: '%.60s' is no UUID", arg) : 0;
 }
 
 static int parse_rtc_base(struct config *c, const char *base, struct err *e)

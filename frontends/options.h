@@ -15,6 +15,7 @@ struct config {
     enum { CONFIG_RTC_UTC, CONFIG_RTC_LOCALTIME, CONFIG_RTC_DATE } rtc_base;
     int64_t rtc_date;
     bool rtc_vm_clock;
+    uint8_t uuid[16];
     bool nodefaults, no_hpet;
     // --- boot
     const char *kernel, *initrd, *append;
