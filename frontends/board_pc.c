@@ -400,6 +400,13 @@ static void setup_mtrr(struct board *b)
     cpu->mtrr_def_type = DEF_ENABLE | WB;
 }
 
+// The command byte as every BIOS leaves it: both interrupts on, system flag, translation to scan code set 1.
+static void setup_keyboard(struct board *b)
+{
+    as_store(b->cfg.ports, 0x64, 0x60, 1);
+    as_store(b->cfg.ports, 0x60, 0x47, 1);
+}
+
 static void reset_devices(struct board *b)
 {
     i8259_reset(b->pic);
@@ -431,6 +438,7 @@ void board_reset(struct board *b)
     i440fx_open_pam(b->i440fx);
     setup_virtual_wire(b);
     setup_mtrr(b);
+    setup_keyboard(b);
     reset_cmos(b);
     as_write(b->cfg.mem, ACPI_AREA_BASE, b->acpi, ACPI_AREA_SIZE);
 }
