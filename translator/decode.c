@@ -570,6 +570,8 @@ static void fill(struct walk *w, struct insn *in, const struct opcode_row *r)
         in->has_mem = in->moffs = true;
         in->mem_seg = in->seg >= 0 ? (uint8_t)in->seg : DS;
     }
+    if (r->traits & OT_VSIB && in->sib_off) // no "none" among vector index registers
+        in->index = (int8_t)((in->bytes[in->sib_off] >> 3 & 7) | (in->rex & 2) << 2);
     if (in->has_mem)
         fill_memory(in, w, r);
     fill_registers(in, w, r);
@@ -596,20 +598,54 @@ static void fill(struct walk *w, struct insn *in, const struct opcode_row *r)
 
 // ---- Capstone's verdict
 
+// Capstone's id for the bytes, 0 if it refuses them.
+static unsigned ask_capstone(struct decoder *d, enum decode_mode mode, uint64_t rip, const uint8_t *bytes, size_t len,
+                             unsigned *cs_len)
+{
+    *cs_len = 0;
+    if (!cs_disasm_iter(d->cs[mode], &bytes, &len, &rip, d->insn))
+        return 0;
+    *cs_len = d->insn->size;
+    return d->insn->id;
+}
+
+// The same instruction with each prefix once and the mandatory one last: Capstone refuses SSE instructions
+// with another legacy prefix between the mandatory one and the opcode. Returns its length.
+static unsigned normalise(const struct insn *in, uint8_t out[INSN_MAX])
+{
+    static const uint8_t seg[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
+    unsigned n = 0, opcode = in->opcode_off - (in->map == MAP_1 ? 0u : in->map == MAP_0F ? 1u : 2u);
+    if (in->seg >= 0)
+        out[n++] = seg[in->seg];
+    if (in->addrsize_prefix)
+        out[n++] = 0x67;
+    if (in->lock)
+        out[n++] = 0xf0;
+    if (in->opsize_prefix)
+        out[n++] = 0x66;
+    if (in->rep || in->repne)
+        out[n++] = in->rep ? 0xf3 : 0xf2;
+    if (in->rex)
+        out[n++] = in->rex;
+    for (unsigned i = opcode; i < in->len && n < INSN_MAX; i++)
+        out[n++] = in->bytes[i];
+    return n;
+}
+
 static bool confirm(struct decoder *d, enum decode_mode mode, uint64_t rip, unsigned len, struct insn *in)
 {
-    const uint8_t *code = in->bytes;
-    size_t size = len;
-    uint64_t address = rip;
-    unsigned id = 0, cs_len = 0;
-    if (cs_disasm_iter(d->cs[mode], &code, &size, &address, d->insn)) {
-        id = d->insn->id;
-        cs_len = d->insn->size;
-    }
+    unsigned cs_len, id = ask_capstone(d, mode, rip, in->bytes, len, &cs_len);
     int quirk = quirk_check(in, mode, id, cs_len);
+    if (quirk < 0 && (!id || cs_len != len) && in->enc == ENC_LEGACY) {
+        uint8_t bytes[INSN_MAX];
+        unsigned n = normalise(in, bytes);
+        id = ask_capstone(d, mode, rip, bytes, n, &cs_len);
+        quirk = quirk_check(in, mode, id, cs_len);
+        len = n;
+    }
     if (quirk >= 0)
         id = (unsigned)quirk;
-    else if (!id || cs_len != in->len)
+    else if (!id || cs_len != len)
         return false;
     in->id = (uint16_t)id;
     return true;

@@ -155,6 +155,9 @@ uint8_t *emit_jmp8(struct emit *e, uint8_t opcode)
 
 void emit_here(struct emit *e, uint8_t *site8)
 {
-    if (!e->overflow)
-        *site8 = (uint8_t)(e->p - site8 - 1);
+    ptrdiff_t rel = e->p - site8 - 1;
+    if (rel > INT8_MAX)
+        e->overflow = true; // a rel8 cannot say it: the block is given up rather than wrong
+    else if (!e->overflow)
+        *site8 = (uint8_t)rel;
 }

@@ -9,6 +9,7 @@
 //
 // While guest code runs RSP is the guest's, so nothing here may push before it has switched to the host stack
 // (ENG_HOST_SP), and signal handlers run on an alternate stack.
+#include "translator/host_insn.h"
 #include "translator/tb.h"
 
 // Flags travel as LAHF/SETO leave them: AH = SF ZF AF PF CF, AL = OF.
@@ -96,11 +97,11 @@ static void make_helper(struct bt *bt, struct emit *e)
     emit_mov(e, RSI, R15);
     emit_op_mem(e, 0, 0xff, 2, EMEM(R15, offsetof(struct tb_site, fn))); // call; r15 is callee-saved
     emit_op_reg(e, EF_W, 0x85, RAX, RAX);                               // test rax, rax
-    uint8_t *leave = emit_jmp8(e, 0x75);
+    uint8_t *leave = emit_jcc(e, CC_NZ, NULL);
     emit_load(e, R14, EMEM(R15, offsetof(struct tb_site, resume)));
     emit_load_state(bt, e);
     emit_op_reg(e, 0, 0xff, 4, R14); // jmp r14
-    emit_here(e, leave);
+    emit_patch(e, leave, here(bt, e));
     emit_leave(bt, e, EXIT_HELPER);
 }
 
@@ -115,14 +116,14 @@ static void make_mem_slow(struct bt *bt, struct emit *e)
     emit_mov_imm(e, RAX, (uint64_t)(uintptr_t)bt_mem_slow);
     emit_op_reg(e, 0, 0xff, 2, RAX); // call rax
     emit_op_reg(e, EF_W, 0x85, RAX, RAX);
-    uint8_t *leave = emit_jmp8(e, 0x74);
+    uint8_t *leave = emit_jcc(e, CC_Z, NULL);
     emit_load(e, RCX, EMEM(R15, offsetof(struct tb_site, resume)));
     emit_store(e, eng(bt, ENG_TMP2), RCX);
     emit_mov(e, R15, RAX);
     emit_load(e, R14, eng(bt, ENG_EA));
     emit_load_state(bt, e);
     emit_jmp_mem(e, eng(bt, ENG_TMP2));
-    emit_here(e, leave);
+    emit_patch(e, leave, here(bt, e));
     emit_store(e, eng(bt, ENG_EXIT), R15);
     emit_leave(bt, e, EXIT_SLOW_MEM);
 }

@@ -151,25 +151,27 @@ static void exec_pop(struct interp *in, const struct insn *i)
     cpu->gpr[RSP] = new_sp;
 }
 
-// SDM vol. 2A, "ENTER-Make Stack Frame for Procedure Parameters"
+// SDM vol. 2A, "ENTER-Make Stack Frame for Procedure Parameters". As on hardware, a fault half way leaves what was
+// pushed below the stack pointer, and the registers as they were.
 static void exec_enter(struct interp *in, const struct insn *i)
 {
     struct cpu *cpu = in->cpu;
-    unsigned size = i->opsize, level = (unsigned)i->imm2 & 31, slots = 1 + level;
-    uint64_t sp = cpu->gpr[RSP], bp = cpu->gpr[RBP], mask = interp_stack_mask(cpu);
-    probe_stack(in, sp - slots * size, slots, size, true);
-    if (level > 1)
-        probe_stack(in, bp - (level - 1) * size, level - 1, size, false);
-    uint64_t last = sp - slots * size - (uint64_t)i->imm; // the final stack top must be writable, too
-    interp_probe_write(in, cpu_linear(cpu, SS, last & mask, 1, true), 1);
-    cpu_push(cpu, bp & interp_size_mask(size), size);
-    uint64_t frame = cpu->gpr[RSP];
-    for (unsigned k = 1; k < level; k++)
-        cpu_push(cpu, cpu_load(cpu, cpu_linear(cpu, SS, (bp - k * size) & mask, size, false), size), size);
-    if (level)
-        cpu_push(cpu, frame & interp_size_mask(size), size);
+    unsigned size = i->opsize, level = (unsigned)i->imm2 & 31;
+    uint64_t sp = cpu->gpr[RSP] - size, bp = cpu->gpr[RBP], mask = interp_stack_mask(cpu), frame = sp & mask;
+    cpu_store(cpu, stack_linear(in, sp, size, true), bp & interp_size_mask(size), size);
+    for (unsigned k = 1; k < level; k++) {
+        uint64_t v = cpu_load(cpu, stack_linear(in, bp - k * size, size, false), size);
+        sp -= size;
+        cpu_store(cpu, stack_linear(in, sp, size, true), v, size);
+    }
+    if (level) {
+        sp -= size;
+        cpu_store(cpu, stack_linear(in, sp, size, true), frame & interp_size_mask(size), size);
+    }
+    sp -= (uint64_t)i->imm; // the final stack top must be writable, too
+    interp_probe_write(in, cpu_linear(cpu, SS, sp & mask, 1, true), 1);
     interp_set(cpu, i, RBP, size, frame);
-    interp_set_sp(cpu, cpu->gpr[RSP] - (uint64_t)i->imm);
+    interp_set_sp(cpu, sp);
 }
 
 static void exec_pusha(struct interp *in, const struct insn *i)

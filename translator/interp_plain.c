@@ -208,6 +208,21 @@ static void exec_locked(struct interp *in, const struct insn *i, gva lin, uint64
         cpu_raise_pf(cpu, &f);
 }
 
+// Operands that must be aligned fault with #GP(0) before they can fault with #PF. AMD's MXCSR.MM lifts it for legacy
+// arithmetic (APM vol. 1, section 4.2.2 "MXCSR Register"): the host then says which.
+static void check_aligned(struct interp *in, const struct insn *i, gva lin)
+{
+    uint32_t mxcsr = 0;
+    if (LIKELY(!i->mem_aligned || !(lin & (i->mem_size - 1u))))
+        return;
+    if (i->enc == ENC_LEGACY) {
+        cpu_fpu_load(in->cpu);
+        __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+    }
+    if (!(mxcsr & 1u << 17))
+        cpu_raise_error(in->cpu, EXC_GP, 0);
+}
+
 static void exec_memory(struct interp *in, const struct insn *i)
 {
     struct cpu *cpu = in->cpu;
@@ -231,8 +246,7 @@ static void exec_memory(struct interp *in, const struct insn *i)
         return;
     }
     uint8_t *buf = bounce_at(in, lin);
-    if (i->mem_aligned && i->mem_size >= 16 && lin & (i->mem_size - 1u) && i->enc != ENC_LEGACY)
-        cpu_raise_error(cpu, EXC_GP, 0);
+    check_aligned(in, i, lin);
     if (write)
         interp_probe_write(in, lin, i->mem_size);
     if (i->mem_access & MA_READ)

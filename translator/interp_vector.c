@@ -117,18 +117,36 @@ static void describe(struct interp *in, const struct insn *i, struct gather *g)
     g->evex = i->enc == ENC_EVEX;
 }
 
-// Writes back what is done: destination and the mask with the finished elements cleared.
-static void commit(struct interp *in, const struct insn *i, const struct gather *g)
+// The widest registers the host has: a gather that stops half way leaves the upper bits alone.
+static unsigned full_width(const struct cpu *cpu) { return (cpu->fpu_host_mask & 0xe0) == 0xe0 ? 2 : 1; }
+
+// Writes back a gather or scatter that is about to access one more element, which may fault: what is done, and the
+// mask with the finished elements cleared, all else as it was.
+static void commit_partial(struct interp *in, const struct insn *i, const struct gather *g)
 {
+    unsigned width = full_width(in->cpu);
+    if (!g->scatter)
+        move_vector(in, i->reg, width, in->vec[0], true, width == 2);
+    if (g->evex)
+        write_mask(in, i->evex[3] & 7, g->mask);
+    else
+        move_vector(in, i->vvvv, width, in->vec[1], true, width == 2);
+}
+
+// All done: the mask is zero and the destination's upper bits are, too.
+static void commit_whole(struct interp *in, const struct insn *i, const struct gather *g)
+{
+    if (g->evex)
+        write_mask(in, i->evex[3] & 7, 0);
+    for (unsigned k = 0; k < sizeof in->vec[1]; k++) {
+        in->vec[1][k] = 0;
+        if (k >= g->n * g->elem)
+            in->vec[0][k] = 0;
+    }
+    if (!g->evex)
+        move_vector(in, i->vvvv, i->vl, in->vec[1], true, false);
     if (!g->scatter)
         move_vector(in, i->reg, i->vl, in->vec[0], true, g->evex);
-    if (g->evex) {
-        write_mask(in, i->evex[3] & 7, g->mask);
-        return;
-    }
-    for (unsigned k = 0; k < sizeof in->vec[1] / g->elem; k++)
-        set_element(in->vec[1], k, g->elem, k < g->n && g->mask >> k & 1 ? ~0ull : 0);
-    move_vector(in, i->vvvv, i->vl, in->vec[1], true, false);
 }
 
 static uint64_t element_ea(struct interp *in, const struct insn *i, const struct gather *g, unsigned k)
@@ -151,22 +169,23 @@ void interp_gather_scatter(struct interp *in)
     if (i->index < 0 || (g.evex ? !k_reg || (!g.scatter && index == i->reg)
                                 : index == i->reg || index == i->vvvv || i->vvvv == i->reg))
         cpu_raise(cpu, EXC_UD);
-    move_vector(in, i->reg, i->vl, in->vec[0], false, g.evex);
-    move_vector(in, index, i->vl, in->vec[2], false, g.evex);
+    unsigned width = full_width(cpu);
+    move_vector(in, i->reg, width, in->vec[0], false, width == 2);
+    move_vector(in, index, width, in->vec[2], false, width == 2);
     if (g.evex) {
-        g.mask = read_mask(in, k_reg) & (BIT(g.n) - 1);
+        g.mask = read_mask(in, k_reg);
     } else {
-        move_vector(in, i->vvvv, i->vl, in->vec[1], false, false);
+        move_vector(in, i->vvvv, width, in->vec[1], false, width == 2);
         for (unsigned k = 0; k < g.n; k++)
             g.mask |= (uint64_t)(in->vec[1][(k + 1) * g.elem - 1] >> 7) << k;
     }
-    unsigned vl = 16u << (i->vl > 2 ? 2 : i->vl);
-    for (unsigned k = g.n * g.elem; !g.scatter && k < vl && k < 64; k++)
-        in->vec[0][k] = 0; // fewer elements than the register holds
+    bool first = true;
     for (unsigned k = 0; k < g.n; k++) {
         if (!(g.mask >> k & 1))
             continue;
-        commit(in, i, &g); // what follows may raise
+        if (!first)
+            commit_partial(in, i, &g); // what follows may raise
+        first = false;
         gva lin = cpu_linear(cpu, i->mem_seg, element_ea(in, i, &g, k), g.elem, g.scatter);
         interp_note_access(in, lin, g.elem, g.scatter);
         if (g.scatter)
@@ -174,8 +193,10 @@ void interp_gather_scatter(struct interp *in)
         else
             set_element(in->vec[0], k, g.elem, cpu_load(cpu, lin, g.elem));
         g.mask &= ~BIT(k);
+        if (!g.evex)
+            set_element(in->vec[1], k, g.elem, 0);
     }
-    commit(in, i, &g);
+    commit_whole(in, i, &g);
 }
 
 // ---- MASKMOVQ, MASKMOVDQU: bytes of reg selected by the sign bits of rm, to DS:[rDI]
