@@ -129,7 +129,8 @@ _start64:
 #ifdef TEST32
     // Out of long mode again, SDM vol. 3A, section 10.8.5.4 "Switching Out of IA-32e Mode Operation".
     pushq $0x08             // code32 of this image's GDT: compatibility mode for now
-    pushq $3f
+    movl $3f, %eax
+    pushq %rax
     lretq
     .code32
 3:  movl $0x10, %eax

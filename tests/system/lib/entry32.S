@@ -19,7 +19,7 @@ run_enter:
     jnz 1f
     testl $3, %edx
     jnz 2f
-    movl R(11)(%eax), %ss   // same level: IRET pops no stack
+    movw R(11)(%eax), %ss   // same level: IRET pops no stack
     movl R(4)(%eax), %esp
     jmp 3f
 1:  pushl R(14)(%eax)       // to VM86: GS, FS, DS, ES come from the frame
@@ -33,10 +33,10 @@ run_enter:
     pushl R(8)(%eax)
     testl $0x20000, %ecx
     jnz 4f
-    movl R(15)(%eax), %es
-    movl R(13)(%eax), %fs
-    movl R(14)(%eax), %gs
-    movl R(12)(%eax), %ds
+    movw R(15)(%eax), %es
+    movw R(13)(%eax), %fs
+    movw R(14)(%eax), %gs
+    movw R(12)(%eax), %ds
 4:  movl %cs:R(1)(%eax), %ecx
     movl %cs:R(2)(%eax), %edx
     movl %cs:R(3)(%eax), %ebx
