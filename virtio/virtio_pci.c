@@ -268,6 +268,7 @@ static void legacy_set_pfn(struct virtio_pci *p, struct virtq *q, uint32_t pfn)
         return;
     q->desc = (gpa)pfn << PAGE_SHIFT;
     q->avail = q->desc + 16u * q->max_size;
+    q->used = virtq_legacy_used(q->desc, q->max_size);
     enable_queue(p, q);
 }
 
