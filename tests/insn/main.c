@@ -144,7 +144,7 @@ static pid_t start(const struct options *o, const char *accel, struct progress *
     return pid;
 }
 
-struct job { const char *accel; pid_t pid; struct progress *p; uint64_t last_done; double last_change; bool failed; };
+struct job { const char *accel; pid_t pid; struct progress *p; uint64_t last_done; double last_change; unsigned hangs; bool failed; };
 
 static void crashed(const struct options *o, struct job *j, const char *how, int code, double deadline)
 {
@@ -154,10 +154,11 @@ static void crashed(const struct options *o, struct job *j, const char *how, int
     printf("   again: insn-diff -accel %s -seed %llu -count 1%s\n", j->accel, (unsigned long long)j->p->seed,
            o->gen.mode == 32 ? " -mode 32" : o->gen.mode == 64 ? " -mode 64" : "");
     j->p->failures++;
+    j->hangs += code == SIGKILL;
     j->p->seed++;
     j->p->done++;
     j->last_change = now();
-    if (j->p->done < o->count && j->p->failures < o->max_failures)
+    if (j->p->done < o->count && j->p->failures < o->max_failures && j->hangs < 3)
         j->pid = start(o, j->accel, j->p, deadline);
     else
         j->pid = 0;
@@ -186,7 +187,7 @@ static void watch(const struct options *o, struct job *jobs, unsigned n, double 
             } else if (j->p->done != j->last_done) {
                 j->last_done = j->p->done;
                 j->last_change = now();
-            } else if (now() - j->last_change > 10) {
+            } else if (now() - j->last_change > 4) {
                 kill(j->pid, SIGKILL);
                 waitpid(j->pid, &status, 0);
                 crashed(o, j, "hangs; killed by signal", SIGKILL, deadline);
