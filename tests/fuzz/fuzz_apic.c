@@ -31,10 +31,11 @@ static void create(void)
 
 static void reset(void)
 {
-    bench_become_cpu(0);
     for (unsigned i = 0; i < 2; i++) {
         lapic_reset(lapic[i]);
         bench_cpu[i].request = 0;
+        bench_become_cpu((int)i);
+        writel(LAPIC_DEFAULT_BASE + 0xf0, 0x1ff); // software-enabled: there is little to find otherwise
     }
     ioapic_reset(io);
 }

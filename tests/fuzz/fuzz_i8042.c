@@ -20,7 +20,10 @@ static void reset(void) { i8042_reset(kbc); }
 
 static void event(uint8_t a, uint8_t b)
 {
-    if (a & 0x80)
+    if ((a & 0xc0) == 0x40) { // a command to the mouse, which random ports seldom make up
+        outb(0x64, 0xd4);
+        outb(0x60, a & 1 ? 0xe6 + b % 26 : b);
+    } else if (a & 0x80)
         mouse_send_event(kbc, (int)((uint32_t)a << 24), (int)((uint32_t)b << 24) >> (a & 15), (int8_t)b, b);
     else
         kbd_send_scancode(kbc, (uint16_t)((a & 2 ? 0xe000 : a & 4 ? 0xe100 : 0) | b), a & 1);
