@@ -182,8 +182,6 @@ static void exec_locked(struct interp *in, const struct insn *i, gva lin, uint64
     struct cpu *cpu = in->cpu;
     struct mmu_fault f;
     bool faulted;
-    if (i->mem_aligned && lin & (i->mem_size - 1u))
-        cpu_raise_error(cpu, EXC_GP, 0);
     hva p = mmu_rmw_ptr(&cpu->mmu, lin, i->mem_size, 0, &f, &faulted);
     if (faulted)
         cpu_raise_pf(cpu, &f);
@@ -233,6 +231,8 @@ static void exec_memory(struct interp *in, const struct insn *i)
         delta = (uint64_t)((bit >> (i->opsize == 8 ? 6 : i->opsize == 4 ? 5 : 4)) * i->opsize);
         ea = (ea + delta) & interp_size_mask(i->addrsize);
     }
+    bool based = !interp_code64(cpu) || i->mem_seg >= FS;
+    check_aligned(in, i, ea + (based ? cpu->seg[i->mem_seg].base : 0));
     gva lin = cpu_linear(cpu, i->mem_seg, ea, i->mem_size, write);
     check_alignment(in, lin, i->mem_size);
     if (i->mask_elem) {
@@ -246,10 +246,10 @@ static void exec_memory(struct interp *in, const struct insn *i)
         return;
     }
     uint8_t *buf = bounce_at(in, lin);
-    check_aligned(in, i, lin);
     if (write)
         interp_probe_write(in, lin, i->mem_size);
-    if (i->mem_access & MA_READ)
+    // x87 stores with an unmasked exception do not write: then the old bytes must go back.
+    if (i->mem_access & MA_READ || i->uses_x87)
         cpu_read(cpu, lin, buf, i->mem_size);
     run(in, (uint64_t)(uintptr_t)buf - delta);
     bool environment = i->uses_x87 && ((i->opcode == 0xd9 && (i->modrm >> 3 & 7) == 6) ||

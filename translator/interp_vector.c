@@ -77,8 +77,6 @@ void interp_masked(struct interp *in, gva lin)
     const struct insn *i = &in->cur->insn;
     unsigned size = i->mask_elem, n = i->mem_size / size;
     bool write = i->mem_access & MA_WRITE;
-    if (i->mem_aligned && lin & (i->mem_size - 1u))
-        cpu_raise_error(cpu, EXC_GP, 0);
     uint64_t mask = selected(in, i, n);
     uint8_t *buf = in->bounce + (lin & 63);
     for (unsigned k = 0; k < i->mem_size; k++)
@@ -121,12 +119,13 @@ static void describe(struct interp *in, const struct insn *i, struct gather *g)
 static unsigned full_width(const struct cpu *cpu) { return (cpu->fpu_host_mask & 0xe0) == 0xe0 ? 2 : 1; }
 
 // Writes back a gather or scatter that is about to access one more element, which may fault: what is done, and the
-// mask with the finished elements cleared, all else as it was.
+// mask with the elements that were passed cleared.
 static void commit_partial(struct interp *in, const struct insn *i, const struct gather *g)
 {
-    unsigned width = full_width(in->cpu);
+    // The VEX forms leave what is above VL alone until they are done, the EVEX forms clear it (AMD Zen 5).
+    unsigned width = g->evex ? i->vl : full_width(in->cpu);
     if (!g->scatter)
-        move_vector(in, i->reg, width, in->vec[0], true, width == 2);
+        move_vector(in, i->reg, width, in->vec[0], true, width == 2 || g->evex);
     if (g->evex)
         write_mask(in, i->evex[3] & 7, g->mask);
     else
@@ -179,13 +178,14 @@ void interp_gather_scatter(struct interp *in)
         for (unsigned k = 0; k < g.n; k++)
             g.mask |= (uint64_t)(in->vec[1][(k + 1) * g.elem - 1] >> 7) << k;
     }
-    bool first = true;
     for (unsigned k = 0; k < g.n; k++) {
-        if (!(g.mask >> k & 1))
+        if (!(g.mask >> k & 1)) {
+            if (!g.evex)
+                set_element(in->vec[1], k, g.elem, 0);
             continue;
-        if (!first)
+        }
+        if (k)
             commit_partial(in, i, &g); // what follows may raise
-        first = false;
         gva lin = cpu_linear(cpu, i->mem_seg, element_ea(in, i, &g, k), g.elem, g.scatter);
         interp_note_access(in, lin, g.elem, g.scatter);
         if (g.scatter)

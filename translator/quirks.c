@@ -37,6 +37,10 @@ static const struct quirk quirks[] = {
     {QUIRK_REFUSED, E, MAP_0F, 0x00, 0xff, 0, 0, ID_AVX512},
     {QUIRK_REFUSED, E, MAP_0F38, 0x00, 0xff, 0, 0, ID_AVX512},
     {QUIRK_REFUSED, E, MAP_0F3A, 0x00, 0xff, 0, 0, ID_AVX512},
+    // With a SIB byte whose EVEX.X or B is set it loses count.
+    {QUIRK_LENGTH, E, MAP_0F, 0x00, 0xff, 0, 0, 0},
+    {QUIRK_LENGTH, E, MAP_0F38, 0x00, 0xff, 0, 0, 0},
+    {QUIRK_LENGTH, E, MAP_0F3A, 0x00, 0xff, 0, 0, 0},
 };
 
 static unsigned enc_bit(const struct insn *in)
