@@ -60,7 +60,7 @@ void interp_probe_write(struct interp *in, gva lin, unsigned size);
 void interp_check_features(struct interp *in, const struct insn *i);
 
 // ---- interp_vector.c: operands whose elements are accessed one by one
-void interp_masked(struct interp *in, gva lin);
+void interp_masked(struct interp *in, uint64_t ea);
 void interp_gather_scatter(struct interp *in);
 void interp_maskmov(struct interp *in);
 

@@ -136,6 +136,20 @@ static void fix_environment(struct interp *in, uint8_t *env, bool small)
     }
 }
 
+// A pending x87 exception comes before the memory operand is looked at. Only the control instructions that
+// do not wait (and those that have no memory operand) leave that to the host.
+static void check_pending(struct interp *in, const struct insn *i)
+{
+    unsigned ext = i->modrm >> 3 & 7;
+    uint16_t status;
+    if (i->uses_x87 && ((i->opcode == 0xd9 && ext >= 6) || (i->opcode == 0xdd && ext >= 6)))
+        return;
+    cpu_fpu_load(in->cpu);
+    __asm__ volatile("fnstsw %0" : "=m"(status));
+    if (status & 0x80)
+        cpu_raise(in->cpu, EXC_MF);
+}
+
 // Control instructions leave the pointers alone.
 static void track_x87(struct interp *in, const struct insn *i)
 {
@@ -233,12 +247,12 @@ static void exec_memory(struct interp *in, const struct insn *i)
     }
     bool based = !interp_code64(cpu) || i->mem_seg >= FS;
     check_aligned(in, i, ea + (based ? cpu->seg[i->mem_seg].base : 0));
-    gva lin = cpu_linear(cpu, i->mem_seg, ea, i->mem_size, write);
-    check_alignment(in, lin, i->mem_size);
     if (i->mask_elem) {
-        interp_masked(in, lin);
+        interp_masked(in, ea);
         return;
     }
+    gva lin = cpu_linear(cpu, i->mem_seg, ea, i->mem_size, write);
+    check_alignment(in, lin, i->mem_size);
     interp_note_access(in, lin, i->mem_size, write);
     bool exchange = i->enc == ENC_LEGACY && i->map == MAP_1 && (i->opcode & 0xfe) == 0x86;
     if (i->lock || exchange) {
@@ -270,6 +284,8 @@ void interp_plain(struct interp *in)
         interp_gather_scatter(in);
         return;
     }
+    if ((i->uses_x87 || i->uses_mmx) && i->has_mem)
+        check_pending(in, i);
     if (i->uses_x87)
         track_x87(in, i);
     if (i->has_mem && i->map == MAP_1 && i->opcode == 0x8d) { // LEA

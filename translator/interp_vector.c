@@ -71,37 +71,39 @@ static uint64_t selected(struct interp *in, const struct insn *i, unsigned n)
     return mask & all;
 }
 
-void interp_masked(struct interp *in, gva lin)
+void interp_masked(struct interp *in, uint64_t ea)
 {
     struct cpu *cpu = in->cpu;
     const struct insn *i = &in->cur->insn;
     unsigned size = i->mask_elem, n = i->mem_size / size;
     bool write = i->mem_access & MA_WRITE;
-    uint64_t mask = selected(in, i, n);
-    uint8_t *buf = in->bounce + (lin & 63);
+    uint64_t mask = selected(in, i, n), wrap = interp_size_mask(i->addrsize);
+    uint8_t *buf = in->bounce; // alignment was checked by the caller
+    gva lin[64];
     for (unsigned k = 0; k < i->mem_size; k++)
         buf[k] = 0;
     for (unsigned k = 0; k < n; k++) {
         if (!(mask >> k & 1))
             continue;
-        interp_note_access(in, lin + k * size, size, write);
+        lin[k] = cpu_linear(cpu, i->mem_seg, (ea + k * size) & wrap, size, write);
+        interp_note_access(in, lin[k], size, write);
         if (write)
-            interp_probe_write(in, lin + k * size, size);
+            interp_probe_write(in, lin[k], size);
         else
-            cpu_read(cpu, lin + k * size, buf + k * size, size);
+            cpu_read(cpu, lin[k], buf + k * size, size);
     }
     if (!thunk_run_insn(in, (uintptr_t)buf))
         cpu_raise(cpu, EXC_UD);
     for (unsigned k = 0; write && k < n; k++)
         if (mask >> k & 1)
-            cpu_write(cpu, lin + k * size, buf + k * size, size);
+            cpu_write(cpu, lin[k], buf + k * size, size);
 }
 
 // ---- gathers and scatters
 
 struct gather {
     unsigned elem, index_size, n; // bytes, bytes, elements
-    bool scatter, evex;
+    bool scatter, evex, any; // any: an element has been accessed
     uint64_t mask; // elements still to do
 };
 
@@ -122,8 +124,9 @@ static unsigned full_width(const struct cpu *cpu) { return (cpu->fpu_host_mask &
 // mask with the elements that were passed cleared.
 static void commit_partial(struct interp *in, const struct insn *i, const struct gather *g)
 {
-    // The VEX forms leave what is above VL alone until they are done, the EVEX forms clear it (AMD Zen 5).
-    unsigned width = g->evex ? i->vl : full_width(in->cpu);
+    // The VEX forms leave what is above VL alone until they are done, the EVEX forms clear it with the first
+    // element (AMD Zen 5).
+    unsigned width = g->evex && g->any ? i->vl : full_width(in->cpu);
     if (!g->scatter)
         move_vector(in, i->reg, width, in->vec[0], true, width == 2 || g->evex);
     if (g->evex)
@@ -193,6 +196,7 @@ void interp_gather_scatter(struct interp *in)
         else
             set_element(in->vec[0], k, g.elem, cpu_load(cpu, lin, g.elem));
         g.mask &= ~BIT(k);
+        g.any = true;
         if (!g.evex)
             set_element(in->vec[1], k, g.elem, 0);
     }
