@@ -157,8 +157,9 @@ uint64_t gen_pick_target(struct gen *g, unsigned size, bool aligned, bool low)
     uint64_t base = low || g->mode32 || rng_chance(&g->rng, 50) ? DATA_LO : DATA_HI;
     bool faulting = rng_chance(&g->rng, g->last ? 15 : 1);
     if (faulting && !low && rng_chance(&g->rng, 10)) { // not canonical, or the kernel's half
-        static const uint64_t odd[] = { 0x800000000000, 0xffff7fffffffffff, 0x7ffffffffff8, 0xffff800000000000,
-                                        0xffffffffffffff00, 0x1000000000000000 };
+        // Not across the border of canonical addresses: which fault comes first differs between makers.
+        static const uint64_t odd[] = { 0x800000000000, 0xffff7fffffff0000, 0x7fffffffe000, 0xffff800000000000,
+                                        0xffffffffffff0000, 0x1000000000000000 };
         uint64_t t = odd[rng_below(&g->rng, ARRAY_SIZE(odd))] + rng_below(&g->rng, 16);
         return g->mode32 ? (uint32_t)t : t;
     }
@@ -286,11 +287,13 @@ void gen_memop(struct gen *g, struct memop *m, uint64_t target, uint16_t avoid)
 {
     *m = (struct memop){ .present = true, .base = -1, .index = -1, .seg = -1, .target = target };
     uint64_t ea = target, sum = 0;
+    // An offset that is not canonical although the sum with the base is: AMD's faults, Intel's does not.
+    bool based = gen_data_offset(target) >= 0;
     if (!g->mode32) {
-        if (rng_chance(&g->rng, 6) && g->fs_known) {
+        if (rng_chance(&g->rng, 6) && g->fs_known && based) {
             m->seg = FS;
             ea -= g->fs;
-        } else if (rng_chance(&g->rng, 6) && g->gs_known) {
+        } else if (rng_chance(&g->rng, 6) && g->gs_known && based) {
             m->seg = GS;
             ea -= g->gs;
         } else if (rng_chance(&g->rng, 2)) {

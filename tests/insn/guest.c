@@ -101,6 +101,8 @@ static void build_supervisor(void)
         memcpy(ram.base + SUP_PA + SUP_STUBS + v * 16, stub, sizeof(stub));
     }
     write64(SUP_PA + SUP_TSS + 4, SUP + SUP_STACK_TOP); // RSP0
+    write64(SUP_PA + SUP_TSS + 0x60, 0x68ull << 48);    // I/O permission bitmap: past the limit, none
+    memset(ram.base + CODE_PA, 0xcc, CODE_PAGES * PAGE_SIZE); // as native.c does, should a jump go astray
 }
 
 static void exit_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)

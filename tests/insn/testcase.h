@@ -65,6 +65,7 @@ struct machine { // registers
 struct testcase {
     uint64_t seed;
     bool mode32, high_code;
+    bool lax_flags; // arithmetic flags are not compared after a fault
     uint64_t entry;
     struct machine start;
     struct unit unit[UNITS_MAX];
