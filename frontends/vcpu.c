@@ -87,6 +87,8 @@ static void *vcpu_main(void *opaque)
     v->error = cpu_fpu_init(cpu);
     if (!v->error)
         v->error = v->cfg.accel->init(cpu, &v->cfg.accel_config);
+    if (!v->error)
+        cpu->kick = v->cfg.accel->kick; // cpu_request() from any thread reaches running code from here on
     if (!v->error && !v->cfg.reset(v->cfg.opaque, cpu, true))
         v->error = -EIO;
     publish(v, &v->started);
