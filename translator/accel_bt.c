@@ -369,6 +369,7 @@ static int bt_init(struct cpu *cpu, const struct accel_config *cfg)
         (err = host_fault_add_region(bt->cache.rx + GLUE_SIZE, bt->cache.rx + GLUE_SIZE + bt->cache.size,
                                      bt_on_host_fault, bt)))
         goto fail;
+    cpu->kick = bt_kick; // only now: it needs bt->thread and the handler
     return 0;
 fail:
     free(bt);
@@ -382,6 +383,7 @@ static void bt_destroy(struct cpu *cpu)
     if (!bt)
         return;
     host_fault_remove_region(bt->cache.rx + GLUE_SIZE);
+    cpu->kick = NULL;
     cpu->accel = NULL;
     interp_destroy(bt->interp);
     decoder_destroy(bt->decoder);
