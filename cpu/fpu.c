@@ -181,6 +181,15 @@ static void native_save(struct cpu *cpu, enum xstate_op op, uint8_t *area, uint6
         drop_pointers(area);
 }
 
+// Outside 64-bit mode the upper eight (for component 7: all sixteen) registers are neither saved nor restored:
+// SDM vol. 1, section 13.7 "Operation of XSAVE", and 13.5 on each component.
+static unsigned stored_size(const struct cpu *cpu, unsigned component, unsigned size)
+{
+    if (in_code64(cpu) || component == 5)
+        return size;
+    return component == 7 ? 0 : size / 2;
+}
+
 static void put(struct cpu *cpu, gva ea, const uint8_t *area, unsigned from, unsigned len)
 {
     if (len)
@@ -202,10 +211,10 @@ static void store_area(struct cpu *cpu, enum xstate_op op, gva ea, uint8_t *area
     if (compact ? stored & 2 : mask & 6)
         put(cpu, ea, area, FX_MXCSR, 8);
     if (stored & 2)
-        put(cpu, ea, area, FX_XMM, FX_SIZE - FX_XMM);
+        put(cpu, ea, area, FX_XMM, stored_size(cpu, 1, FX_SIZE - FX_XMM));
     for (unsigned i = 2; i < 8; i++)
         if (stored >> i & 1)
-            put(cpu, ea, area, l->offset[i], l->size[i]);
+            put(cpu, ea, area, l->offset[i], stored_size(cpu, i, l->size[i]));
     if (compact) {
         put(cpu, ea, area, X_HEADER, 16);
     } else {
@@ -231,7 +240,7 @@ static void do_xsave(struct cpu *cpu, enum xstate_op op, gva ea, uint64_t mask)
     layout_make(cpu->model, compact ? mask | XCOMP_COMPACT : 0, mask, &l);
     // A page of plain RAM that holds no translations: save right into it. Not for XSAVEOPT, which leaves out
     // initial components: store_area() does that.
-    if (m->shadow && op != X_XSAVEOPT && ea % PAGE_SIZE + l.end <= PAGE_SIZE) {
+    if (m->shadow && op != X_XSAVEOPT && in_code64(cpu) && ea % PAGE_SIZE + l.end <= PAGE_SIZE) {
         hva p = m->shadow->lookup(m->shadow_ctx, ea, MMU_WRITE, m->user, m->ac);
         if (p) {
             native_save(cpu, op, p, mask);
@@ -268,6 +277,32 @@ static void check_mxcsr(struct cpu *cpu, const uint8_t *area)
         raise_gp0(cpu);
 }
 
+// Puts back what a restore outside 64-bit mode does not touch. was: all state before it, standard format.
+static void keep_upper(const struct cpu *cpu, const uint8_t *was)
+{
+    uint8_t now[XSAVE_AREA_SIZE] __attribute__((aligned(64)));
+    uint64_t all = cpu->fpu_host_mask, old = ((const struct xheader *)(was + X_HEADER))->bv;
+    struct xlayout l;
+    layout_make(cpu->model, 0, all, &l);
+    l.offset[1] = FX_XMM;
+    l.size[1] = FX_SIZE - FX_XMM;
+    *header_of(now) = (struct xheader){0};
+    host_xsave(now, all);
+    for (unsigned i = 1; i < 8; i++) {
+        unsigned low = stored_size(cpu, i, l.size[i]);
+        if (!l.size[i])
+            continue;
+        if (!(header_of(now)->bv >> i & 1)) // initial, but what is kept may not be
+            zero_bytes(now + l.offset[i], low);
+        if (old >> i & 1)
+            copy_bytes(now + l.offset[i] + low, was + l.offset[i] + low, l.size[i] - low);
+        else
+            zero_bytes(now + l.offset[i] + low, l.size[i] - low);
+    }
+    header_of(now)->bv |= all & 0xc6;
+    host_xrstor(now, all);
+}
+
 static void do_xrstor(struct cpu *cpu, enum xstate_op op, gva ea, uint64_t mask)
 {
     uint8_t area[XSAVE_AREA_SIZE] __attribute__((aligned(64)));
@@ -285,7 +320,15 @@ static void do_xrstor(struct cpu *cpu, enum xstate_op op, gva ea, uint64_t mask)
         if (l.size[i] && (mask & h->bv) >> i & 1)
             cpu_read(cpu, ea + l.offset[i], area + l.offset[i], l.size[i]);
     cpu_fpu_load(cpu);
-    host_xrstor(area, mask);
+    if (in_code64(cpu)) {
+        host_xrstor(area, mask);
+    } else {
+        uint8_t was[XSAVE_AREA_SIZE] __attribute__((aligned(64)));
+        *header_of(was) = (struct xheader){0};
+        host_xsave(was, cpu->fpu_host_mask);
+        host_xrstor(area, mask);
+        keep_upper(cpu, was);
+    }
     if (!live)
         cpu_fpu_save(cpu);
 }
@@ -299,6 +342,7 @@ static void do_fxsave(struct cpu *cpu, gva ea)
 {
     uint8_t area[512] __attribute__((aligned(64)));
     native_save(cpu, X_FXSAVE, area, 0);
+    probe_write(cpu, ea, sizeof area); // CPUs want all 512 bytes to be writable
     cpu_write(cpu, ea, area, fx_size(cpu));
 }
 

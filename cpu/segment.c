@@ -174,7 +174,7 @@ bool cpu_op_lar(struct cpu *cpu, uint16_t sel, uint32_t *out)
         return false;
     if (!(d.hi & SEG_S) && !((in_long_mode(cpu) ? longm : legacy) >> attr_type(d.hi) & 1))
         return false;
-    *out = d.hi & DESC_ATTR;
+    *out = d.hi & 0xffff00; // the limit's high bits (19:16) are undefined in the manual; CPUs return them
     return true;
 }
 
