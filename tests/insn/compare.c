@@ -159,8 +159,8 @@ static const struct rule *faulting_rule(const struct testcase *tc, uint64_t rip)
 static bool saves_area(const struct testcase *tc, uint64_t rip)
 {
     const struct rule *r = faulting_rule(tc, rip);
-    return r && r->nops && r->op[0].field == OF_RM && r->op[0].size >= 28 && r->op[0].size < SZ_V
-           && r->enc == RE_LEGACY;
+    return r && r->nops && r->op[0].field == OF_RM && r->op[0].size >= 28
+           && (r->op[0].size < SZ_V || r->op[0].size > SZ_E) && r->enc == RE_LEGACY;
 }
 
 static void check_fault(struct diff *d, const struct testcase *tc, const struct outcome *want, const struct outcome *got)
