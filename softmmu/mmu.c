@@ -289,12 +289,19 @@ hva mmu_rmw_ptr(struct mmu *m, gva va, unsigned size, unsigned flags, struct mmu
 
 bool mmu_fetch_translate(struct mmu *m, gva va, bool user, gpa *pa, struct mmu_fault *f)
 {
+    struct mmu_fetch_entry *e = &m->fetch_cache[(va >> PAGE_SHIFT) % MMU_FETCH_CACHE];
+    uint32_t epoch = user ? m->epoch_user : m->epoch_supervisor;
+    if (LIKELY(e->epoch == epoch && e->page == (va & PAGE_MASK))) {
+        *pa = e->pa | (va & ~PAGE_MASK); // noted when it was walked, in this same epoch
+        return true;
+    }
     const struct access a = {.kind = MMU_FETCH, .user = user};
     struct walk_result w;
     if (!translate(m, va, &a, &w, f)) {
         return false;
     }
     mmu_note_fetch(m, va, user, &w);
+    *e = (struct mmu_fetch_entry){.page = va & PAGE_MASK, .pa = w.pa & PAGE_MASK, .epoch = epoch};
     *pa = w.pa;
     return true;
 }

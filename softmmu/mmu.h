@@ -49,6 +49,14 @@ struct mmu_space { // one (root, PCID)
     uint64_t filter[MMU_USER_FILTER / 64];
 };
 
+// A page that code was fetched from. Good while its epoch is the current one, which is just what epochs say.
+enum { MMU_FETCH_CACHE = 256 };
+struct mmu_fetch_entry {
+    gva page;
+    gpa pa;
+    uint32_t epoch; // 0: empty
+};
+
 struct mmu {
     struct paging pg;
     bool user; // data accesses are made as user mode (CPL 3)
@@ -75,6 +83,7 @@ struct mmu {
     uint64_t space_clock;
     struct mmu_space spaces[MMU_SPACES];
     uint64_t supervisor_filter[MMU_SUPERVISOR_FILTER / 64];
+    struct mmu_fetch_entry fetch_cache[MMU_FETCH_CACHE];
 };
 
 enum { // flags for the access functions

@@ -35,6 +35,7 @@ static uint32_t epoch_fresh(struct mmu *m)
             m->spaces[i].epoch = 0;
         }
         m->epoch_user = m->epoch_supervisor = 0;
+        zero_bytes(m->fetch_cache, sizeof(m->fetch_cache));
         epochs_notify(m);
         m->epoch_last = 1;
     }

@@ -39,7 +39,7 @@ static gva page_va(enum kind k, unsigned i) { return kinds[k].va + ((gva)i << ki
 static uint64_t random_leaf(enum kind k)
 {
     uint64_t pa = kinds[k].shift == 12 ? 0x800000 + (uint64_t)rnd(256) * PAGE_SIZE : (uint64_t)(4 + rnd(8)) << 21;
-    uint64_t bits = kinds[k].bits | (rnd(8) ? G_P : 0) | (rnd(3) ? G_W : 0);
+    uint64_t bits = kinds[k].bits | (rnd(3) ? 0 : G_XD) | (rnd(8) ? G_P : 0) | (rnd(3) ? G_W : 0);
     return pa | bits;
 }
 
@@ -106,7 +106,7 @@ static void age_page(void)
 static void change_controls(void)
 {
     uint64_t cr0 = LONG_CR0 & ~(rnd(2) ? G_CR0_WP : 0);
-    uint64_t cr4 = LONG_CR4 & ~(rnd(3) ? 0 : G_CR4_SMAP) & ~(rnd(4) ? 0 : G_CR4_PGE);
+    uint64_t cr4 = (LONG_CR4 & ~(rnd(3) ? 0 : G_CR4_SMAP) & ~(rnd(4) ? 0 : G_CR4_PGE)) | (rnd(2) ? G_CR4_SMEP : 0);
     mmu_set_control(&e.m, cr0, cr4, LONG_EFER);
     // Without PGE nothing is global: the shared pages of other spaces are not dropped by INVLPG. Such a kernel
     // flushes; here PGE comes back at the next change, with a flush, so just avoid changing shared pages.
@@ -182,6 +182,25 @@ static void access_memory(void)
     check_inline(va);
 }
 
+// A fetch may be answered from what earlier walks found, as long as nothing was invalidated.
+static void fetch(void)
+{
+    enum kind k = rnd(KINDS);
+    gva va = page_va(k, rnd(PAGES)) + rnd(kinds[k].shift == 12 ? PAGE_SIZE : 2 * PAGE_SIZE);
+    bool user = rnd(2);
+    const struct walk_request req = {.va = va, .access = MMU_FETCH, .user = user};
+    struct walk_result want;
+    struct mmu_fault f;
+    gpa pa;
+    page_walk(e.g.as, &e.m.pg, &req, &want);
+    ck_assert_int_eq(mmu_fetch_translate(&e.m, va, user, &pa, &f), !want.fault);
+    if (want.fault) {
+        ck_assert_uint_eq(f.error, want.error);
+    } else {
+        ck_assert_uint_eq(pa, want.pa);
+    }
+}
+
 static void crossing(void)
 {
     gva va = page_va(USER_4K, rnd(PAGES - 1)) + PAGE_SIZE - 1 - rnd(7);
@@ -214,8 +233,10 @@ START_TEST(agrees_with_the_walker)
     mmu_load_cr3(&e.m, cr3(0), false);
     for (unsigned step = 0; step < 40000; step++) {
         unsigned what = rnd(100);
-        if (what < 70) {
+        if (what < 55) {
             access_memory();
+        } else if (what < 70) {
+            fetch();
         } else if (what < 75) {
             crossing();
         } else if (what < 80) {
