@@ -295,7 +295,9 @@ static void i8254_write(void *opaque, uint64_t offset, uint64_t value, unsigned 
         counter_write(t, (unsigned)offset, (uint8_t)value, now);
 }
 
-static const struct io_ops i8254_ops = {.read = i8254_read, .write = i8254_write, .min_size = 1, .max_size = 1};
+static const struct io_ops i8254_ops = {
+    .read = i8254_read, .write = i8254_write, .min_size = 1, .max_size = 1,
+};
 
 // --- the gates
 

@@ -45,7 +45,10 @@ static int chip_first(const struct i8259_chip *c, uint8_t set)
     return -1;
 }
 
-static unsigned chip_rank(const struct i8259_chip *c, int n) { return n < 0 ? 8 : ((unsigned)n - c->highest) & 7; }
+static unsigned chip_rank(const struct i8259_chip *c, int n)
+{
+    return n < 0 ? 8 : ((unsigned)n - c->highest) & 7;
+}
 
 // The request that the chip's INT output stands for, or -1.
 static int chip_pending(const struct i8259_chip *c)
@@ -130,7 +133,8 @@ static void chip_clear(struct i8259_chip *c)
 {
     struct i8259 *pair = c->pair;
     uint8_t lines = c->lines, elcr = c->elcr, elcr_mask = c->elcr_mask, base = c->base;
-    *c = (struct i8259_chip){.pair = pair, .lines = lines, .elcr = elcr, .elcr_mask = elcr_mask, .base = base};
+    *c = (struct i8259_chip){.pair = pair, .lines = lines, .elcr = elcr, .elcr_mask = elcr_mask,
+                             .base = base};
     c->irr = lines & elcr;
 }
 
@@ -277,7 +281,8 @@ void i8259_info(const struct i8259 *p, void (*print)(void *opaque, const char *l
     for (unsigned i = 0; i < 2; i++) {
         const struct i8259_chip *c = &p->chip[i];
         char line[128];
-        snprintf(line, sizeof(line), "pic%u: irr=%02x imr=%02x isr=%02x hprio=%u irq_base=%02x elcr=%02x smm=%d aeoi=%d",
+        snprintf(line, sizeof(line),
+                 "pic%u: irr=%02x imr=%02x isr=%02x hprio=%u irq_base=%02x elcr=%02x smm=%d aeoi=%d",
                  i, c->irr, c->imr, c->isr, c->highest, c->base, c->elcr, c->smm, c->aeoi);
         print(opaque, line);
     }

@@ -141,7 +141,9 @@ static void ioapic_write(void *opaque, uint64_t offset, uint64_t value, unsigned
     }
 }
 
-static const struct io_ops ioapic_ops = {.read = ioapic_read, .write = ioapic_write, .min_size = 4, .max_size = 4};
+static const struct io_ops ioapic_ops = {
+    .read = ioapic_read, .write = ioapic_write, .min_size = 4, .max_size = 4,
+};
 
 void ioapic_reset(struct ioapic *io)
 {
@@ -173,7 +175,8 @@ void ioapic_info(const struct ioapic *io, void (*print)(void *opaque, const char
     for (unsigned i = 0; i < IOAPIC_PINS; i++) {
         uint64_t e = io->redir[i];
         snprintf(line, sizeof(line), "pin %-2u %016" PRIx64 " dest=%02x vec=%02x %s %s%s%s", i, e,
-                 (unsigned)(e >> REDIR_DEST_SHIFT), (unsigned)(e & REDIR_VECTOR), e & REDIR_LEVEL ? "level" : "edge",
+                 (unsigned)(e >> REDIR_DEST_SHIFT), (unsigned)(e & REDIR_VECTOR),
+                 e & REDIR_LEVEL ? "level" : "edge",
                  e & REDIR_LOGICAL ? "logical" : "physical", e & REDIR_MASKED ? " masked" : "",
                  e & REDIR_REMOTE_IRR ? " irr" : "");
         print(opaque, line);

@@ -141,7 +141,8 @@ void lapic_lint_changed(struct lapic *l, unsigned n)
 {
     uint32_t *lvt = &l->lvt[LVT_LINT0 + n];
     bool fixed = (*lvt >> LVT_MODE_SHIFT & 7) == APIC_FIXED;
-    if (fixed && l->lint[n] && *lvt & LVT_LEVEL && !(*lvt & (LVT_MASKED | LVT_REMOTE_IRR)) && lapic_enabled(l)) {
+    bool ready = *lvt & LVT_LEVEL && !(*lvt & (LVT_MASKED | LVT_REMOTE_IRR));
+    if (fixed && ready && l->lint[n] && lapic_enabled(l)) {
         *lvt |= LVT_REMOTE_IRR;
         lapic_accept(l, APIC_FIXED, *lvt & LVT_VECTOR, true);
     }
@@ -217,7 +218,8 @@ static uint32_t lapic_apic_id(void *opaque)
 static uint8_t lapic_get_sipi_vector(void *opaque) { return lapic_sipi_vector(opaque); }
 
 const struct cpu_intc_ops lapic_intc_ops = {
-    .acknowledge = lapic_acknowledge, .get_tpr = lapic_get_tpr, .set_tpr = lapic_set_tpr, .rdmsr = lapic_rdmsr,
+    .acknowledge = lapic_acknowledge, .get_tpr = lapic_get_tpr, .set_tpr = lapic_set_tpr,
+    .rdmsr = lapic_rdmsr,
     .wrmsr = lapic_wrmsr, .apic_id = lapic_apic_id, .sipi_vector = lapic_get_sipi_vector,
 };
 
@@ -300,12 +302,14 @@ void lapic_info(struct lapic *l, void (*print)(void *opaque, const char *line), 
 {
     static const char *const names[LVT_COUNT] = {"timer", "thermal", "perf", "lint0", "lint1", "error"};
     char line[160];
-    snprintf(line, sizeof(line), "lapic id=%u base=%llx%s%s svr=%03x tpr=%02x ppr=%02x ldr=%08x dfr=%08x esr=%02x",
+    snprintf(line, sizeof(line),
+             "lapic id=%u base=%llx%s%s svr=%03x tpr=%02x ppr=%02x ldr=%08x dfr=%08x esr=%02x",
              l->cfg.id, (unsigned long long)(l->apic_base & APIC_BASE_ADDR), lapic_enabled(l) ? "" : " off",
              lapic_x2apic(l) ? " x2apic" : "", l->svr, l->tpr, lapic_ppr(l), l->ldr, l->dfr, l->esr);
     print(opaque, line);
     for (unsigned i = 0; i < LVT_COUNT; i++) {
-        snprintf(line, sizeof(line), "lvt %-7s %08x%s", names[i], l->lvt[i], l->lvt[i] & LVT_MASKED ? " masked" : "");
+        snprintf(line, sizeof(line), "lvt %-7s %08x%s", names[i], l->lvt[i],
+                 l->lvt[i] & LVT_MASKED ? " masked" : "");
         print(opaque, line);
     }
     snprintf(line, sizeof(line), "timer initial=%u current=%u divide=%x deadline=%llx", l->initial_count,

@@ -39,7 +39,8 @@ struct lapic_config {
     uint64_t (*guest_tsc)(void *opaque); // NULL: host TSC + cpu->tsc_offset
     void *opaque;
 };
-struct lapic *lapic_create(struct lapic_bus *bus, const struct lapic_config *cfg); // NULL: no memory or id taken
+// NULL: no memory or id taken
+struct lapic *lapic_create(struct lapic_bus *bus, const struct lapic_config *cfg);
 void lapic_reset(struct lapic *l);      // power-on: also IA32_APIC_BASE
 void lapic_init_reset(struct lapic *l); // INIT: keeps the id and IA32_APIC_BASE (delivery does this itself)
 // Who answers the CPU's INTA cycles when LINT0 is ExtINT (or the APIC is off).

@@ -11,7 +11,10 @@ enum { MSI_WINDOW = 0x100000, PAGE_PRIORITY = 2 };
 enum { ICR_LOGICAL = 1 << 11, ICR_ASSERT = 1 << 14, ICR_LEVEL = 1 << 15, ICR_SHORTHAND_SHIFT = 18 };
 enum { SHORTHAND_NONE, SHORTHAND_SELF, SHORTHAND_ALL, SHORTHAND_OTHERS };
 
-static bool is_broadcast(const struct apic_msg *m) { return m->x2apic ? m->dest == 0xffffffff : m->dest == 0xff; }
+static bool is_broadcast(const struct apic_msg *m)
+{
+    return m->dest == (m->x2apic ? 0xffffffff : 0xff);
+}
 
 static bool matches_logical(const struct lapic *l, uint32_t dest)
 {
@@ -35,7 +38,8 @@ static bool matches(const struct lapic *l, const struct apic_msg *m)
     return m->dest == l->cfg.id;
 }
 
-// Section 10.6.2.4 "Lowest Priority Delivery Mode": the one with the lowest priority, round robin among equals.
+// Section 10.6.2.4 "Lowest Priority Delivery Mode": the one with the lowest priority,
+// round robin among equals.
 static void deliver_lowest(struct lapic_bus *bus, const struct apic_msg *m)
 {
     struct lapic *best = NULL;

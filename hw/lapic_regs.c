@@ -180,7 +180,8 @@ const struct io_ops lapic_page_ops = {.read = page_read, .write = page_write, .m
 static bool write_apic_base(struct lapic *l, uint64_t v)
 {
     uint64_t known = APIC_BASE_ADDR | APIC_BASE_BSP | APIC_BASE_EN | (l->cfg.has_x2apic ? APIC_BASE_EXTD : 0);
-    bool en = v & APIC_BASE_EN, extd = v & APIC_BASE_EXTD, was_en = lapic_enabled(l), was_extd = lapic_x2apic(l);
+    bool en = v & APIC_BASE_EN, extd = v & APIC_BASE_EXTD, was_en = lapic_enabled(l),
+        was_extd = lapic_x2apic(l);
     if (v & ~known || (extd && !en) || (extd && !was_en) || (was_extd && en && !extd))
         return false;
     l->apic_base = v;

@@ -36,7 +36,9 @@ static void port_b_write(void *opaque, uint64_t offset, uint64_t value, unsigned
     i8254_set_gate(p->timer, 2, value & PORT_B_GATE2);
 }
 
-static const struct io_ops port_b_ops = {.read = port_b_read, .write = port_b_write, .min_size = 1, .max_size = 1};
+static const struct io_ops port_b_ops = {
+    .read = port_b_read, .write = port_b_write, .min_size = 1, .max_size = 1,
+};
 
 void port_b_reset(struct port_b *p)
 {

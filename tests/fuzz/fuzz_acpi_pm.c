@@ -13,7 +13,8 @@ static void nothing_bool(void *opaque, bool b) {}
 static void create(void)
 {
     const struct acpi_pm_config cfg = {
-        .ports = ports, .base = 0x600, .gpe_base = 0xafe0, .sci = bench_irq(9), .power_off = nothing, .smi = nothing,
+        .ports = ports, .base = 0x600, .gpe_base = 0xafe0, .sci = bench_irq(9), .power_off = nothing,
+        .smi = nothing,
     };
     pm = acpi_pm_create(&cfg);
     const struct reset_ports_config rc = {.ports = ports, .reset = nothing_bool, .set_a20 = nothing_bool};
@@ -38,7 +39,8 @@ static void event(uint8_t a, uint8_t b)
 }
 
 static const struct fuzz_target target = {
-    "acpi_pm", {{false, 0x600, 16}, {false, 0xafe0, 4}, {false, 0xb2, 2}, {false, 0xcf9, 1}, {false, 0x92, 1}},
+    "acpi_pm", {{false, 0x600, 16}, {false, 0xafe0, 4}, {false, 0xb2, 2}, {false, 0xcf9, 1},
+                {false, 0x92, 1}},
     create, reset, event, 1,
 };
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) { return fuzz_run(&target, data, size); }

@@ -24,7 +24,8 @@ static void create(void)
         lapic[i] = lapic_create(bus, &cfg);
         lapic_set_extint(lapic[i], extint, NULL);
     }
-    const struct ioapic_config cfg = {.mem = mem, .base = IOAPIC_DEFAULT_BASE, .deliver = lapic_bus_deliver, .opaque = bus};
+    const struct ioapic_config cfg = {.mem = mem, .base = IOAPIC_DEFAULT_BASE, .deliver = lapic_bus_deliver,
+        .opaque = bus};
     io = ioapic_create(&cfg);
     lapic_bus_set_eoi(bus, ioapic_eoi, io);
 }

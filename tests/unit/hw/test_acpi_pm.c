@@ -14,7 +14,8 @@ static void on_smi(void *opaque) { smis++; }
 static void start(bool wide)
 {
     const struct acpi_pm_config cfg = {
-        .ports = ports, .base = BASE, .gpe_base = GPE, .slp_typ_s5 = 5, .sci = bench_irq(SCI), .timer_32bit = wide,
+        .ports = ports, .base = BASE, .gpe_base = GPE, .slp_typ_s5 = 5, .sci = bench_irq(SCI),
+        .timer_32bit = wide,
         .power_off = on_off, .smi = on_smi,
     };
     pm = acpi_pm_create(&cfg);

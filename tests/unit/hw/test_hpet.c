@@ -146,8 +146,8 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        capabilities_and_counter, one_shot_edge, one_shot_level, periodic, tiny_period_is_bounded, thirty_two_bits,
-        front_side_bus, read_only_bits,
+        capabilities_and_counter, one_shot_edge, one_shot_level, periodic, tiny_period_is_bounded,
+        thirty_two_bits, front_side_bus, read_only_bits,
     };
     return bench_main("hpet", tests, ARRAY_SIZE(tests));
 }

@@ -8,8 +8,8 @@
 
 #define BASE 0xfee00000ull
 enum { R_ID = 0x20, R_VERSION = 0x30, R_TPR = 0x80, R_PPR = 0xa0, R_EOI = 0xb0, R_LDR = 0xd0, R_DFR = 0xe0,
-       R_SVR = 0xf0, R_ISR = 0x100, R_TMR = 0x180, R_IRR = 0x200, R_ESR = 0x280, R_ICR = 0x300, R_ICR2 = 0x310,
-       R_TIMER = 0x320, R_LINT0 = 0x350, R_LINT1 = 0x360, R_ERROR = 0x370, R_INIT = 0x380, R_CUR = 0x390,
+       R_SVR = 0xf0, R_ISR = 0x100, R_TMR = 0x180, R_IRR = 0x200, R_ESR = 0x280, R_ICR = 0x300,
+       R_ICR2 = 0x310, R_TIMER = 0x320, R_LINT0 = 0x350, R_LINT1 = 0x360, R_ERROR = 0x370, R_INIT = 0x380, R_CUR = 0x390,
        R_DIV = 0x3e0 };
 
 static struct lapic_bus *bus;
@@ -39,7 +39,8 @@ static void start(unsigned cpus)
     lapic_bus_set_eoi(bus, on_eoi, NULL);
     for (unsigned i = 0; i < cpus; i++) {
         const struct lapic_config cfg = {
-            .cpu = &bench_cpu[i], .id = i, .bsp = i == 0, .has_x2apic = true, .tsc_hz = 1000000000, .guest_tsc = on_tsc,
+            .cpu = &bench_cpu[i], .id = i, .bsp = i == 0, .has_x2apic = true, .tsc_hz = 1000000000,
+            .guest_tsc = on_tsc,
         };
         lapic[i] = lapic_create(bus, &cfg);
         become(i);
@@ -443,8 +444,9 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        power_on_state, fixed_interrupt_life, level_broadcasts_its_eoi, priorities, cr8_is_the_tpr, software_disable,
-        virtual_wire, timer_one_shot, timer_periodic_and_mask, timer_1ns_period_is_bounded, tsc_deadline, ipis,
+        power_on_state, fixed_interrupt_life, level_broadcasts_its_eoi, priorities, cr8_is_the_tpr,
+        software_disable, virtual_wire, timer_one_shot, timer_periodic_and_mask,
+        timer_1ns_period_is_bounded, tsc_deadline, ipis,
         init_and_sipi, logical_destinations, lowest_priority_picks_one, errors, apic_base_transitions,
         x2apic_registers, bus_master_write_is_an_msi, off_is_a_plain_processor,
     };
