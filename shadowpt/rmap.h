@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Reverse map: which W entries lead to a guest-physical page, so that it can be made read-only for its code.
 //
-// 16 bytes a page, three places; a page that is written through more is marked, and then all views are emptied.
-// Places are not taken back when an entry is dropped: they are checked against the table when needed.
+// 16 bytes a page, three places; a page that is written through more is marked, and then all views are
+// emptied. Places are not taken back when an entry is dropped: they are checked against the table when
+// needed.
 #pragma once
 
 #include "shadowpt/view.h"

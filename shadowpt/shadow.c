@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Shadow page tables: which view a translation goes into, and which views an invalidation empties.
 //
-// The reader's map: shadow.h says what the tables look like and why no tag is needed; view.c fills and empties
-// one view; rmap.c finds the entries of a page that got code. Here is the policy:
+// The reader's map: shadow.h says what the tables look like and why no tag is needed; view.c fills and
+// empties one view; rmap.c finds the entries of a page that got code. Here is the policy:
 //
 //   U[slot]   user mode of one address space: pages with U/S set
 //   KA[slot]  supervisor while AC lifts SMAP: all pages of one address space
@@ -118,7 +118,7 @@ static void op_switch_space(void *ctx, uint64_t root, unsigned pcid)
     struct slot *t = &s->slots[i];
     bool same = t->valid && t->root == root && t->pcid == pcid;
     if (!same) {
-        if (t->valid) {
+        if (t->valid && !slot_is_clean(s, i)) {
             stat_inc(STAT_shadow_view_recycled);
         }
         flush_slot_nonglobal(s, i);

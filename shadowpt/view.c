@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // One view: filling its tables, and emptying them at a cost that follows what was filled.
 //
-// Three ways to empty it, from cheap to dear: zero the entries in the fill log; zero the table pages that were
-// touched; give all of the memory back to the host. The first two keep the table pages, so that the entries
-// that come back (the next process's stack, the same libraries) find them there.
+// Three ways to empty it, from cheap to dear: zero the entries in the fill log; zero the table pages that
+// were touched; give all of the memory back to the host. The first two keep the table pages, so that the
+// entries that come back (the next process's stack, the same libraries) find them there.
 #include "shadowpt/view.h"
 
 #include "base/copy.h"

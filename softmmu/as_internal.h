@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The inside of an address space: the region list (region.c) and the flat view made from it (address_space.c).
+// The inside of an address space: the region list (region.c) and the flat view made from it
+// (address_space.c).
 #pragma once
 
 #include "softmmu/address_space.h"
@@ -34,7 +35,8 @@ enum { AS_MAX_LISTENERS = 64, AS_FAST_RANGES = 2 };
 
 // The flat view is edited in place under the big lock and read without it (every page walk reads it), so
 // it carries a sequence number: odd while it is edited; a reader that saw it move reads again. Arrays that
-// were outgrown stay allocated until the address space goes, so that a late reader reads stale bytes at worst.
+// were outgrown stay allocated until the address space goes, so that a late reader reads stale bytes at
+// worst.
 struct address_space {
     char name[24];
     uint64_t size;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Register changes and invalidations: what the shadow must forget, and which translated-code links still stand.
+// Register changes and invalidations: what the shadow must forget, and which translated-code links still
+// stand.
 //
 // SDM vol. 3A, section 4.10.4 "Invalidation of TLBs and Paging-Structure Caches".
 //
@@ -290,7 +291,8 @@ void mmu_load_cr3(struct mmu *m, uint64_t cr3, bool no_flush)
     }
     unsigned old_space = m->space;
     select_current(m);
-    // Supervisor code in pages that are not global belongs to one address space, and there is one epoch for all.
+    // Supervisor code in pages that are not global belongs to one address space, and there is one epoch for
+    // all.
     bool kept = pcide && no_flush && m->space == old_space;
     if (m->supervisor_nonglobal && !kept) {
         supervisor_forget(m);

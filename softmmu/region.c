@@ -22,7 +22,8 @@ static bool region_visible(const struct region *r)
     return r->enabled && r->size && r->base < r->as->size;
 }
 
-// The topmost region at addr: highest priority, the latest among equals. *until shrinks to where that may change.
+// The topmost region at addr: highest priority, the latest among equals. *until shrinks to where that may
+// change.
 static struct region *region_top(struct address_space *as, uint64_t addr, uint64_t *until)
 {
     struct region *top = NULL;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The part of the engine that the shadow tables need: a guest with a shadow, and the accesses of translated code.
+// The part of the engine that the shadow tables need: a guest with a shadow, and the accesses of translated
+// code.
 #pragma once
 
 #include "shadowpt/shadow.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Shadow views: rights of each view, what each invalidation drops and keeps, aliases, code pages, memory bound.
+// Shadow views: rights of each view, what each invalidation drops and keeps, aliases, code pages, memory
+// bound.
 #include "tests/unit/shadowpt/engine.h"
 
 #include <setjmp.h>

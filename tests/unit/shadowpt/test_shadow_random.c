@@ -108,8 +108,9 @@ static void change_controls(void)
     uint64_t cr0 = LONG_CR0 & ~(rnd(2) ? G_CR0_WP : 0);
     uint64_t cr4 = (LONG_CR4 & ~(rnd(3) ? 0 : G_CR4_SMAP) & ~(rnd(4) ? 0 : G_CR4_PGE)) | (rnd(2) ? G_CR4_SMEP : 0);
     mmu_set_control(&e.m, cr0, cr4, LONG_EFER);
-    // Without PGE nothing is global: the shared pages of other spaces are not dropped by INVLPG. Such a kernel
-    // flushes; here PGE comes back at the next change, with a flush, so just avoid changing shared pages.
+    // Without PGE nothing is global: the shared pages of other spaces are not dropped by INVLPG. Such a
+    // kernel flushes; here PGE comes back at the next change, with a flush, so just avoid changing shared
+    // pages.
     if (!(cr4 & G_CR4_PGE)) {
         mmu_set_control(&e.m, cr0, cr4 | G_CR4_PGE, LONG_EFER);
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A guest without a CPU: RAM, an address space, and page tables built in it. For the tests of softmmu/ and shadowpt/.
+// A guest without a CPU: RAM, an address space, and page tables built in it. For the tests of softmmu/ and
+// shadowpt/.
 #pragma once
 
 #include <check.h>
