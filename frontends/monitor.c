@@ -43,7 +43,7 @@ static void put(struct monitor *mon, const char *s, size_t len)
 {
     char *bigger;
 
-    if (mon->output_used + len > OUTPUT_MAX)
+    if (!len || mon->output_used + len > OUTPUT_MAX)
         return; // nobody reads it
     bigger = realloc(mon->output, mon->output_used + len);
     if (!bigger)
