@@ -106,6 +106,9 @@ void cpu_update_mode(struct cpu *cpu)
         m |= MODE_UMIP;
     if ((cpu->rflags & FL_TF) || (cpu->dr[7] & 0xff) || (cpu->shadow_sti | cpu->shadow_ss))
         m |= MODE_STEP;
+    // Alignment checks are on: rare enough to leave to the interpreter, which makes them.
+    if (UNLIKELY(user && (cpu->rflags & FL_AC) && (cpu->cr0 & CR0_AM)))
+        m |= MODE_STEP;
     cpu->mode = m;
     // EFLAGS.AC means something to the MMU at CPL 0 to 2 only; leaving it out keeps views of user code apart less.
     bool ac = !user && (cpu->rflags & FL_AC);

@@ -36,14 +36,26 @@ static void write_flags(struct cpu *cpu, gva ea, const void *src, unsigned size,
         cpu_raise_pf(cpu, &f);
 }
 
+// SDM vol. 3A, chapter 6, "Interrupt 17-Alignment Check Exception (#AC)": at CPL 3, with CR0.AM and EFLAGS.AC.
+static void check_alignment(struct cpu *cpu, gva ea, unsigned size)
+{
+    if (UNLIKELY(ea & (size - 1)) && (cpu->rflags & FL_AC) && cpu->cpl == 3 && (cpu->cr0 & CR0_AM))
+        cpu_raise_error(cpu, EXC_AC, 0);
+}
+
 uint64_t cpu_load(struct cpu *cpu, gva ea, unsigned size)
 {
     uint64_t v = 0;
+    check_alignment(cpu, ea, size);
     read_flags(cpu, ea, &v, size, 0);
     return v;
 }
 
-void cpu_store(struct cpu *cpu, gva ea, uint64_t v, unsigned size) { write_flags(cpu, ea, &v, size, 0); }
+void cpu_store(struct cpu *cpu, gva ea, uint64_t v, unsigned size)
+{
+    check_alignment(cpu, ea, size);
+    write_flags(cpu, ea, &v, size, 0);
+}
 
 uint64_t cpu_load_sys(struct cpu *cpu, gva ea, unsigned size)
 {

@@ -91,7 +91,8 @@ enum mode_bits {
     MODE_SSE_OFF = 1 << 6,  // CR4.OSFXSR clear
     MODE_AVX_OFF = 1 << 7,  // CR4.OSXSAVE clear or XCR0 without AVX
     MODE_AVX512_OFF = 1 << 8,
-    MODE_STEP = 1 << 9,  // TF, an armed data or instruction breakpoint, or an interrupt shadow: run in the interpreter
+    MODE_STEP = 1 << 9,  // TF, an armed data or instruction breakpoint, an interrupt shadow, or alignment checks: run in
+                         // the interpreter
     MODE_REAL = 1 << 10, // CR0.PE clear, or VM86
     MODE_UMIP = 1 << 11,
     MODE_TSD_USER = 1 << 12, // RDTSC faults at this CPL

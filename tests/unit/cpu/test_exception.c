@@ -324,6 +324,23 @@ START_TEST(vme_redirects_int)
 }
 END_TEST
 
+START_TEST(alignment_checks)
+{
+    machine_paged();
+    QUIET(cpu_op_mov_to_cr(cpu, 0, cpu->cr0 | CR0_AM));
+    cpu->rflags |= FL_AC;
+    QUIET(cpu_load(cpu, DATA + 1, 4)); // CPL 0
+    machine_set_cpl(3);
+    ck_assert(cpu->mode & MODE_STEP);
+    QUIET(cpu_load(cpu, DATA + 4, 4));
+    RAISES(EXC_AC, 0, cpu_load(cpu, DATA + 2, 4));
+    RAISES(EXC_AC, 0, cpu_store(cpu, DATA + 7, 0, 2));
+    QUIET(cpu_load_sys(cpu, DATA + 2, 4));
+    cpu->rflags &= ~(uint64_t)FL_AC;
+    QUIET(cpu_load(cpu, DATA + 2, 4));
+}
+END_TEST
+
 START_TEST(interrupt_windows)
 {
     machine_protected();
@@ -368,6 +385,7 @@ static TCase *cases(void)
     tcase_add_test(t, iret_to_compat_and_errors);
     tcase_add_test(t, vm86_round_trip);
     tcase_add_test(t, vme_redirects_int);
+    tcase_add_test(t, alignment_checks);
     tcase_add_test(t, interrupt_windows);
     return t;
 }

@@ -11,10 +11,11 @@ static uint64_t *host_header(void) { return (uint64_t *)(cpu->xsave + HEADER); }
 
 static void with_xsave(uint64_t mask)
 {
-    machine_paged();
-    QUIET(cpu_op_mov_to_cr(cpu, 4, CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE));
+    machine_long();
+    QUIET(cpu_op_mov_to_cr(cpu, 4, cpu->cr4 | CR4_OSXSAVE));
     cpu->xcr0 = cpu->model->xcr0_mask & mask;
     cpu_update_mode(cpu);
+    cpu->mode |= MODE_CS64; // else the upper registers take no part
     cpu->gpr[RAX] = cpu->gpr[RDX] = 0xffffffff;
 }
 
@@ -162,6 +163,25 @@ START_TEST(init_optimisation)
 }
 END_TEST
 
+// 32-bit code has XMM0..7: the others are neither stored nor loaded.
+START_TEST(compatibility_mode)
+{
+    with_xsave(3);
+    QUIET(cpu_op_far_jmp(cpu, CODE0, 0x7000, 4));
+    ck_assert(!(cpu->mode & MODE_CS64));
+    fill_components();
+    memset(ram + AREA, 0xee, 0x1000);
+    memset(ram + AREA + HEADER, 0, 64);
+    QUIET(cpu_op_xstate(cpu, X_XSAVE, AREA, false));
+    ck_assert_uint_eq(ram[AREA + 160 + 16 * 7], 0x47);
+    ck_assert_uint_eq(ram[AREA + 160 + 16 * 8], 0xee);
+    memset(ram + AREA + 160, 0x99, 256);
+    QUIET(cpu_op_xstate(cpu, X_XRSTOR, AREA, false));
+    ck_assert_uint_eq(get_xmm(7), 0x99);
+    ck_assert_uint_eq(get_xmm(8), 0x48);
+}
+END_TEST
+
 START_TEST(bad_headers)
 {
     with_xsave(3);
@@ -225,6 +245,7 @@ static TCase *cases(void)
     tcase_add_test(t, xsave_round_trips);
     tcase_add_test(t, partial_masks);
     tcase_add_test(t, init_optimisation);
+    tcase_add_test(t, compatibility_mode);
     tcase_add_test(t, bad_headers);
     tcase_add_test(t, fault_leaves_state);
     return t;

@@ -144,7 +144,7 @@ START_TEST(lar_lsl_verr)
     uint32_t v = 0;
     machine_protected();
     ck_assert(cpu_op_lar(cpu, DATA0, &v));
-    ck_assert_uint_eq(v, 0xc09300);
+    ck_assert_uint_eq(v, 0xcf9300);
     ck_assert(cpu_op_lsl(cpu, DATA0, &v));
     ck_assert_uint_eq(v, 0xffffffff);
     ck_assert(cpu_op_lsl(cpu, TSS_SEL, &v));
