@@ -351,7 +351,7 @@ static void do_fxrstor(struct cpu *cpu, gva ea, bool rex_w)
     uint8_t area[512] __attribute__((aligned(64))), now[512] __attribute__((aligned(64)));
     bool live = cpu->fpu_live;
     unsigned size = fx_size(cpu);
-    cpu_read(cpu, ea, area, size);
+    cpu_read(cpu, ea, area, sizeof area); // all 512 must be readable
     check_mxcsr(cpu, area);
     cpu_fpu_load(cpu);
     if (size < FX_SIZE) { // the host loads all sixteen registers

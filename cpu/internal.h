@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/biglock.h"
+#include "base/stats.h"
 #include "cpu/cpu.h"
 #include "cpu/cpuid.h"
 #include "cpu/interrupt.h"

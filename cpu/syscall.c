@@ -17,6 +17,7 @@ void cpu_op_syscall(struct cpu *cpu)
     if (!(cpu->efer & EFER_SCE) || !in_protected(cpu))
         cpu_raise(cpu, EXC_UD);
     uint16_t sel = (cpu->star >> 32) & 0xfffc;
+    stat_inc(STAT_cpu_syscall);
     if (in_long_mode(cpu)) {
         bool from64 = in_code64(cpu);
         cpu->gpr[RCX] = cpu->next_rip;
@@ -66,6 +67,7 @@ void cpu_op_sysenter(struct cpu *cpu)
     if (!(cpu->cr0 & CR0_PE) || !sel)
         raise_gp0(cpu);
     bool lm = in_long_mode(cpu);
+    stat_inc(STAT_cpu_syscall);
     cpu->rflags &= ~(uint64_t)(FL_VM | FL_IF | FL_RF);
     cpu->gpr[RSP] = lm ? cpu->sysenter_esp : (uint32_t)cpu->sysenter_esp;
     cpu->rip = lm ? cpu->sysenter_eip : (uint32_t)cpu->sysenter_eip;
