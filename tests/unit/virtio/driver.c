@@ -15,13 +15,14 @@ static uint64_t bar_base = 0xe0000000;
 static void set_pirq(void *opaque, unsigned n, bool level) { intx_level = level; }
 static void send_msi(void *opaque, uint64_t addr, uint32_t data)
 {
-    ck_assert_uint_eq(addr, 0xfee00000);
-    msi_count[data & 7]++;
+    if (addr == 0xfee00000)
+        msi_count[data & 7]++;
 }
 
 void machine_init(void)
 {
-    ck_assert_int_eq(ram_create(&ram, RAM_SIZE), 0);
+    if (ram_create(&ram, RAM_SIZE)) // no ck_assert here: fuzz targets run outside Check
+        abort();
     mem = as_create("mem", 1ull << 52);
     ports = as_create("ports", 1 << 16);
     as_map_ram(mem, "ram", 0, RAM_SIZE, &ram, 0, false, 0);
@@ -78,7 +79,8 @@ void loop_watch_set(struct loop_watch *w, unsigned events) {}
 void loop_watch_free(struct loop_watch *w) {}
 void loop_post(void (*fn)(void *), void *opaque)
 {
-    ck_assert_uint_lt(posted_count, 256);
+    if (posted_count == 256)
+        abort();
     posted[posted_count].fn = fn;
     posted[posted_count++].opaque = opaque;
 }
