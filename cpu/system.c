@@ -70,7 +70,6 @@ static void write_cr3(struct cpu *cpu, uint64_t v)
         raise_gp0(cpu);
     load_pdptes(cpu, cpu->cr0, v, cpu->cr4, cpu->efer);
     cpu->cr3 = v;
-    stat_inc(STAT_cpu_cr3_write);
     mmu_load_cr3(&cpu->mmu, v, no_flush);
 }
 
@@ -202,7 +201,6 @@ uint64_t cpu_op_mov_from_dr(struct cpu *cpu, unsigned n) { return cpu->dr[check_
 void cpu_op_invlpg(struct cpu *cpu, gva ea)
 {
     require_cpl0(cpu);
-    stat_inc(STAT_cpu_invlpg);
     if (is_canonical(ea))
         mmu_invlpg(&cpu->mmu, ea);
 }
@@ -218,7 +216,6 @@ void cpu_op_invpcid(struct cpu *cpu, uint64_t type, gva ea)
     if (type > 3 || (type < 2 && !(cpu->cr4 & CR4_PCIDE) && (pcid & 0xfff)) || pcid >> 12 ||
         (type == 0 && !is_canonical(va)))
         raise_gp0(cpu);
-    stat_inc(STAT_cpu_invlpg);
     mmu_invpcid(&cpu->mmu, type, pcid, va);
 }
 
