@@ -262,8 +262,9 @@ static void exec_memory(struct interp *in, const struct insn *i)
     uint8_t *buf = bounce_at(in, lin);
     if (write)
         interp_probe_write(in, lin, i->mem_size);
-    // x87 stores with an unmasked exception do not write: then the old bytes must go back.
-    if (i->mem_access & MA_READ || i->uses_x87)
+    // x87 stores with an unmasked exception do not write, nor do masked elements: then the old bytes must go back.
+    bool partial = i->uses_x87 || (i->enc == ENC_EVEX && i->evex[3] & 7);
+    if (i->mem_access & MA_READ || partial)
         cpu_read(cpu, lin, buf, i->mem_size);
     run(in, (uint64_t)(uintptr_t)buf - delta);
     bool environment = i->uses_x87 && ((i->opcode == 0xd9 && (i->modrm >> 3 & 7) == 6) ||

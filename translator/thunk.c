@@ -166,7 +166,9 @@ uint64_t thunk_run_bytes(struct interp *in, const uint8_t *code, unsigned len, u
     load_state(in->cpu);
     thunk_tls.gpr[RAX] = ptr;
     thunk_tls.target = (uintptr_t)in->thunk_rx + DECODE_CACHE * THUNK_SIZE;
-    if (e.overflow || thunk_enter())
+    if (e.overflow)
         cpu_raise(in->cpu, EXC_UD);
+    if (thunk_enter())
+        raise_host_fault(in);
     return thunk_tls.gpr[RAX];
 }
