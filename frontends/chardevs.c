@@ -205,6 +205,14 @@ void chardevs_start(struct chardevs *r)
         chardev_fd_start(r->stream[i].chr);
 }
 
+bool chardevs_have_sockets(struct chardevs *r)
+{
+    for (unsigned i = 0; i < r->count; i++)
+        if (!strcmp(r->stream[i].kind, "socket"))
+            return true;
+    return false;
+}
+
 void chardevs_info(struct chardevs *r, void (*print)(void *opaque, const char *line), void *opaque)
 {
     char line[128];

@@ -16,4 +16,5 @@ int chardevs_open(struct chardevs *r, const char *spec, struct chardev **out, st
 int chardevs_find(struct chardevs *r, const char *id, struct chardev **out, struct err *e);
 void chardevs_start(struct chardevs *r); // input may come
 void chardevs_destroy(struct chardevs *r); // NULL is fine
+bool chardevs_have_sockets(struct chardevs *r);
 void chardevs_info(struct chardevs *r, void (*print)(void *opaque, const char *line), void *opaque);

@@ -80,7 +80,9 @@ static int run(struct config *cfg, struct err *e)
     if (!ret)
         ret = machine_start(m, e);
     if (!ret && !cfg->no_sandbox) {
-        ret = sandbox_enter();
+        struct sandbox_needs needs = { .network = cfg->netdev_count, .unlink = cfg->pidfile || chardevs_have_sockets(m->chardevs) };
+
+        ret = sandbox_enter(&needs);
         if (ret == -ENOSYS)
             ret = 0; // not built in
         else if (ret)

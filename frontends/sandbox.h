@@ -2,5 +2,11 @@
 // Gives up the system calls that the running machine does not need.
 #pragma once
 
+#include <stdbool.h>
+
+struct sandbox_needs {
+    bool network; // opens IP sockets while it runs (-netdev user)
+    bool unlink;  // removes files at its end (-pidfile, Unix sockets)
+};
 // For the whole process, all threads, for good. 0; -ENOSYS if the host has no seccomp; or another -errno.
-int sandbox_enter(void);
+int sandbox_enter(const struct sandbox_needs *needs);

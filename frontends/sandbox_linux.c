@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The seccomp filter: what a machine in operation calls, and EPERM for the rest.
+//
+// What it takes from a guest that broke out into the process: starting programs, opening files for writing,
+// signalling other processes, making memory writable and executable at once, sockets it was not given.
 #include "frontends/sandbox.h"
 
 #include <errno.h>
@@ -7,47 +10,93 @@
 #if RING3_HAVE_SECCOMP
 #include "base/types.h"
 
+#include <fcntl.h>
+#include <linux/fs.h>
 #include <seccomp.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <unistd.h>
 
-// What libc, GLib, libslirp, the block back end and the accelerator call after set-up.
-static const int allowed[] = {
 #define S(name) SCMP_SYS(name)
+// What libc, GLib, the block back end and the accelerator call after set-up, with any arguments.
+static const int always[] = {
     // memory
-    S(mmap), S(munmap), S(mremap), S(mprotect), S(madvise), S(brk), S(msync), S(mlock), S(munlock),
+    S(munmap), S(mremap), S(madvise), S(brk), S(msync),
     // threads and signals
     S(futex), S(clone), S(clone3), S(exit), S(exit_group), S(rt_sigaction), S(rt_sigprocmask), S(rt_sigreturn),
-    S(sigaltstack), S(tgkill), S(gettid), S(getpid), S(set_robust_list), S(rseq), S(sched_yield), S(sched_getaffinity),
-    S(restart_syscall), S(membarrier), S(prctl), S(arch_prctl), S(rt_sigtimedwait), S(madvise),
+    S(sigaltstack), S(gettid), S(getpid), S(set_robust_list), S(rseq), S(sched_yield), S(sched_getaffinity),
+    S(restart_syscall), S(membarrier), S(rt_sigtimedwait),
     // files that are open
     S(read), S(write), S(readv), S(writev), S(pread64), S(pwrite64), S(preadv), S(pwritev), S(preadv2), S(pwritev2), S(lseek),
-    S(fsync), S(fdatasync), S(fallocate), S(fstat), S(newfstatat), S(close), S(fcntl), S(ioctl), S(dup), S(ftruncate),
-    S(statx), S(unlink), S(unlinkat), S(io_uring_enter), S(io_uring_register), S(sync_file_range),
+    S(fsync), S(fdatasync), S(fallocate), S(fstat), S(newfstatat), S(close), S(fcntl), S(dup), S(statx),
+    S(io_uring_enter), S(io_uring_register), S(sync_file_range),
     // events and time
     S(poll), S(ppoll), S(pselect6), S(select), S(epoll_wait), S(epoll_pwait), S(epoll_ctl), S(eventfd2), S(timerfd_settime),
     S(timerfd_gettime), S(clock_gettime), S(clock_nanosleep), S(nanosleep), S(gettimeofday), S(time), S(getrandom), S(pipe2),
-    // the user network and character sockets
-    S(socket), S(connect), S(bind), S(listen), S(accept), S(accept4), S(getsockname), S(getpeername), S(setsockopt),
-    S(getsockopt), S(sendto), S(recvfrom), S(sendmsg), S(recvmsg), S(sendmmsg), S(recvmmsg), S(shutdown), S(socketpair),
-    // libslirp reads resolv.conf and serves tftp= files; opening for writing is refused below
-    S(stat), S(lstat), S(access), S(uname), S(getuid), S(geteuid), S(getgid), S(getegid), S(getrusage), S(sysinfo),
-#undef S
+    // sockets that are open, and peers of listening ones
+    S(accept), S(accept4), S(sendto), S(recvfrom), S(sendmsg), S(recvmsg), S(shutdown), S(getsockopt), S(setsockopt),
 };
+static const int network[] = {
+    S(connect), S(bind), S(listen), S(getsockname), S(getpeername), S(sendmmsg), S(recvmmsg), S(stat), S(uname), S(getuid),
+    S(geteuid),
+};
+static const int unlinking[] = { S(unlink), S(unlinkat) };
+#undef S
 
-int sandbox_enter(void)
+static int allow(scmp_filter_ctx ctx, const int *calls, unsigned count)
+{
+    int ret = 0;
+
+    for (unsigned i = 0; !ret && i < count; i++)
+        ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0);
+    return ret;
+}
+
+// A call with one argument that, under mask, must equal one of the values.
+static int allow_if(scmp_filter_ctx ctx, int call, unsigned arg, uint64_t mask, const uint64_t *values, unsigned count)
+{
+    int ret = 0;
+
+    for (unsigned i = 0; !ret && i < count; i++)
+        ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1, SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, mask, values[i]));
+    return ret;
+}
+
+static int add_rules(scmp_filter_ctx ctx, const struct sandbox_needs *needs)
+{
+    static const uint64_t not_both[] = { 0, PROT_WRITE, PROT_EXEC }, zero[] = { 0 }, families[] = { AF_INET, AF_INET6 };
+    static const uint64_t ioctls[] = { TCGETS, TCSETS, TCSETSW, TCSETSF, FIONREAD, FIONBIO, TIOCGWINSZ, BLKDISCARD,
+                                       BLKZEROOUT, BLKGETSIZE64 };
+    static const uint64_t names[] = { PR_SET_NAME, PR_GET_NAME };
+    const uint64_t self[] = { (uint64_t)getpid() }, all = ~0ull, ints = 0xffffffff;
+    int ret;
+
+    if ((ret = allow(ctx, always, ARRAY_SIZE(always))) ||
+        (ret = allow_if(ctx, SCMP_SYS(mmap), 2, PROT_WRITE | PROT_EXEC, not_both, 3)) ||
+        (ret = allow_if(ctx, SCMP_SYS(mprotect), 2, PROT_WRITE | PROT_EXEC, not_both, 3)) ||
+        (ret = allow_if(ctx, SCMP_SYS(tgkill), 0, ints, self, 1)) ||
+        (ret = allow_if(ctx, SCMP_SYS(prctl), 0, ints, names, ARRAY_SIZE(names))) ||
+        (ret = allow_if(ctx, SCMP_SYS(ioctl), 1, ints, ioctls, ARRAY_SIZE(ioctls))) ||
+        (ret = allow_if(ctx, SCMP_SYS(openat), 2, O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY), zero, 1)) ||
+        (needs->unlink && (ret = allow(ctx, unlinking, ARRAY_SIZE(unlinking)))))
+        return ret;
+    if (!needs->network)
+        return 0;
+    if ((ret = allow(ctx, network, ARRAY_SIZE(network))))
+        return ret;
+    return allow_if(ctx, SCMP_SYS(socket), 0, all, families, ARRAY_SIZE(families));
+}
+
+int sandbox_enter(const struct sandbox_needs *needs)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int ret = ctx ? 0 : -ENOMEM;
+    int ret = ctx ? seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1) : -ENOMEM;
 
     if (!ret)
-        ret = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
-    for (unsigned i = 0; !ret && i < ARRAY_SIZE(allowed); i++)
-        ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
-    // Read-only opens: O_WRONLY, O_RDWR, O_CREAT, O_TRUNC and O_TMPFILE's own bit all clear.
-    if (!ret)
-        ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, 020001103, 0));
-    if (!ret)
-        ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(open), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, 020001103, 0));
+        ret = add_rules(ctx, needs);
     if (!ret)
         ret = seccomp_load(ctx);
     if (ctx)
@@ -55,5 +104,5 @@ int sandbox_enter(void)
     return ret;
 }
 #else
-int sandbox_enter(void) { return -ENOSYS; }
+int sandbox_enter(const struct sandbox_needs *needs) { return -ENOSYS; }
 #endif
