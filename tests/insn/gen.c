@@ -282,10 +282,7 @@ static void close_jumps(struct gen *g, bool all)
             i++;
             continue;
         }
-        if (p->fix == PENDING_PATCH)
-            g->tc->patch[p->unit].unit = (uint16_t)g->tc->units;
-        else
-            g->tc->unit[p->unit].fix[p->fix].unit = (uint16_t)g->tc->units;
+        g->tc->unit[p->unit].fix[p->fix].unit = (uint16_t)g->tc->units;
         g->known &= (uint16_t)(p->known & ~p->touched);
         g->undef |= p->undef;
         *p = g->pend[--g->npend];
@@ -504,8 +501,7 @@ void testcase_data(const struct testcase *tc, uint8_t *data)
     memcpy(data, template, DATA_SIZE);
     for (unsigned i = 0; i < tc->patches; i++) {
         const struct patch *p = &tc->patch[i];
-        uint64_t label = tc->entry + (p->kind == PATCH_LABEL ? tc->unit[p->unit].off : 0);
-        const void *src = p->kind == PATCH_XSAVE ? tc->start.xsave : p->kind == PATCH_LABEL ? (const void *)&label : p->bytes;
+        const void *src = p->kind == PATCH_XSAVE ? tc->start.xsave : p->bytes;
         unsigned len = p->len;
         if (p->off < DATA_SIZE)
             memcpy(data + p->off, src, p->off + len > DATA_SIZE ? DATA_SIZE - p->off : len);

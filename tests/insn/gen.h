@@ -6,7 +6,6 @@
 #include "tests/insn/rng.h"
 #include "tests/insn/testcase.h"
 
-enum { PENDING_PATCH = 255 }; // in pending.fix: unit is the index of a patch
 struct pending { uint16_t unit; uint8_t fix; uint8_t after; uint16_t known, touched, undef; };
 
 struct gen {

@@ -102,6 +102,8 @@ static bool prep_vmaskmov(struct gen *g, struct plan *p) { p->force_mem = true; 
 static bool prep_maskmov(struct gen *g, struct plan *p)
 {
     uint64_t t = gen_pick_target(g, 16, false, false);
+    if ((t & ~PAGE_MASK) > PAGE_SIZE - 16) // whether bytes that are not chosen fault is up to the CPU
+        t -= 16;
     p->a32 = t < 0x100000000 && !g->mode32 && rng_chance(&g->rng, 15);
     gen_set_reg(g, RDI, t);
     return true;
@@ -422,14 +424,21 @@ static bool indirect(struct gen *g, struct plan *p, bool call)
             return false;
         gen_open_jump(g, unit_index(g, u), 0, after);
     } else {
-        if (g->tc->patches == PATCHES_MAX)
+        // Stored right before it is used: another store in between could make it a loop.
+        struct plan store;
+        int reg = pick_scratch(g);
+        struct unit *u = load_label(g, reg);
+        if (!u)
             return false;
-        force_target(p, gen_pick_target(g, size, false, false));
-        long off = gen_data_offset(p->mem_target);
-        if (off < 0)
+        gen_plan_init(&store, gen_find("MOV Ev,Gv"));
+        store.reg = reg;
+        store.opsize = (int)size;
+        store.avoid = (uint16_t)(1u << reg);
+        force_target(&store, gen_pick_target(g, size, false, false));
+        if (!gen_emit(g, &store))
             return false;
-        g->tc->patch[g->tc->patches] = (struct patch){ .off = (uint32_t)off, .len = (uint16_t)size, .kind = PATCH_LABEL };
-        gen_open_jump(g, g->tc->patches++, PENDING_PATCH, after);
+        force_target(p, store.mem_target);
+        gen_open_jump(g, unit_index(g, u), 0, after);
     }
     if (call)
         p->rsp_delta = -(int)size;

@@ -51,8 +51,8 @@ struct unit { // one instruction
 };
 
 // Initial bytes of the data area that differ from the template.
-enum { PATCH_BYTES, PATCH_XSAVE, PATCH_LABEL }; // XSAVE: from the initial vector state; LABEL: a unit's address
-struct patch { uint32_t off; uint16_t len, unit; uint8_t kind; uint8_t bytes[64]; };
+enum { PATCH_BYTES, PATCH_XSAVE }; // XSAVE: from the initial vector state
+struct patch { uint32_t off; uint16_t len; uint8_t kind; uint8_t bytes[64]; };
 struct range { uint32_t off, len; };
 
 enum { XSAVE_BYTES = 4096 };
