@@ -561,7 +561,7 @@ static void fill(struct walk *w, struct insn *in, const struct opcode_row *r)
 {
     in->class = r->class;
     in->opsize = (uint8_t)integer_opsize(r, w, in);
-    if (w->mode != DECODE_64 && has_size(r, 'y'))
+    if (w->mode != DECODE_64 && (has_size(r, 'y') || r->traits & OT_WY))
         in->rex &= (uint8_t)~8; // VEX.W is ignored for general registers outside 64-bit mode
     if (in->enc == ENC_LEGACY)
         in->host_66 = depends_on_opsize(r) ? in->opsize == 2 : r->pp & OPC_66 && in->pp == 0x66;
@@ -656,7 +656,7 @@ static int invalid(struct insn *out, const struct walk *w)
     uint8_t bytes[INSN_MAX];
     memcpy(bytes, out->bytes, sizeof bytes);
     *out = (struct insn){.class = IC_INVALID, .len = (uint8_t)(w->pos ? w->pos : 1), .seg = -1, .base = -1,
-                         .index = -1, .ends_block = true, .opcode = out->opcode, .map = out->map};
+                         .index = -1, .ends_block = true, .opcode = out->opcode, .map = out->map, .too_long = w->truncated};
     memcpy(out->bytes, bytes, sizeof bytes);
     return 0;
 }

@@ -31,6 +31,7 @@ struct insn {
     uint8_t bytes[INSN_MAX];
     uint8_t len;
     uint8_t class;      // enum insn_class
+    bool too_long;      // IC_INVALID because it goes on after 15 bytes: #GP(0), not #UD
     uint16_t id;        // Capstone's X86_INS_*
 
     // --- encoding

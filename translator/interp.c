@@ -126,11 +126,21 @@ static void check_code_breakpoints(struct interp *in)
     for (unsigned n = 0; n < 4; n++)
         if (dr7 >> (2 * n) & 3 && !(dr7 >> (16 + 4 * n) & 3) && cpu->dr[n] == lin)
             hits |= BIT(n);
-    if (hits)
+    if (hits) {
+        cpu->rflags |= FL_RF; // a fault: the frame's RF lets IRET go on past it (section 17.3.1.1)
         cpu_raise_db(cpu, hits);
+    }
 }
 
 enum { DR6_BS = 1 << 14 };
+
+static _Noreturn void raise_held(struct interp *in)
+{
+    uint64_t bits = in->db_held;
+    in->db_held = 0;
+    in->cpu->halted = false;
+    cpu_raise_db(in->cpu, bits);
+}
 
 // ---- the step
 
@@ -153,12 +163,16 @@ static void execute(struct interp *in)
         interp_system(in);
         return;
     }
+    if (in->cur->insn.too_long) // SDM vol. 3A, section 6.15, "Interrupt 13-General Protection Exception (#GP)"
+        cpu_raise_error(in->cpu, EXC_GP, 0);
     cpu_raise(in->cpu, EXC_UD);
 }
 
 void interp_step(struct interp *in)
 {
     struct cpu *cpu = in->cpu;
+    if (UNLIKELY(in->db_held) && !cpu->shadow_ss) // the instruction after MOV SS faulted: now its handler's first
+        raise_held(in);
     check_code_breakpoints(in);
     in->cur = fetch(in);
     bool trap = cpu->rflags & FL_TF, sti = cpu->shadow_sti, ss = cpu->shadow_ss;
@@ -179,10 +193,11 @@ void interp_step(struct interp *in)
         cpu->shadow_ss = ss ? 0 : cpu->shadow_ss;
         cpu_update_mode(cpu);
     }
-    // Debug traps wait for the end of the shadow of MOV SS, where single-step traps are lost.
-    uint64_t db = in->db_hits | (trap && !in->no_trap ? DR6_BS : 0);
-    if (UNLIKELY(db) && !cpu->shadow_ss) {
-        cpu->halted = false;
-        cpu_raise_db(cpu, db);
+    // Data breakpoints wait for the end of the shadow of MOV SS; a single-step trap there is lost.
+    in->db_held |= in->db_hits;
+    uint64_t step = trap && !in->no_trap ? DR6_BS : 0;
+    if (UNLIKELY(step | in->db_held) && !cpu->shadow_ss) {
+        in->db_held |= step;
+        raise_held(in);
     }
 }

@@ -32,6 +32,7 @@ struct interp {
     struct decoded *cur;       // the instruction being executed
     uint64_t next_rip;
     uint64_t db_hits;          // DR6 bits of data breakpoints that this instruction hit
+    uint64_t db_held;          // those of MOV SS, held over the instruction that follows it
     bool watch;                // data breakpoints are armed
     bool no_trap;              // TF does not trap after this instruction
     bool keep_rf;              // this instruction loads RF
@@ -60,7 +61,7 @@ void interp_probe_write(struct interp *in, gva lin, unsigned size);
 void interp_check_features(struct interp *in, const struct insn *i);
 
 // ---- interp_vector.c: operands whose elements are accessed one by one
-void interp_masked(struct interp *in, uint64_t ea);
+void interp_masked(struct interp *in, uint64_t ea, bool misaligned);
 void interp_gather_scatter(struct interp *in);
 void interp_maskmov(struct interp *in);
 
