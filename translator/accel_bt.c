@@ -15,6 +15,7 @@
 #include "cpu/fpu.h"
 #include "cpu/interrupt.h"
 #include "shadowpt/shadow.h"
+#include "translator/decode_cache.h"
 #include "translator/interp.h"
 #include "translator/tb.h"
 
@@ -212,6 +213,7 @@ static void enter_block(struct bt *bt, struct tb *tb)
     cpu_fpu_load(cpu);
     cpu->engine[ENG_SITE] = 0;
     bt->glue.enter(tb->code);
+    cpu->engine[ENG_SITE] = 0; // its block may be evicted before the next kick looks
     stat_inc(STAT_exit_total);
 }
 
@@ -304,8 +306,10 @@ static void bt_run(struct cpu *cpu, uint64_t max_insns)
     cpu->engine[ENG_IN_CODE] = 1;
     bt_load_epochs(bt);
     view_changed(NULL, shadow_view_base(bt->shadow));
-    if (setjmp(cpu->unwind))
+    if (setjmp(cpu->unwind)) {
         raised = true;
+        cpu->engine[ENG_SITE] = 0;
+    }
     for (;;) {
         if (raised) {
             raised = false;
@@ -345,7 +349,8 @@ static int bt_init(struct cpu *cpu, const struct accel_config *cfg)
     struct shadow_config sc = {.mmu = &cpu->mmu, .page_has_code = page_has_code, .view_changed = view_changed,
                                .opaque = bt, .max_bytes = 128u << 20};
     int err;
-    if ((err = decoder_create(&bt->decoder)) || (err = interp_create(&bt->interp, cpu)) ||
+    if ((err = decoder_create(&bt->decoder)) ||
+        (err = (bt->decode_cache = decode_cache_create(bt->decoder)) ? 0 : -ENOMEM) || (err = interp_create(&bt->interp, cpu)) ||
         (err = shadow_create(&bt->shadow, &sc)) || (err = code_cache_init(bt, cfg ? cfg->tb_bytes : 0)) ||
         (err = tb_map_init(bt)) || (err = ibl_init(bt)))
         goto fail;
@@ -386,6 +391,7 @@ static void bt_destroy(struct cpu *cpu)
     cpu->kick = NULL;
     cpu->accel = NULL;
     interp_destroy(bt->interp);
+    decode_cache_destroy(bt->decode_cache);
     decoder_destroy(bt->decoder);
     tb_map_destroy(bt);
     ibl_destroy(bt);

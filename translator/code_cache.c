@@ -14,7 +14,7 @@ int code_cache_init(struct bt *bt, size_t size)
 {
     struct code_cache *c = &bt->cache;
     if (size == 0)
-        size = 64u << 20;
+        size = 192u << 20; // only what is filled is ever touched
     size_t granule = (size_t)CACHE_REGIONS * PAGE_SIZE;
     size = (size + granule - 1) / granule * granule;
     size_t total = GLUE_SIZE + size;

@@ -63,6 +63,13 @@ static void on_kick(int signo, siginfo_t *si, void *ctx)
     }
 }
 
+// A helper is about to resume tb. If a kick came before the glue had said so (ENG_SITE), do its work now.
+void bt_kick_resuming(struct bt *bt, struct tb *tb)
+{
+    if (bt->kicked)
+        suspend(bt, tb);
+}
+
 int bt_kick_init(struct bt *bt)
 {
     struct sigaction sa = {.sa_sigaction = on_kick, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};

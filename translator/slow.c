@@ -61,5 +61,6 @@ uint64_t bt_mem_slow(struct cpu *cpu, const struct tb_site *site)
     }
     if (addend && !cpu->fpu_live)
         cpu_fpu_load(cpu);
+    bt_kick_resuming(bt, site->tb);
     return addend;
 }

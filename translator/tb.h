@@ -34,7 +34,7 @@ enum {
     TB_MAX_DEPS = 4,
     TB_PER_REGION = 1 << 16,
     IBL_ENTRIES = 1 << 16,       // indirect-branch table: indexed by the low 16 bits of the target
-    IBL_LOG = 2048,              // entries filled before the table is cleared as a whole
+    IBL_LOG = 32768,             // entries filled before the table is cleared as a whole
     CACHE_REGIONS = 8,
     FETCH_ENTRIES = 1024,        // remembered translations of code pages
 };
@@ -181,6 +181,7 @@ struct bt {
     struct cpu *cpu;
     struct interp *interp;
     struct decoder *decoder;
+    struct decode_cache *decode_cache;
     struct shadow *shadow;
     struct code_cache cache;
     struct glue glue;
@@ -266,6 +267,7 @@ bool bt_on_host_fault(void *opaque, struct host_fault *f);
 // --- kick.c
 void bt_kick(struct cpu *cpu);
 void bt_kick_restore(struct bt *bt);
+void bt_kick_resuming(struct bt *bt, struct tb *tb);
 // --- accel_bt.c
 void bt_load_epochs(struct bt *bt); // current epochs and tables to where translated code reads them
 int bt_kick_init(struct bt *bt);

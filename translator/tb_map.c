@@ -13,7 +13,7 @@
 #include "shadowpt/shadow.h"
 #include "translator/tb.h"
 
-enum { TB_HASH = 1 << 15, PAGE_HASH = 1 << 13 };
+enum { TB_HASH = 1 << 18, PAGE_HASH = 1 << 13 };
 
 struct code_page {
     gpa page;
@@ -49,7 +49,7 @@ void tb_map_destroy(struct bt *bt)
     free(bt->map);
 }
 
-static unsigned tb_hash(gva va, uint32_t mode) { return ((va * 0x9e3779b97f4a7c15ull) >> 40 ^ mode) & (TB_HASH - 1); }
+static unsigned tb_hash(gva va, uint32_t mode) { return ((va * 0x9e3779b97f4a7c15ull) >> 40 ^ mode * 0x9e5u) & (TB_HASH - 1); }
 static unsigned page_hash(gpa page) { return (page >> PAGE_SHIFT) & (PAGE_HASH - 1); }
 
 static struct code_page *page_find(struct bt *bt, gpa page)

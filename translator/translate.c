@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/stats.h"
 #include "cpu/cpu.h"
+#include "translator/decode_cache.h"
 #include "translator/gen.h"
 #include "translator/interp.h"
 
@@ -92,18 +93,19 @@ static bool ends_block(const struct insn *in)
 }
 
 // Decodes up to a block's worth. Returns the number of instructions; 0 if the first one leaves the page.
-static unsigned decode_run(struct bt *bt, struct work *w, gva va, const uint8_t *page, uint32_t mode)
+static unsigned decode_run(struct bt *bt, struct work *w, gva va, gpa pa, const uint8_t *page, uint32_t mode)
 {
     unsigned n = 0;
     unsigned off = va & ~PAGE_MASK;
     while (n < TB_MAX_INSNS && off < PAGE_SIZE) {
         struct insn *in = &w->insn[n];
         w->rip[n] = (va & PAGE_MASK) + off;
-        if (decode(bt->decoder, page + off, PAGE_SIZE - off, decode_mode_of(mode), w->rip[n], in))
+        if (decode_cached(bt->decode_cache, page + off, PAGE_SIZE - off, decode_mode_of(mode), w->rip[n], in))
             break;
         off += in->len;
         n++;
-        if (ends_block(in))
+        // Code that has a block already is linked to rather than translated again.
+        if (ends_block(in) || tb_find(bt, (va & PAGE_MASK) + off, (pa & PAGE_MASK) + off, mode))
             break;
     }
     return n;
@@ -134,7 +136,8 @@ static uint16_t lookahead(struct bt *bt, struct tb *tb, const uint8_t *page, gva
     unsigned start = target & ~PAGE_MASK, off = start;
     for (unsigned k = 0; k < LOOKAHEAD && off < PAGE_SIZE; k++) {
         struct insn in;
-        if (decode(bt->decoder, page + off, PAGE_SIZE - off, decode_mode_of(tb->mode), (target & PAGE_MASK) + off, &in))
+        if (decode_cached(bt->decode_cache, page + off, PAGE_SIZE - off, decode_mode_of(tb->mode),
+                          (target & PAGE_MASK) + off, &in))
             break;
         live |= flags_read(&in) & ~written;
         written |= in.flags_written;
@@ -342,7 +345,7 @@ struct tb *translate_block(struct bt *bt, gva va, gpa pa, struct mmu_fault *f, b
     struct tb *tb = gen_data(g, sizeof(*tb));
     *tb = (struct tb){.va = va, .pa = pa, .pa2 = NO_PA, .mode = cpu->mode};
 
-    unsigned n = decode_run(bt, w, va, page, cpu->mode);
+    unsigned n = decode_run(bt, w, va, pa, page, cpu->mode);
     if (n == 0) {
         gva va2 = (va & PAGE_MASK) + PAGE_SIZE;
         if (!mmu_fetch_translate(&cpu->mmu, va2, cpu->mode & MODE_USER, &tb->pa2, f)) {
