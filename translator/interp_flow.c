@@ -122,7 +122,8 @@ void interp_flow(struct interp *in)
 // Checks [sp, sp + n * size) slot by slot, so that what follows cannot fault half way.
 static void probe_stack(struct interp *in, uint64_t sp, unsigned n, unsigned size, bool write)
 {
-    for (unsigned k = 0; k < n; k++) {
+    for (unsigned j = 0; j < n; j++) {
+        unsigned k = write ? n - 1 - j : j; // in the order of the pushes or pops
         gva lin = stack_linear(in, sp + k * size, size, write);
         if (write)
             interp_probe_write(in, lin, size);

@@ -246,11 +246,12 @@ static void exec_memory(struct interp *in, const struct insn *i)
         ea = (ea + delta) & interp_size_mask(i->addrsize);
     }
     bool based = !interp_code64(cpu) || i->mem_seg >= FS;
-    check_aligned(in, i, ea + (based ? cpu->seg[i->mem_seg].base : 0));
+    gva unchecked = ea + (based ? cpu->seg[i->mem_seg].base : 0);
     if (i->mask_elem) {
-        interp_masked(in, ea);
+        interp_masked(in, ea, i->mem_aligned && unchecked & (i->mem_size - 1u));
         return;
     }
+    check_aligned(in, i, unchecked);
     gva lin = cpu_linear(cpu, i->mem_seg, ea, i->mem_size, write);
     check_alignment(in, lin, i->mem_size);
     interp_note_access(in, lin, i->mem_size, write);

@@ -71,15 +71,17 @@ static uint64_t selected(struct interp *in, const struct insn *i, unsigned n)
     return mask & all;
 }
 
-void interp_masked(struct interp *in, uint64_t ea)
+void interp_masked(struct interp *in, uint64_t ea, bool misaligned)
 {
     struct cpu *cpu = in->cpu;
     const struct insn *i = &in->cur->insn;
     unsigned size = i->mask_elem, n = i->mem_size / size;
     bool write = i->mem_access & MA_WRITE;
     uint64_t mask = selected(in, i, n), wrap = interp_size_mask(i->addrsize);
-    uint8_t *buf = in->bounce; // alignment was checked by the caller
+    uint8_t *buf = in->bounce;
     gva lin[64];
+    if (misaligned && mask)
+        cpu_raise_error(cpu, EXC_GP, 0);
     for (unsigned k = 0; k < i->mem_size; k++)
         buf[k] = 0;
     for (unsigned k = 0; k < n; k++) {

@@ -45,7 +45,7 @@ static const struct { const char *name; uint32_t bit; } trait_names[] = {
     {"i64", OT_I64}, {"o64", OT_O64}, {"d64", OT_D64}, {"f64", OT_F64}, {"lock", OT_LOCK}, {"b", OT_BYTE},
     {"u", OT_UNALIGNED}, {"va", OT_ALIGNED}, {"x87", OT_X87}, {"mmx", OT_MMX}, {"sse", OT_SSE}, {"avx", OT_AVX},
     {"avx512", OT_AVX512}, {"nf", OT_NOMASK}, {"n1", OT_N1}, {"mvv", OT_MVV}, {"vsib", OT_VSIB}, {"bits", OT_BITS},
-    {"end", OT_END},
+    {"end", OT_END}, {"wy", OT_WY},
 };
 static const struct { const char *name; uint8_t bit; } pp_names[] = {
     {"np", OPC_NP}, {"66", OPC_66}, {"f3", OPC_F3}, {"f2", OPC_F2},
