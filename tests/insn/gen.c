@@ -182,7 +182,9 @@ static void choose_mem(struct gen *g, struct plan *p, const struct operand *op)
     if (r->flags & (RF_B4 | RF_B8) && rng_chance(&g->rng, 30))
         p->mem_size = r->flags & RF_B4 ? 4 : 8;
     if (!p->have_target) {
+        g->strict_align = p->k > 0; // with no element chosen, some CPUs do not look at the alignment
         p->mem_target = gen_pick_target(g, p->mem_size, aligned, false);
+        g->strict_align = false;
         if (rng_chance(&g->rng, 40))
             gen_patch_interesting(g, p->mem_target, p->mem_size);
     }

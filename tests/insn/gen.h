@@ -19,6 +19,7 @@ struct gen {
     int df;             // direction flag: 0, 1, or -1 unknown
     bool fs_known, gs_known;
     uint64_t fs, gs;
+    bool strict_align;  // no misaligned operand where alignment is asked for
     bool in_function;   // no stack instructions, RSP left alone
     struct pending pend[8];
     unsigned npend;

@@ -183,7 +183,7 @@ static unsigned vex_w(struct gen *g, const struct plan *p)
     switch (p->rule->w) {
     case W_0: return 0;
     case W_1: return 1;
-    case W_Y: return p->opsize == 8;
+    case W_Y: return p->opsize == 8 || (g->mode32 && p->rule->enc == RE_VEX && rng_chance(&g->rng, 20)); // ignored
     default: return rng_below(&g->rng, 2);
     }
 }

@@ -154,6 +154,7 @@ static uint64_t pick_offset(struct gen *g, unsigned size, bool faulting)
 
 uint64_t gen_pick_target(struct gen *g, unsigned size, bool aligned, bool low)
 {
+    bool misalign = !g->strict_align;
     uint64_t base = low || g->mode32 || rng_chance(&g->rng, 50) ? DATA_LO : DATA_HI;
     bool faulting = rng_chance(&g->rng, g->last ? 15 : 1);
     if (faulting && !low && rng_chance(&g->rng, 10)) { // not canonical, or the kernel's half
@@ -173,7 +174,7 @@ uint64_t gen_pick_target(struct gen *g, unsigned size, bool aligned, bool low)
         } else {
             t = base + pick_offset(g, size, faulting);
         }
-        if (aligned && !rng_chance(&g->rng, g->last ? 15 : 2))
+        if (aligned && !rng_chance(&g->rng, misalign ? g->last ? 15 : 2 : 0))
             t &= ~(uint64_t)(size >= 64 ? 63 : size >= 32 ? 31 : 15);
         if (gen_target_ignored(g, t, size))
             continue;

@@ -101,9 +101,11 @@ static bool prep_vmaskmov(struct gen *g, struct plan *p) { p->force_mem = true; 
 
 static bool prep_maskmov(struct gen *g, struct plan *p)
 {
-    uint64_t t = gen_pick_target(g, 16, false, false);
-    if ((t & ~PAGE_MASK) > PAGE_SIZE - 16) // whether bytes that are not chosen fault is up to the CPU
-        t -= 16;
+    // Always writable, in one page: whether bytes that are not chosen fault is up to the CPU.
+    uint64_t t = g->mode32 || rng_chance(&g->rng, 50) ? DATA_LO : DATA_HI;
+    t += (1 + rng_below(&g->rng, 3)) * PAGE_SIZE + rng_below(&g->rng, PAGE_SIZE - 16);
+    if (gen_target_ignored(g, t, 16))
+        return false;
     p->a32 = t < 0x100000000 && !g->mode32 && rng_chance(&g->rng, 15);
     gen_set_reg(g, RDI, t);
     return true;
@@ -135,7 +137,7 @@ static bool prep_ldsreg(struct gen *g, struct plan *p)
         sel = SEL_USER_DS;
     if (p->reg >= FS && sel == 3)
         sel = SEL_USER_DS;
-    if (rng_chance(&g->rng, 50)) {
+    if (g->tc->units || rng_chance(&g->rng, 50)) { // later on, stores may have changed it in memory
         p->force_reg = true;
         p->rm = pick_scratch(g);
         gen_set_reg(g, p->rm, sel | (gen_value(g) & 0xffff0000));
@@ -150,7 +152,7 @@ static bool prep_sel(struct gen *g, struct plan *p)
 {
     uint16_t sel = (uint16_t)pick_selector(g);
     p->mem_size = 2;
-    if (rng_chance(&g->rng, 50)) {
+    if (g->tc->units || rng_chance(&g->rng, 50)) { // later on, stores may have changed it in memory
         p->force_reg = true;
         p->rm = pick_scratch(g);
         gen_set_reg(g, p->rm, sel | (gen_value(g) & 0xffff0000));
@@ -256,16 +258,26 @@ static bool prep_popm(struct gen *g, struct plan *p)
     p->avoid |= 1 << RSP; // the address is formed after RSP moved
     return prep_pop(g, p);
 }
-static bool prep_pusha(struct gen *g, struct plan *p)
+// How far PUSHA and POPA get before they fault is up to the CPU: keep clear of the stack's ends.
+static bool need_safe_stack(struct gen *g)
 {
     if (!need_stack(g))
+        return false;
+    if (g->val[RSP] < DATA_LO + 9 * PAGE_SIZE + 64 || g->val[RSP] > DATA_LO + 11 * PAGE_SIZE - 64)
+        gen_set_reg(g, RSP, DATA_LO + 10 * PAGE_SIZE + rng_below(&g->rng, 64) - 32);
+    return true;
+}
+
+static bool prep_pusha(struct gen *g, struct plan *p)
+{
+    if (!need_safe_stack(g))
         return false;
     p->rsp_delta = -8 * p->opsize;
     return true;
 }
 static bool prep_popa(struct gen *g, struct plan *p)
 {
-    if (!need_stack(g))
+    if (!need_safe_stack(g))
         return false;
     p->rsp_delta = 8 * p->opsize;
     return true;
@@ -578,6 +590,8 @@ static bool prep_fldcw(struct gen *g, struct plan *p)
 static bool prep_stenv(struct gen *g, struct plan *p)
 {
     force_target(p, gen_pick_target(g, p->rule->op[0].size, false, false));
+    if (gen_data_offset(p->mem_target) >= 8 * PAGE_SIZE)
+        return false; // stack instructions read there
     gen_ignore(g, p->mem_target, 12, 16); // FIP, FCS, FOP, FDP, FDS
     return true;
 }
