@@ -54,6 +54,8 @@ bool gen_ea(struct gen *g, unsigned i)
     bool wide = in->addrsize == 8;
     if (!flat_segment(g, in->mem_seg) && !g->code64 && !(g->tb->mode & MODE_FLAT))
         return false;
+    if (!g->code64 && in->mem_seg == CS && (in->mem_access & MA_WRITE)) // #GP(0): code segments are not writable
+        return false;
 
     if (in->moffs) {
         emit_mov_imm(e, R14, wide ? (uint64_t)in->imm : (uint32_t)in->imm);

@@ -222,10 +222,17 @@ static bool unit_off(const struct insn *in, uint32_t mode)
     return (in->uses_avx && (mode & MODE_AVX_OFF)) || (in->uses_avx512 && (mode & MODE_AVX512_OFF));
 }
 
+// FNSTENV and FNSAVE show the address of the last x87 instruction: the host's, in the code cache, if copied. The
+// interpreter has the guest's or none.
+static bool stores_x87_pointers(const struct insn *in)
+{
+    return in->uses_x87 && in->has_mem && (in->opcode == 0xd9 || in->opcode == 0xdd) && (in->modrm >> 3 & 7) == 6;
+}
+
 static bool gen_one(struct gen *g, unsigned i)
 {
     const struct insn *in = &g->insn[i];
-    if (unit_off(in, g->tb->mode))
+    if (unit_off(in, g->tb->mode) || stores_x87_pointers(in))
         return false;
     switch (in->class) {
     case IC_PLAIN:
