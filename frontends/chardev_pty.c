@@ -43,7 +43,7 @@ int chardev_pty_create(struct keyval *kv, struct chardev **out, struct err *e)
     }
     c->opaque = slave;
     c->on_close = pty_close;
-    warn_report("char device redirected to %s", name);
+    error_report("char device redirected to %s", name);
     *out = &c->base;
     return 0;
 }
