@@ -70,7 +70,7 @@ static void bring_up(struct virtio_device *d)
     d->features = virtio_offered(d, false);
     for (unsigned i = 0; i < d->queues; i++, at += 0x1000) {
         struct virtq *q = &d->vq[i];
-        q->size = 16;
+        q->size = q->max_size < 16 ? q->max_size : 16;
         q->desc = at;
         q->avail = at + 0x400;
         q->used = at + 0x800;
