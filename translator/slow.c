@@ -54,7 +54,8 @@ uint64_t bt_mem_slow(struct cpu *cpu, const struct tb_site *site)
             addend = store_to_code_page(bt, site, ea);
         break;
     default:
-        if (site->masked)
+        // A misaligned vector operand may mean #GP, which comes before #PF: the interpreter knows.
+        if (site->masked || (site->size >= 16 && ea % site->size))
             return 0;
         cpu->rip = site->rip;
         cpu_raise_pf(cpu, &f);
