@@ -148,7 +148,7 @@ static int open_consoles(struct machine *m, struct board_config *bc, struct err 
 
 static int create_vcpu(struct machine *m, struct err *e)
 {
-    struct vcpu_config vc = { .accel = accel_find(m->cfg->accel), .accel_config.tb_bytes = m->cfg->tb_bytes,
+    struct vcpu_config vc = { .accel = accel_find(m->cfg->accel), .accel_config = { .tb_bytes = m->cfg->tb_bytes, .disable = m->cfg->accel_disable },
                               .model = &m->model, .mem = m->mem, .ports = m->ports, .reset = reset_machine, .opaque = m };
     int ret = vcpu_create(&vc, &m->vcpu);
 

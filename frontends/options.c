@@ -85,11 +85,30 @@ static int opt_machine(struct config *c, const char *flag, const char *arg, stru
     return ret;
 }
 
+// chain=off and so on: optimisations switched off, to compare with and without.
+static int parse_optimisations(struct keyval *kv, uint32_t *disable, struct err *e)
+{
+    static const struct { const char *name; uint32_t bit; } rows[] = {
+        { "chain", ACCEL_NO_CHAIN }, { "ibl", ACCEL_NO_IBL }, { "flags", ACCEL_NO_FLAGS }, { "runs", ACCEL_NO_RUNS },
+    };
+
+    *disable = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        bool on = true;
+
+        if (keyval_get_bool(kv, rows[i].name, &on, e))
+            return -EINVAL;
+        *disable |= on ? 0 : rows[i].bit;
+    }
+    return 0;
+}
+
 static int opt_accel(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     struct keyval kv;
     const char *name;
     uint64_t mib = 0;
+    uint32_t disable = 0;
     int ret;
 
     if (wants_help(arg)) {
@@ -104,7 +123,7 @@ static int opt_accel(struct config *c, const char *flag, const char *arg, struct
     name = keyval_get(&kv, "accel");
     if (!name || !accel_find(name))
         ret = err_set(e, "-accel: unknown accelerator '%.60s' (-accel help lists them)", name ? name : "");
-    else if (keyval_get_uint(&kv, "tb-size", &mib, e) || keyval_check_used(&kv, "-accel", e))
+    else if (keyval_get_uint(&kv, "tb-size", &mib, e) || parse_optimisations(&kv, &disable, e) || keyval_check_used(&kv, "-accel", e))
         ret = -EINVAL;
     else if (mib > 2048)
         ret = err_set(e, "-accel: tb-size=%llu: at most 2048 MiB", (unsigned long long)mib);
@@ -113,6 +132,7 @@ static int opt_accel(struct config *c, const char *flag, const char *arg, struct
     if (!ret) {
         c->accel = accel_find(name)->name;
         c->tb_bytes = mib << 20;
+        c->accel_disable = disable;
     }
     keyval_free(&kv);
     return ret;

@@ -11,6 +11,7 @@ struct config {
     // --- machine
     const char *accel, *cpu, *name;
     uint64_t tb_bytes; // 0: the accelerator's default
+    uint32_t accel_disable; // ACCEL_NO_*
     uint64_t ram_bytes;
     enum { CONFIG_RTC_UTC, CONFIG_RTC_LOCALTIME, CONFIG_RTC_DATE } rtc_base;
     int64_t rtc_date;
