@@ -281,8 +281,7 @@ static bool row_matches(const struct opcode_row *r, const struct walk *w, const 
         return true;
     if (r->modrm >= 0 && r->modrm != in->modrm)
         return false;
-    if (r->mod && r->mod != (in->has_mem ? 1 : 2) && !(r->rm.place == 'R' && in->map == MAP_0F && in->opcode < 0x24
-                                                       && in->opcode >= 0x20)) // MOV CR/DR ignore mod
+    if (r->mod && r->mod != (in->has_mem ? 1 : 2))
         return false;
     return r->ext >> (in->modrm >> 3 & 7) & 1;
 }
@@ -656,7 +655,8 @@ static int invalid(struct insn *out, const struct walk *w)
     uint8_t bytes[INSN_MAX];
     memcpy(bytes, out->bytes, sizeof bytes);
     *out = (struct insn){.class = IC_INVALID, .len = (uint8_t)(w->pos ? w->pos : 1), .seg = -1, .base = -1,
-                         .index = -1, .ends_block = true, .opcode = out->opcode, .map = out->map, .too_long = w->truncated};
+                         .index = -1, .ends_block = true, .opcode = out->opcode, .map = out->map,
+                         .too_long = w->truncated};
     memcpy(out->bytes, bytes, sizeof bytes);
     return 0;
 }

@@ -240,7 +240,8 @@ static void exec_memory(struct interp *in, const struct insn *i)
     struct cpu *cpu = in->cpu;
     bool write = i->mem_access & MA_WRITE;
     uint64_t ea = interp_ea(in, i), delta = 0;
-    if (i->is_bitstring) { // the offset's high bits select another operand: SDM vol. 2A, section 3.1.1.9, Bit(BitBase, BitOffset)
+    // The offset's high bits select another operand: SDM vol. 2A, section 3.1.1.9, Bit(BitBase, BitOffset).
+    if (i->is_bitstring) {
         int64_t bit = (int64_t)(cpu->gpr[i->reg & 15] << (64 - 8 * i->opsize)) >> (64 - 8 * i->opsize);
         delta = (uint64_t)((bit >> (i->opsize == 8 ? 6 : i->opsize == 4 ? 5 : 4)) * i->opsize);
         ea = (ea + delta) & interp_size_mask(i->addrsize);

@@ -11,7 +11,8 @@ static void move_vector(struct interp *in, unsigned n, unsigned vl, uint8_t *buf
     uint8_t op = load ? 0x6f : 0x7f, modrm = (uint8_t)((n & 7) << 3); // [rax]
     uint8_t legacy[] = {0xf3, (uint8_t)(0x40 | (n >> 1 & 4)), 0x0f, op, modrm};
     uint8_t vex[] = {0xc5, (uint8_t)((~n << 4 & 0x80) | 0x78 | vl << 2 | 2), op, modrm};
-    uint8_t ev[] = {0x62, (uint8_t)((~n << 4 & 0x80) | 0x61 | (~n & 0x10)), 0x7e, (uint8_t)(vl << 5 | 8), op, modrm};
+    uint8_t ev[] = {0x62, (uint8_t)((~n << 4 & 0x80) | 0x61 | (~n & 0x10)), 0x7e, (uint8_t)(vl << 5 | 8), op,
+                    modrm};
     if (evex)
         thunk_run_bytes(in, ev, sizeof ev, (uintptr_t)buf);
     else if (in->cur->insn.enc != ENC_LEGACY)

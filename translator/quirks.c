@@ -37,6 +37,9 @@ static const struct quirk quirks[] = {
     {QUIRK_REFUSED, E, MAP_0F, 0x00, 0xff, 0, 0, ID_AVX512},
     {QUIRK_REFUSED, E, MAP_0F38, 0x00, 0xff, 0, 0, ID_AVX512},
     {QUIRK_REFUSED, E, MAP_0F3A, 0x00, 0xff, 0, 0, ID_AVX512},
+    // 66h does not shorten near branches in 64-bit mode: SDM vol. 2A, "CALL", "JMP", "Jcc" (rel16: N.S.)
+    {QUIRK_LENGTH, L, MAP_1, 0xe8, 0xe9, 0, 0, 0},
+    {QUIRK_LENGTH, L, MAP_0F, 0x80, 0x8f, 0, 0, 0},
     // With a SIB byte whose EVEX.X or B is set it loses count.
     {QUIRK_LENGTH, E, MAP_0F, 0x00, 0xff, 0, 0, 0},
     {QUIRK_LENGTH, E, MAP_0F38, 0x00, 0xff, 0, 0, 0},
