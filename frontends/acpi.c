@@ -88,8 +88,16 @@ static void put_gas_io(uint8_t *p, uint16_t port, uint8_t bits, uint8_t access)
 // 5.2.9 "Fixed ACPI Description Table (FADT)", revision 3: 244 bytes
 static int build_fadt(struct builder *b, const struct acpi_config *cfg, uint32_t facs, uint32_t dsdt)
 {
-    enum { FADT_LEN = 244, WBINVD = 1, PROC_C1 = 1 << 2, SLP_BUTTON = 1 << 5, RTC_S4 = 1 << 7, TMR_VAL_EXT = 1 << 8,
-           RESET_REG_SUP = 1 << 10, USE_PLATFORM_CLOCK = 1 << 15 };
+    enum {
+        FADT_LEN = 244,
+        WBINVD = 1,
+        PROC_C1 = 1 << 2,
+        SLP_BUTTON = 1 << 5,
+        RTC_S4 = 1 << 7,
+        TMR_VAL_EXT = 1 << 8,
+        RESET_REG_SUP = 1 << 10,
+        USE_PLATFORM_CLOCK = 1 << 15
+    };
     uint8_t *t = new_table(b, "FACP", 3, FADT_LEN);
 
     if (!t)

@@ -104,15 +104,24 @@ static void send_msi(void *opaque, uint64_t addr, uint32_t data)
     lapic_bus_send_msi(((struct board *)opaque)->lapic_bus, addr, data);
 }
 
-static void request_reset(void *opaque) { ((struct board *)opaque)->cfg.reset(((struct board *)opaque)->cfg.opaque); }
+static void request_reset(void *opaque)
+{
+    ((struct board *)opaque)->cfg.reset(((struct board *)opaque)->cfg.opaque);
+}
 static void request_hard_reset(void *opaque, bool hard) { request_reset(opaque); }
 static void request_power_off(void *opaque)
 {
     ((struct board *)opaque)->cfg.power_off(((struct board *)opaque)->cfg.opaque);
 }
 
-static void kbd_set_a20(void *opaque, bool enabled) { reset_ports_a20_changed(((struct board *)opaque)->reset_ports, enabled); }
-static void port_92_set_a20(void *opaque, bool enabled) { i8042_a20_changed(((struct board *)opaque)->kbd, enabled); }
+static void kbd_set_a20(void *opaque, bool enabled)
+{
+    reset_ports_a20_changed(((struct board *)opaque)->reset_ports, enabled);
+}
+static void port_92_set_a20(void *opaque, bool enabled)
+{
+    i8042_a20_changed(((struct board *)opaque)->kbd, enabled);
+}
 
 static void pm_base_changed(void *opaque, uint16_t base, bool enabled)
 {
@@ -150,7 +159,9 @@ static bool create_pic(struct board *b, uint32_t base, unsigned irq)
 
 static bool create_ioapic(struct board *b, uint32_t base, unsigned irq)
 {
-    struct ioapic_config ic = { .mem = b->cfg.mem, .base = base, .deliver = lapic_bus_deliver, .opaque = b->lapic_bus };
+    struct ioapic_config ic = {
+        .mem = b->cfg.mem, .base = base, .deliver = lapic_bus_deliver, .opaque = b->lapic_bus
+    };
 
     b->ioapic = ioapic_create(&ic);
     if (b->ioapic)
@@ -220,15 +231,18 @@ static bool create_pm(struct board *b, uint32_t base, unsigned irq)
     struct acpi_pm_config ac = { .ports = b->cfg.ports, .base = (uint16_t)base, .gpe_base = GPE_BASE,
                                  .sci = isa_irq(b, irq), .timer_32bit = false, .power_off = request_power_off,
                                  .opaque = b };
-    struct piix4_pm_config pc = { .bus = b->pci, .ports = b->cfg.ports, .base_changed = pm_base_changed, .opaque = b };
+    struct piix4_pm_config pc = {
+        .bus = b->pci, .ports = b->cfg.ports, .base_changed = pm_base_changed, .opaque = b
+    };
 
     return (b->pm = acpi_pm_create(&ac)) && (b->piix4_pm = piix4_pm_create(&pc));
 }
 
 static bool create_reset_ports(struct board *b, uint32_t base, unsigned irq)
 {
-    struct reset_ports_config rc = { .ports = b->cfg.ports, .reset = request_hard_reset, .set_a20 = port_92_set_a20,
-                                     .opaque = b };
+    struct reset_ports_config rc = {
+        .ports = b->cfg.ports, .reset = request_hard_reset, .set_a20 = port_92_set_a20, .opaque = b
+    };
 
     return (b->reset_ports = reset_ports_create(&rc));
 }
@@ -266,7 +280,8 @@ static bool create_uart(struct board *b, uint32_t base, unsigned irq)
 
 static bool create_debugcon(struct board *b, uint32_t base, unsigned irq)
 {
-    return !b->cfg.debugcon || (b->debugcon = debugcon_create(b->cfg.ports, (uint16_t)base, 0xe9, b->cfg.debugcon));
+    return !b->cfg.debugcon ||
+           (b->debugcon = debugcon_create(b->cfg.ports, (uint16_t)base, 0xe9, b->cfg.debugcon));
 }
 
 static const struct board_row {
@@ -363,12 +378,21 @@ static void reset_cmos(struct board *b)
     uint64_t low = board_low_ram(b->cfg.ram->size), high = b->cfg.ram->size - low;
     uint64_t ext_k = low / 1024 - 1024 < 0xffff ? low / 1024 - 1024 : 0xffff;
     uint64_t above_16m = low > 16 << 20 ? (low - (16 << 20)) >> 16 : 0;
-    const struct { uint8_t index, value; } bytes[] = {
+    const struct {
+        uint8_t index, value;
+    } bytes[] = {
         { 0x14, 0x06 }, // equipment: mouse, FPU
-        { 0x15, 640 & 0xff }, { 0x16, 640 >> 8 }, // base memory, KiB
-        { 0x17, (uint8_t)ext_k }, { 0x18, (uint8_t)(ext_k >> 8) }, { 0x30, (uint8_t)ext_k }, { 0x31, (uint8_t)(ext_k >> 8) },
-        { 0x34, (uint8_t)above_16m }, { 0x35, (uint8_t)(above_16m >> 8) },
-        { 0x5b, (uint8_t)(high >> 16) }, { 0x5c, (uint8_t)(high >> 24) }, { 0x5d, (uint8_t)(high >> 32) },
+        { 0x15, 640 & 0xff },
+        { 0x16, 640 >> 8 }, // base memory, KiB
+        { 0x17, (uint8_t)ext_k },
+        { 0x18, (uint8_t)(ext_k >> 8) },
+        { 0x30, (uint8_t)ext_k },
+        { 0x31, (uint8_t)(ext_k >> 8) },
+        { 0x34, (uint8_t)above_16m },
+        { 0x35, (uint8_t)(above_16m >> 8) },
+        { 0x5b, (uint8_t)(high >> 16) },
+        { 0x5c, (uint8_t)(high >> 24) },
+        { 0x5d, (uint8_t)(high >> 32) },
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(bytes); i++)
@@ -378,13 +402,16 @@ static void reset_cmos(struct board *b)
 // "Virtual wire": LINT0 takes the 8259's interrupts, LINT1 is NMI. MP Specification 1.4, section 3.6.2.2.
 static void setup_virtual_wire(struct board *b)
 {
-    static const struct { uint32_t offset, value; } regs[] = { { 0xf0, 0x1ff }, { 0x350, 0x700 }, { 0x360, 0x400 } };
+    static const struct {
+        uint32_t offset, value;
+    } regs[] = { { 0xf0, 0x1ff }, { 0x350, 0x700 }, { 0x360, 0x400 } };
 
     for (unsigned i = 0; i < ARRAY_SIZE(regs); i++)
         as_store(b->cfg.mem, LAPIC_DEFAULT_BASE + regs[i].offset, regs[i].value, 4);
 }
 
-// Everything is write-back but the VGA and PCI holes. SDM vol. 3A, section 11.11 "Memory Type Range Registers".
+// Everything is write-back but the VGA and PCI holes. SDM vol. 3A, section 11.11 "Memory Type Range
+// Registers".
 static void setup_mtrr(struct board *b)
 {
     enum { UC = 0, WP = 5, WB = 6, DEF_ENABLE = 0xc00, MASK_VALID = 0x800 };
@@ -395,7 +422,8 @@ static void setup_mtrr(struct board *b)
     cpu->mtrr_fixed[2] = UC * every_byte;                      // A0000h..BFFFFh
     for (unsigned i = 3; i < 11; i++)
         cpu->mtrr_fixed[i] = WP * every_byte;
-    cpu->mtrr_base[0] = (board_low_ram(b->cfg.ram->size) > BOARD_RAM_SPLIT ? BOARD_PCI_BASE : BOARD_RAM_SPLIT) | UC;
+    cpu->mtrr_base[0] =
+        (board_low_ram(b->cfg.ram->size) > BOARD_RAM_SPLIT ? BOARD_PCI_BASE : BOARD_RAM_SPLIT) | UC;
     cpu->mtrr_mask[0] = (phys & ~((1ull << 32) - cpu->mtrr_base[0] - 1)) | MASK_VALID;
     cpu->mtrr_def_type = DEF_ENABLE | WB;
 }

@@ -39,12 +39,13 @@ struct board_config {
 
 int board_create(const struct board_config *cfg, struct board **out, struct err *e);
 struct pci_bus *board_pci_bus(struct board *b);
-// Every device back to its power-on state, then what firmware would have done: BARs, PIRQ routes, ACPI tables,
-// CMOS. On the vCPU thread with the big lock held (its local APIC is among them).
+// Every device back to its power-on state, then what firmware would have done: BARs, PIRQ routes, ACPI
+// tables, CMOS. On the vCPU thread with the big lock held (its local APIC is among them).
 void board_reset(struct board *b);
 bool board_power_button(struct board *b); // false: the guest does not listen
 void board_send_nmi(struct board *b);
-void board_flush(struct board *b); // serial output that waits to be sent in one piece: before the process ends
+// Sends serial output that waits to be sent in one piece: before the process ends.
+void board_flush(struct board *b);
 uint64_t board_low_ram(uint64_t ram_bytes); // bytes of RAM below 4 GiB
 unsigned board_e820(uint64_t ram_bytes, struct e820_entry *map); // at most LINUX_MAX_E820 entries
 void board_info_irq(struct board *b, void (*print)(void *opaque, const char *line), void *opaque);

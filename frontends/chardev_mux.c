@@ -88,9 +88,11 @@ static void escape_command(struct chardev_mux *m, uint8_t byte)
         break;
     case 'h':
     case '?':
-        mux_print(m, "\r\nCtrl-A h    this help\r\nCtrl-A x    end the machine\r\nCtrl-A s    save disk data back (nothing "
-                     "is held back)\r\nCtrl-A b    send a break\r\nCtrl-A c    next of console and monitor\r\n"
-                     "Ctrl-A Ctrl-A    send Ctrl-A\r\n");
+        mux_print(m,
+                  "\r\nCtrl-A h    this help\r\nCtrl-A x    end the machine\r\n"
+                  "Ctrl-A s    save disk data back (nothing is held back)\r\n"
+                  "Ctrl-A b    send a break\r\nCtrl-A c    next of console and monitor\r\n"
+                  "Ctrl-A Ctrl-A    send Ctrl-A\r\n");
         break;
     case 'x':
         mux_print(m, "\r\nring3: terminated\r\n");

@@ -80,8 +80,11 @@ static int open_unix(const char *path, bool server, struct err *e)
 static int open_tcp(const char *host, const char *port, bool server, struct err *e)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = server ? AI_PASSIVE : 0 }, *list;
-    int fd = -1, ret = getaddrinfo(host && *host ? host : server ? NULL : "127.0.0.1", port, &hints, &list), one = 1;
+    int fd = -1, ret, one = 1;
 
+    if (!host || !*host)
+        host = server ? NULL : "127.0.0.1";
+    ret = getaddrinfo(host, port, &hints, &list);
     if (ret)
         return err_set(e, "socket %.60s:%.20s: %s", host ? host : "", port, gai_strerror(ret));
     for (struct addrinfo *a = list; a; a = a->ai_next) {
@@ -90,7 +93,8 @@ static int open_tcp(const char *host, const char *port, bool server, struct err 
             continue;
         if (server)
             setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-        if (server ? !bind(fd, a->ai_addr, a->ai_addrlen) && !listen(fd, 1) : !connect(fd, a->ai_addr, a->ai_addrlen))
+        if (server ? !bind(fd, a->ai_addr, a->ai_addrlen) && !listen(fd, 1)
+                   : !connect(fd, a->ai_addr, a->ai_addrlen))
             break;
         close(fd);
         fd = -1;

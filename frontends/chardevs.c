@@ -117,7 +117,8 @@ static int take(struct stream *s, struct chardev **out, struct err *e)
     return 0;
 }
 
-int chardevs_create(struct config *cfg, void (*quit)(void *opaque), void *opaque, struct chardevs **out, struct err *e)
+int chardevs_create(struct config *cfg, void (*quit)(void *opaque), void *opaque, struct chardevs **out,
+                    struct err *e)
 {
     struct chardevs *r = calloc(1, sizeof(*r));
     struct stream *s;
@@ -167,7 +168,8 @@ static int expand(const char *spec, char *out, size_t size, struct err *e)
     return n < 0 || (size_t)n >= size ? err_set(e, "'%.80s...' is too long", spec) : 0;
 }
 
-int chardevs_open(struct chardevs *r, const char *spec, struct chardev **out, struct chardev **monitor, struct err *e)
+int chardevs_open(struct chardevs *r, const char *spec, struct chardev **out, struct chardev **monitor,
+                  struct err *e)
 {
     bool mon = !strncmp(spec, "mon:", 4);
     char text[512];

@@ -62,7 +62,8 @@ static int pci_config_parse(struct keyval *kv, struct virtio_pci_config *pc, str
         return err_set(e, "addr=%.40s: expected a slot from 00 to 1f, with .function", addr);
     if (bus && strcmp(bus, "pci.0") && strcmp(bus, "pci"))
         return err_set(e, "bus=%.40s: the only bus is pci.0", bus);
-    if (keyval_get_uint(kv, "vectors", &vectors, e) || parse_on_off_auto(kv, "disable-legacy", &pc->disable_legacy, e) ||
+    if (keyval_get_uint(kv, "vectors", &vectors, e) ||
+        parse_on_off_auto(kv, "disable-legacy", &pc->disable_legacy, e) ||
         keyval_get_bool(kv, "disable-modern", &pc->disable_modern, e))
         return -EINVAL;
     if (vectors != ~0ull && vectors > 128)
@@ -131,7 +132,8 @@ static int create_blk(struct devices *d, struct keyval *kv, struct err *e)
         get_unsigned(kv, "queue-size", &vc.queue_size, 1024, e) ||
         get_unsigned(kv, "logical_block_size", &vc.logical_block_size, 1 << 15, e) ||
         get_unsigned(kv, "physical_block_size", &vc.physical_block_size, 1 << 15, e) ||
-        parse_on_off_auto(kv, "write-cache", &write_cache, e) || keyval_get_bool(kv, "config-wce", &config_wce, e))
+        parse_on_off_auto(kv, "write-cache", &write_cache, e) ||
+        keyval_get_bool(kv, "config-wce", &config_wce, e))
         return -EINVAL;
     vc.block = drive->block;
     vc.no_write_cache = !write_cache;
@@ -174,9 +176,10 @@ static int create_net(struct devices *d, struct keyval *kv, struct err *e)
     net_default_mac(vc.mac, d->nic_count++);
     if (mac && net_parse_mac(mac, vc.mac))
         return err_set(e, "mac=%.40s: expected xx:xx:xx:xx:xx:xx", mac);
-    if (get_unsigned(kv, "host_mtu", &mtu, 65535, e) || get_unsigned(kv, "rx_queue_size", &vc.rx_queue_size, 1024, e) ||
-        get_unsigned(kv, "tx_queue_size", &vc.tx_queue_size, 1024, e) || keyval_get_bool(kv, "csum", &csum, e) ||
-        keyval_get_bool(kv, "gso", &gso, e))
+    if (get_unsigned(kv, "host_mtu", &mtu, 65535, e) ||
+        get_unsigned(kv, "rx_queue_size", &vc.rx_queue_size, 1024, e) ||
+        get_unsigned(kv, "tx_queue_size", &vc.tx_queue_size, 1024, e) ||
+        keyval_get_bool(kv, "csum", &csum, e) || keyval_get_bool(kv, "gso", &gso, e))
         return -EINVAL;
     vc.mtu = (uint16_t)mtu;
     vc.no_offload = !csum || !gso;
@@ -204,7 +207,8 @@ static int create_rng(struct devices *d, struct keyval *kv, struct err *e)
     }
     if (!found)
         return err_set(e, "there is no -object with id=%.60s", id);
-    if (keyval_get_size(kv, "max-bytes", &vc.max_bytes, e) || get_unsigned(kv, "period", &vc.period_ms, 1 << 30, e))
+    if (keyval_get_size(kv, "max-bytes", &vc.max_bytes, e) ||
+        get_unsigned(kv, "period", &vc.period_ms, 1 << 30, e))
         return -EINVAL;
     return plug(d, virtio_rng_create(&vc), kv, e);
 }
@@ -258,7 +262,9 @@ static int create_console(struct devices *d, struct keyval *kv, struct err *e)
     keyval_get(kv, "name");
     keyval_get(kv, "bus");
     keyval_get(kv, "chardev");
-    return keyval_get(kv, "connected") ? 0 : err_set(e, "it needs a -device virtio-serial-pci of its own before it");
+    return keyval_get(kv, "connected")
+               ? 0
+               : err_set(e, "it needs a -device virtio-serial-pci of its own before it");
 }
 
 // --- isa-debug-exit, isa-debugcon
@@ -299,7 +305,8 @@ static int create_debugcon(struct devices *d, struct keyval *kv, struct err *e)
     if (get_unsigned(kv, "iobase", &base, 0xffff, e) || get_unsigned(kv, "readback", &readback, 0xff, e) ||
         chardevs_find(d->dc.chardevs, id, &chr, e))
         return -EINVAL;
-    return debugcon_create(d->dc.ports, (uint16_t)base, (uint8_t)readback, chr) ? 0 : err_set(e, "out of memory");
+    return debugcon_create(d->dc.ports, (uint16_t)base, (uint8_t)readback, chr) ? 0
+                                                                                : err_set(e, "out of memory");
 }
 
 // --- the table
@@ -308,9 +315,11 @@ static const struct device_type types[] = {
     { "virtio-blk-pci", "virtio-blk", "PCI", "disk", blk_properties, true, create_blk },
     { "virtio-net-pci", "virtio-net", "PCI", "network card", net_properties, true, create_net },
     { "virtio-rng-pci", "virtio-rng", "PCI", "random numbers", rng_properties, true, create_rng },
-    { "virtio-serial-pci", "virtio-serial", "PCI", "controller of one virtconsole", serial_properties, true, create_serial },
+    { "virtio-serial-pci", "virtio-serial", "PCI", "controller of one virtconsole", serial_properties, true,
+      create_serial },
     { "virtconsole", NULL, "virtio-serial", "console", console_properties, false, create_console },
-    { "isa-debug-exit", NULL, "ISA", "ends ring3 with status (v << 1) | 1", exit_properties, false, create_exit },
+    { "isa-debug-exit", NULL, "ISA", "ends ring3 with status (v << 1) | 1", exit_properties, false,
+      create_exit },
     { "isa-debugcon", NULL, "ISA", "debug console", debugcon_properties, false, create_debugcon },
 };
 

@@ -30,7 +30,8 @@ static int check_object(struct keyval *kv, struct err *e)
     const char *type = keyval_get(kv, "qom-type"), *file = keyval_get(kv, "filename");
 
     if (!type || (strcmp(type, "rng-random") && strcmp(type, "rng-builtin")))
-        return err_set(e, "-object: there is no type '%.60s' (there are rng-random, rng-builtin)", type ? type : "");
+        return err_set(e, "-object: there is no type '%.60s' (there are rng-random, rng-builtin)",
+                       type ? type : "");
     if (!keyval_get(kv, "id"))
         return err_set(e, "-object %s: id= is missing", type);
     if (file && strcmp(file, "/dev/urandom") && strcmp(file, "/dev/random"))
@@ -40,9 +41,12 @@ static int check_object(struct keyval *kv, struct err *e)
 
 static int check_drive(struct keyval *kv, struct err *e)
 {
-    static const char *const known[] = { "if", "file", "format", "id", "cache", "readonly", "read-only", "snapshot", "media",
-                                         "aio", "discard", "serial", "index", "file.locking", "werror", "rerror" };
-    const char *iface = keyval_get(kv, "if"), *format = keyval_get(kv, "format"), *media = keyval_get(kv, "media");
+    static const char *const known[] = { "if",    "file",         "format",    "id",
+                                         "cache", "readonly",     "read-only", "snapshot",
+                                         "media", "aio",          "discard",   "serial",
+                                         "index", "file.locking", "werror",    "rerror" };
+    const char *iface = keyval_get(kv, "if"), *format = keyval_get(kv, "format"),
+               *media = keyval_get(kv, "media");
     const char *id = keyval_get(kv, "id"), *file = keyval_get(kv, "file");
 
     for (unsigned i = 0, j; i < kv->count; i++) {
@@ -52,8 +56,9 @@ static int check_drive(struct keyval *kv, struct err *e)
             return err_set(e, "-drive: no property '%.60s'", kv->item[i].key);
     }
     if (!iface || (strcmp(iface, "virtio") && strcmp(iface, "none")))
-        return err_set(e, "-drive: if=%.40s is not supported yet; use if=virtio (or if=none,id=ID and a -device)",
-                       iface ? iface : "ide (the default)");
+        return err_set(
+            e, "-drive: if=%.40s is not supported yet; use if=virtio (or if=none,id=ID and a -device)",
+            iface ? iface : "ide (the default)");
     if (!strcmp(iface, "none") && !id)
         return err_set(e, "-drive: if=none needs id=");
     if (!file)
@@ -72,7 +77,8 @@ static int check_net(struct keyval *kv, struct err *e)
     const char *model = keyval_get(kv, "model");
 
     if (!type || strcmp(type, "user"))
-        return err_set(e, "%s: type '%.40s' is not supported; there is user", is_nic ? "-nic" : "-netdev", type ? type : "");
+        return err_set(e, "%s: type '%.40s' is not supported; there is user", is_nic ? "-nic" : "-netdev",
+                       type ? type : "");
     if (!is_nic && !keyval_get(kv, "id"))
         return err_set(e, "-netdev user: id= is missing");
     if (model && strcmp(model, "virtio-net-pci") && strcmp(model, "virtio"))
@@ -114,12 +120,14 @@ static int parse_drive(struct devices *d, struct keyval *kv, struct block_option
         "writeback", "none", "writethrough", "directsync", "unsafe" };
     static const char *const aios[] = { "auto", "threads", "io_uring", "native" };
     static const char *const discards[] = { "ignore", "off", "unmap", "on" };
-    const char *cache = keyval_get(kv, "cache"), *aio = keyval_get(kv, "aio"), *discard = keyval_get(kv, "discard");
+    const char *cache = keyval_get(kv, "cache"), *aio = keyval_get(kv, "aio"),
+               *discard = keyval_get(kv, "discard");
     const char *locking = keyval_get(kv, "file.locking");
     int n = 0;
 
     *bo = (struct block_options){ .path = keyval_get(kv, "file"), .snapshot = d->dc.cfg->snapshot };
-    if (keyval_get_bool(kv, "readonly", &bo->readonly, e) || keyval_get_bool(kv, "read-only", &bo->readonly, e) ||
+    if (keyval_get_bool(kv, "readonly", &bo->readonly, e) ||
+        keyval_get_bool(kv, "read-only", &bo->readonly, e) ||
         keyval_get_bool(kv, "snapshot", &bo->snapshot, e))
         return -EINVAL;
     if (cache && (n = choose("cache", cache, caches, ARRAY_SIZE(caches), e)) < 0)
@@ -149,8 +157,9 @@ static int refuse_other_formats(const struct keyval *kv, struct block *b, struct
         return 0;
     for (unsigned i = 0; i < ARRAY_SIZE(formats); i++)
         if (!memcmp(head, formats[i].magic, 4))
-            return err_set(e, "-drive %.150s: it is a %s image; only raw ones are supported (qemu-img convert -O raw)",
-                           block_name(b), formats[i].name);
+            return err_set(
+                e, "-drive %.150s: it is a %s image; only raw ones are supported (qemu-img convert -O raw)",
+                block_name(b), formats[i].name);
     return 0;
 }
 
@@ -295,13 +304,15 @@ void devices_destroy(struct devices *d)
     free(d);
 }
 
-void devices_for_each_block(struct devices *d, void (*fn)(void *opaque, const char *id, struct block *b), void *opaque)
+void devices_for_each_block(struct devices *d, void (*fn)(void *opaque, const char *id, struct block *b),
+                            void *opaque)
 {
     for (unsigned i = 0; i < d->drive_count; i++)
         fn(opaque, d->drive[i].id, d->drive[i].block);
 }
 
-void devices_for_each_net(struct devices *d, void (*fn)(void *opaque, const char *card, struct netdev *n), void *opaque)
+void devices_for_each_net(struct devices *d, void (*fn)(void *opaque, const char *card, struct netdev *n),
+                          void *opaque)
 {
     for (unsigned i = 0; i < d->net_count; i++)
         fn(opaque, d->net[i].card ? d->net[i].card : "(no card)", d->net[i].netdev);

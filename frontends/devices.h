@@ -25,8 +25,10 @@ int devices_check(struct config *cfg, struct err *e);
 int devices_create(const struct devices_config *dc, struct devices **out, struct err *e);
 // Big lock held: waits for what is under way and flushes the disks. NULL is fine.
 void devices_destroy(struct devices *d);
-void devices_for_each_block(struct devices *d, void (*fn)(void *opaque, const char *id, struct block *b), void *opaque);
-void devices_for_each_net(struct devices *d, void (*fn)(void *opaque, const char *card, struct netdev *n), void *opaque);
+void devices_for_each_block(struct devices *d, void (*fn)(void *opaque, const char *id, struct block *b),
+                            void *opaque);
+void devices_for_each_net(struct devices *d, void (*fn)(void *opaque, const char *card, struct netdev *n),
+                          void *opaque);
 
 void devices_print_help(void);                                      // -device help
 int devices_print_properties(const char *name, struct err *e);      // -device NAME,help

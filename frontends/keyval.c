@@ -19,7 +19,8 @@ int err_set(struct err *e, const char *fmt, ...)
     return -EINVAL;
 }
 
-// Copies one element up to a lone ',' into out, undoing ',,'. Returns what follows the ',' or NULL at the end.
+// Copies one element up to a lone ',' into out, undoing ',,'. Returns what follows the ',' or NULL at the
+// end.
 static const char *copy_element(const char *in, char **out)
 {
     char *o = *out;
@@ -107,7 +108,9 @@ const char *keyval_get(struct keyval *kv, const char *key)
 
 int parse_bool(const char *s, bool *out)
 {
-    static const char *const words[][2] = { { "off", "on" }, { "no", "yes" }, { "false", "true" }, { "0", "1" } };
+    static const char *const words[][2] = {
+        { "off", "on" }, { "no", "yes" }, { "false", "true" }, { "0", "1" }
+    };
 
     for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
         for (unsigned v = 0; v < 2; v++)

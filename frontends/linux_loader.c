@@ -14,13 +14,33 @@
 // Offsets in the set-up header and in boot_params alike: boot.rst, section "The Real-Mode Kernel Header";
 // zero-page.rst for the others.
 enum {
-    BP_ACPI_RSDP = 0x070, BP_EXT_RAMDISK_IMAGE = 0x0c0, BP_EXT_CMD_LINE = 0x0c8, BP_E820_ENTRIES = 0x1e8,
-    HDR_SETUP_SECTS = 0x1f1, HDR_BOOT_FLAG = 0x1fe, HDR_JUMP_LEN = 0x201, HDR_MAGIC = 0x202, HDR_VERSION = 0x206,
-    HDR_TYPE_OF_LOADER = 0x210, HDR_LOADFLAGS = 0x211, HDR_CODE32_START = 0x214, HDR_RAMDISK_IMAGE = 0x218,
-    HDR_RAMDISK_SIZE = 0x21c, HDR_HEAP_END = 0x224, HDR_CMD_LINE_PTR = 0x228, HDR_INITRD_MAX = 0x22c,
-    HDR_ALIGNMENT = 0x230, HDR_RELOCATABLE = 0x234, HDR_MIN_ALIGNMENT = 0x235, HDR_XLOADFLAGS = 0x236,
-    HDR_CMDLINE_SIZE = 0x238, HDR_SETUP_DATA = 0x250, HDR_PREF_ADDRESS = 0x258, HDR_INIT_SIZE = 0x260,
-    BP_E820_TABLE = 0x2d0, BP_SIZE = 4096,
+    BP_ACPI_RSDP = 0x070,
+    BP_EXT_RAMDISK_IMAGE = 0x0c0,
+    BP_EXT_CMD_LINE = 0x0c8,
+    BP_E820_ENTRIES = 0x1e8,
+    HDR_SETUP_SECTS = 0x1f1,
+    HDR_BOOT_FLAG = 0x1fe,
+    HDR_JUMP_LEN = 0x201,
+    HDR_MAGIC = 0x202,
+    HDR_VERSION = 0x206,
+    HDR_TYPE_OF_LOADER = 0x210,
+    HDR_LOADFLAGS = 0x211,
+    HDR_CODE32_START = 0x214,
+    HDR_RAMDISK_IMAGE = 0x218,
+    HDR_RAMDISK_SIZE = 0x21c,
+    HDR_HEAP_END = 0x224,
+    HDR_CMD_LINE_PTR = 0x228,
+    HDR_INITRD_MAX = 0x22c,
+    HDR_ALIGNMENT = 0x230,
+    HDR_RELOCATABLE = 0x234,
+    HDR_MIN_ALIGNMENT = 0x235,
+    HDR_XLOADFLAGS = 0x236,
+    HDR_CMDLINE_SIZE = 0x238,
+    HDR_SETUP_DATA = 0x250,
+    HDR_PREF_ADDRESS = 0x258,
+    HDR_INIT_SIZE = 0x260,
+    BP_E820_TABLE = 0x2d0,
+    BP_SIZE = 4096,
 };
 enum { LOADED_HIGH = 1 << 0, CAN_USE_HEAP = 1 << 7, XLF_KERNEL_64 = 1 << 0, LOADER_UNDEFINED = 0xff };
 
@@ -50,14 +70,16 @@ static void put_le(uint8_t *p, uint64_t v, unsigned size)
         p[i] = (uint8_t)(v >> 8 * i);
 }
 
-int linux_parse_header(const uint8_t *file, size_t len, uint64_t file_size, struct linux_header *h, struct err *e)
+int linux_parse_header(const uint8_t *file, size_t len, uint64_t file_size, struct linux_header *h,
+                       struct err *e)
 {
     unsigned sects;
 
     memset(h, 0, sizeof(*h));
     if (len >= 4 && !memcmp(file, "\177ELF", 4))
         return err_set(e, "it is an ELF file; the boot image (arch/x86/boot/bzImage, vmlinuz) is needed");
-    if (len < HEADER_BYTES || get_le(file + HDR_BOOT_FLAG, 2) != 0xaa55 || memcmp(file + HDR_MAGIC, "HdrS", 4))
+    if (len < HEADER_BYTES || get_le(file + HDR_BOOT_FLAG, 2) != 0xaa55 ||
+        memcmp(file + HDR_MAGIC, "HdrS", 4))
         return err_set(e, "it is not a Linux kernel (no boot header)");
     h->version = (uint16_t)get_le(file + HDR_VERSION, 2);
     h->header_end = HDR_MAGIC + file[HDR_JUMP_LEN];
@@ -162,7 +184,8 @@ int linux_boot_open(const struct linux_boot_config *cfg, struct linux_boot **out
     if (b->kernel_fd < 0)
         goto fail;
     n = pread(b->kernel_fd, b->first, sizeof(b->first), 0);
-    if (linux_parse_header(b->first, n < 0 ? 0 : (size_t)n, size, &b->header, &why) || place_kernel(b, &why)) {
+    if (linux_parse_header(b->first, n < 0 ? 0 : (size_t)n, size, &b->header, &why) ||
+        place_kernel(b, &why)) {
         err_set(e, "-kernel %.100s: %.200s", cfg->kernel, why.text);
         goto fail;
     }
@@ -211,7 +234,8 @@ static int copy_file(struct address_space *mem, int fd, uint64_t offset, uint64_
         ssize_t n = pread(fd, buf, want, (off_t)offset);
 
         if (n <= 0)
-            ret = err_set(e, "a file of -kernel or -initrd cannot be read: %s", n ? strerror(errno) : "it shrank");
+            ret = err_set(e, "a file of -kernel or -initrd cannot be read: %s",
+                          n ? strerror(errno) : "it shrank");
         else if (!as_write(mem, to, buf, (size_t)n))
             ret = err_set(e, "no memory at %#llx for the kernel", (unsigned long long)to);
         else
@@ -251,7 +275,8 @@ static bool load_boot_params(struct linux_boot *b, struct address_space *mem)
 // __BOOT_CS = 10h and __BOOT_DS = 18h: boot.rst, sections "32-bit Boot Protocol" and "64-bit Boot Protocol".
 static bool load_gdt(struct linux_boot *b, struct address_space *mem)
 {
-    uint64_t gdt[4] = { 0, 0, b->header.has_64 ? 0x00af9b000000ffff : 0x00cf9b000000ffff, 0x00cf93000000ffff };
+    uint64_t gdt[4] = { 0, 0, b->header.has_64 ? 0x00af9b000000ffff : 0x00cf9b000000ffff,
+                        0x00cf93000000ffff };
 
     return as_write(mem, LINUX_GDT, gdt, sizeof(gdt));
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Boots a Linux kernel (bzImage) without firmware: Documentation/arch/x86/boot.rst, "The Linux/x86 Boot Protocol".
+// Boots a Linux kernel (bzImage) without firmware: Documentation/arch/x86/boot.rst, "The Linux/x86 Boot
+// Protocol".
 //
 // What the kernel finds below 1 MiB when it is entered:
 //
@@ -33,7 +34,8 @@ struct linux_header {
     uint32_t alignment, min_alignment, init_size;
 };
 // file holds the first len bytes (at least 1 KiB, or the whole of a shorter file) of file_size. 0 or -EINVAL.
-int linux_parse_header(const uint8_t *file, size_t len, uint64_t file_size, struct linux_header *h, struct err *e);
+int linux_parse_header(const uint8_t *file, size_t len, uint64_t file_size, struct linux_header *h,
+                       struct err *e);
 
 struct e820_entry {
     uint64_t addr, size;

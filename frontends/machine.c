@@ -85,8 +85,9 @@ static int open_boot(struct machine *m, struct err *e)
                                     .low_ram = board_low_ram(cfg->ram_bytes), .acpi_rsdp = ACPI_RSDP_ADDR };
 
     if (!cfg->kernel)
-        return err_set(e, cfg->initrd || cfg->append ? "-initrd and -append need -kernel"
-                                                     : "nothing to boot: give it a kernel with -kernel (ring3 -help)");
+        return err_set(e, cfg->initrd || cfg->append
+                              ? "-initrd and -append need -kernel"
+                              : "nothing to boot: give it a kernel with -kernel (ring3 -help)");
     lc.e820_count = board_e820(cfg->ram_bytes, lc.e820);
     return linux_boot_open(&lc, &m->boot, e);
 }
@@ -96,8 +97,8 @@ static int create_memory(struct machine *m, struct err *e)
     int ret = ram_create(&m->ram, m->cfg->ram_bytes);
 
     if (ret)
-        return err_set(e, "-m: cannot set up %llu MiB of memory: %s", (unsigned long long)(m->cfg->ram_bytes >> 20),
-                       strerror(-ret));
+        return err_set(e, "-m: cannot set up %llu MiB of memory: %s",
+                       (unsigned long long)(m->cfg->ram_bytes >> 20), strerror(-ret));
     m->mem = as_create("memory", 1ull << m->model.maxphyaddr);
     m->ports = as_create("ports", 1 << 16);
     return m->mem && m->ports ? 0 : err_set(e, "out of memory");
@@ -148,8 +149,14 @@ static int open_consoles(struct machine *m, struct board_config *bc, struct err 
 
 static int create_vcpu(struct machine *m, struct err *e)
 {
-    struct vcpu_config vc = { .accel = accel_find(m->cfg->accel), .accel_config = { .tb_bytes = m->cfg->tb_bytes, .disable = m->cfg->accel_disable },
-                              .model = &m->model, .mem = m->mem, .ports = m->ports, .reset = reset_machine, .opaque = m };
+    struct vcpu_config vc = { .accel = accel_find(m->cfg->accel),
+                              .accel_config = { .tb_bytes = m->cfg->tb_bytes,
+                                                .disable = m->cfg->accel_disable },
+                              .model = &m->model,
+                              .mem = m->mem,
+                              .ports = m->ports,
+                              .reset = reset_machine,
+                              .opaque = m };
     int ret = vcpu_create(&vc, &m->vcpu);
 
     return ret ? err_set(e, "cannot start the CPU's thread: %s", strerror(-ret)) : 0;
@@ -157,8 +164,9 @@ static int create_vcpu(struct machine *m, struct err *e)
 
 static int create_board(struct machine *m, struct board_config *bc, struct err *e)
 {
-    struct devices_config dc = { .cfg = m->cfg, .ports = m->ports, .chardevs = m->chardevs, .debug_exit = on_debug_exit,
-                                 .opaque = m };
+    struct devices_config dc = {
+        .cfg = m->cfg, .ports = m->ports, .chardevs = m->chardevs, .debug_exit = on_debug_exit, .opaque = m
+    };
     int ret;
 
     bc->ram = &m->ram;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One machine from the command line to its end: what is created in which order, who may stop, reset or end it.
+// One machine from the command line to its end: what is created in which order, who may stop, reset or end
+// it.
 #pragma once
 
 #include "cpu/cpuid.h"

@@ -80,13 +80,15 @@ static int run(struct config *cfg, struct err *e)
     if (!ret)
         ret = machine_start(m, e);
     if (!ret && !cfg->no_sandbox) {
-        struct sandbox_needs needs = { .network = cfg->netdev_count, .unlink = cfg->pidfile || chardevs_have_sockets(m->chardevs) };
+        struct sandbox_needs needs = { .network = cfg->netdev_count,
+                                       .unlink = cfg->pidfile || chardevs_have_sockets(m->chardevs) };
 
         ret = sandbox_enter(&needs);
         if (ret == -ENOSYS)
             ret = 0; // not built in
         else if (ret)
-            err_set(e, "-sandbox: the host refuses the system-call filter (%s); -sandbox off does without", strerror(-ret));
+            err_set(e, "-sandbox: the host refuses the system-call filter (%s); -sandbox off does without",
+                    strerror(-ret));
     }
     status = ret ? ret : wait_for_end(m, signal_fd);
     machine_destroy(m);

@@ -155,7 +155,8 @@ static const struct monitor_command *find_command(const struct monitor_command *
 static void print_commands(struct monitor *mon, const struct monitor_command *list, const char *prefix)
 {
     for (; list->name; list++)
-        monitor_printf(mon, "%s%s%s%s -- %s\n", prefix, list->name, *list->args ? " " : "", list->args, list->help);
+        monitor_printf(mon, "%s%s%s%s -- %s\n", prefix, list->name, *list->args ? " " : "", list->args,
+                       list->help);
 }
 
 static void cmd_help(struct monitor *mon, char *args)

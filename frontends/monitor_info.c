@@ -33,7 +33,8 @@ static void info_status(struct monitor *mon, char *args)
 
 static void info_cpus(struct monitor *mon, char *args)
 {
-    monitor_printf(mon, "* CPU #0: %s, accelerator %s\n", monitor_machine(mon)->model.name, monitor_machine(mon)->cfg->accel);
+    monitor_printf(mon, "* CPU #0: %s, accelerator %s\n", monitor_machine(mon)->model.name,
+                   monitor_machine(mon)->cfg->accel);
 }
 
 // Present pages, runs of equal rights joined; bounded by what the tables can hold in lines.
@@ -83,17 +84,21 @@ static void print_pci(void *mon, struct pci_device *d)
 {
     const uint8_t *c = d->config;
 
-    monitor_printf(mon, "  Bus 0, device %2u, function %u: %s\n    class %02x%02x: PCI device %02x%02x:%02x%02x\n",
+    monitor_printf(mon,
+                   "  Bus 0, device %2u, function %u: %s\n    class %02x%02x: PCI device %02x%02x:%02x%02x\n",
                    d->devfn >> 3, d->devfn & 7, d->name, c[11], c[10], c[1], c[0], c[3], c[2]);
     if (c[0x3d])
         monitor_printf(mon, "    IRQ %u, pin %c\n", c[0x3c], 'A' + c[0x3d] - 1);
     for (unsigned i = 0; i < PCI_BARS; i++)
         if (d->bar[i].size)
-            monitor_printf(mon, "    BAR%u: %s at %#" PRIx64 ", %#" PRIx64 " bytes\n", i, d->bar[i].io ? "I/O" : "memory",
-                           d->bar[i].addr, d->bar[i].size);
+            monitor_printf(mon, "    BAR%u: %s at %#" PRIx64 ", %#" PRIx64 " bytes\n", i,
+                           d->bar[i].io ? "I/O" : "memory", d->bar[i].addr, d->bar[i].size);
 }
 
-static void info_pci(struct monitor *mon, char *args) { pci_for_each(board_pci_bus(monitor_machine(mon)->board), print_pci, mon); }
+static void info_pci(struct monitor *mon, char *args)
+{
+    pci_for_each(board_pci_bus(monitor_machine(mon)->board), print_pci, mon);
+}
 
 static void print_qtree(void *mon, struct pci_device *d)
 {
@@ -106,14 +111,18 @@ static void info_qtree(struct monitor *mon, char *args)
     pci_for_each(board_pci_bus(monitor_machine(mon)->board), print_qtree, mon);
 }
 
-static void info_pic(struct monitor *mon, char *args) { board_info_irq(monitor_machine(mon)->board, monitor_print_line, mon); }
+static void info_pic(struct monitor *mon, char *args)
+{
+    board_info_irq(monitor_machine(mon)->board, monitor_print_line, mon);
+}
 
 // --- back ends
 
 static void print_block(void *mon, const char *id, struct block *b)
 {
-    monitor_printf(mon, "%s: %s (raw%s), %" PRIu64 " bytes, %s, %s\n", id, block_name(b), block_readonly(b) ? ", read-only" : "",
-                   block_size(b), block_write_cache(b) ? "writeback" : "writethrough", block_aio_name(b));
+    monitor_printf(mon, "%s: %s (raw%s), %" PRIu64 " bytes, %s, %s\n", id, block_name(b),
+                   block_readonly(b) ? ", read-only" : "", block_size(b),
+                   block_write_cache(b) ? "writeback" : "writethrough", block_aio_name(b));
 }
 
 static void info_block(struct monitor *mon, char *args)
@@ -123,8 +132,10 @@ static void info_block(struct monitor *mon, char *args)
 
 static void print_net(void *mon, const char *card, struct netdev *n)
 {
-    monitor_printf(mon, "%s: user, %s; to guest %" PRIu64 " frames %" PRIu64 " bytes, from guest %" PRIu64 " frames %" PRIu64
-                   " bytes, %" PRIu64 " dropped\n", n->id, card, n->rx_frames, n->rx_bytes, n->tx_frames, n->tx_bytes, n->dropped);
+    monitor_printf(mon,
+                   "%s: user, %s; to guest %" PRIu64 " frames %" PRIu64 " bytes, from guest %" PRIu64
+                   " frames %" PRIu64 " bytes, %" PRIu64 " dropped\n",
+                   n->id, card, n->rx_frames, n->rx_bytes, n->tx_frames, n->tx_bytes, n->dropped);
 }
 
 static void info_network(struct monitor *mon, char *args)
@@ -182,8 +193,8 @@ const struct monitor_command monitor_info_commands[] = {
 // A number, or $register with an optional + or - number.
 static bool parse_address(struct monitor *mon, const char *s, uint64_t *out)
 {
-    static const char *const names[] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11",
-                                         "r12", "r13", "r14", "r15" };
+    static const char *const names[] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                         "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
     const struct cpu *cpu = vcpu_cpu(monitor_machine(mon)->vcpu);
     char *end;
     size_t len;
@@ -325,7 +336,8 @@ static void cmd_print(struct monitor *mon, char *args)
 }
 
 const struct monitor_command monitor_memory_commands[] = {
-    { "x", "[/COUNT FORMAT SIZE] ADDR", "guest-virtual memory; FORMAT x, d or i (code), SIZE b, h, w or g: x/4i $rip", cmd_x },
+    { "x", "[/COUNT FORMAT SIZE] ADDR",
+      "guest-virtual memory; FORMAT x, d or i (code), SIZE b, h, w or g: x/4i $rip", cmd_x },
     { "xp", "[/COUNT FORMAT SIZE] ADDR", "guest-physical memory", cmd_xp },
     { "print", "VALUE", "a number or $register", cmd_print },
     { "p", "VALUE", "the same as print", cmd_print },

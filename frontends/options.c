@@ -43,8 +43,8 @@ static const struct option options[] = {
 static bool wants_help(const char *arg) { return !strcmp(arg, "help") || !strcmp(arg, "?"); }
 
 // Parses arg into the next element of an array of keyvals.
-static int add_keyval(struct keyval *array, unsigned *count, unsigned max, const char *arg, const char *implied,
-                      const char *flag, struct err *e)
+static int add_keyval(struct keyval *array, unsigned *count, unsigned max, const char *arg,
+                      const char *implied, const char *flag, struct err *e)
 {
     if (*count == max)
         return err_set(e, "-%s: more than %u of them", flag, max);
@@ -75,7 +75,8 @@ static int opt_machine(struct config *c, const char *flag, const char *arg, stru
         ret = err_set(e, "-%s: unsupported machine type '%.60s' (there is only 'pc')", flag, type);
     else if (accel && !accel_find(accel))
         ret = err_set(e, "-%s: unknown accelerator '%.60s' (-accel help lists them)", flag, accel);
-    else if (keyval_get_bool(&kv, "usb", &off, e) || (off && err_set(e, "-%s: usb=on is not supported", flag)))
+    else if (keyval_get_bool(&kv, "usb", &off, e) ||
+             (off && err_set(e, "-%s: usb=on is not supported", flag)))
         ret = -EINVAL;
     else
         ret = keyval_check_used(&kv, "-machine", e);
@@ -88,8 +89,14 @@ static int opt_machine(struct config *c, const char *flag, const char *arg, stru
 // chain=off and so on: optimisations switched off, to compare with and without.
 static int parse_optimisations(struct keyval *kv, uint32_t *disable, struct err *e)
 {
-    static const struct { const char *name; uint32_t bit; } rows[] = {
-        { "chain", ACCEL_NO_CHAIN }, { "ibl", ACCEL_NO_IBL }, { "flags", ACCEL_NO_FLAGS }, { "runs", ACCEL_NO_RUNS },
+    static const struct {
+        const char *name;
+        uint32_t bit;
+    } rows[] = {
+        { "chain", ACCEL_NO_CHAIN },
+        { "ibl", ACCEL_NO_IBL },
+        { "flags", ACCEL_NO_FLAGS },
+        { "runs", ACCEL_NO_RUNS },
     };
 
     *disable = 0;
@@ -123,7 +130,8 @@ static int opt_accel(struct config *c, const char *flag, const char *arg, struct
     name = keyval_get(&kv, "accel");
     if (!name || !accel_find(name))
         ret = err_set(e, "-accel: unknown accelerator '%.60s' (-accel help lists them)", name ? name : "");
-    else if (keyval_get_uint(&kv, "tb-size", &mib, e) || parse_optimisations(&kv, &disable, e) || keyval_check_used(&kv, "-accel", e))
+    else if (keyval_get_uint(&kv, "tb-size", &mib, e) || parse_optimisations(&kv, &disable, e) ||
+             keyval_check_used(&kv, "-accel", e))
         ret = -EINVAL;
     else if (mib > 2048)
         ret = err_set(e, "-accel: tb-size=%llu: at most 2048 MiB", (unsigned long long)mib);
@@ -152,7 +160,9 @@ static int opt_cpu(struct config *c, const char *flag, const char *arg, struct e
 
 static int opt_smp(struct config *c, const char *flag, const char *arg, struct err *e)
 {
-    static const char *const keys[] = { "cpus", "sockets", "cores", "threads", "maxcpus", "dies", "clusters" };
+    static const char *const keys[] = {
+        "cpus", "sockets", "cores", "threads", "maxcpus", "dies", "clusters"
+    };
     struct keyval kv;
     uint64_t n;
     int ret;
@@ -164,7 +174,8 @@ static int opt_smp(struct config *c, const char *flag, const char *arg, struct e
         n = 1;
         ret = keyval_get_uint(&kv, keys[i], &n, e);
         if (!ret && n != 1)
-            ret = err_set(e, "-smp: %s=%llu: only 1 CPU is supported for now", keys[i], (unsigned long long)n);
+            ret =
+                err_set(e, "-smp: %s=%llu: only 1 CPU is supported for now", keys[i], (unsigned long long)n);
     }
     if (!ret)
         ret = keyval_check_used(&kv, "-smp", e);
@@ -207,7 +218,8 @@ static int opt_uuid(struct config *c, const char *flag, const char *arg, struct 
     for (unsigned i = 0; i < 16; i++, s += 2) {
         if (i == 4 || i == 6 || i == 8 || i == 10)
             s += *s == '-';
-        if (!isxdigit((unsigned char)s[0]) || !isxdigit((unsigned char)s[1]) || sscanf(s, "%2hhx", &c->uuid[i]) != 1)
+        if (!isxdigit((unsigned char)s[0]) || !isxdigit((unsigned char)s[1]) ||
+            sscanf(s, "%2hhx", &c->uuid[i]) != 1)
             return err_set(e, "-uuid: '%.60s' is no UUID", arg);
     }
     return *s ? err_set(e, "-uuid: '%.60s' is no UUID", arg) : 0;
@@ -225,7 +237,8 @@ static int parse_rtc_base(struct config *c, const char *base, struct err *e)
     } else {
         end = strptime(base, strchr(base, 'T') ? "%Y-%m-%dT%H:%M:%S" : "%Y-%m-%d", &tm);
         if (!end || *end)
-            return err_set(e, "-rtc: base=%.60s: expected utc, localtime or a date such as 2026-11-22T16:00:00", base);
+            return err_set(
+                e, "-rtc: base=%.60s: expected utc, localtime or a date such as 2026-11-22T16:00:00", base);
         c->rtc_base = CONFIG_RTC_DATE;
         c->rtc_date = timegm(&tm);
     }
@@ -273,9 +286,21 @@ static int opt_ignored(struct config *c, const char *flag, const char *arg, stru
 
 // --- boot
 
-static int opt_kernel(struct config *c, const char *flag, const char *arg, struct err *e) { c->kernel = arg; return 0; }
-static int opt_initrd(struct config *c, const char *flag, const char *arg, struct err *e) { c->initrd = arg; return 0; }
-static int opt_append(struct config *c, const char *flag, const char *arg, struct err *e) { c->append = arg; return 0; }
+static int opt_kernel(struct config *c, const char *flag, const char *arg, struct err *e)
+{
+    c->kernel = arg;
+    return 0;
+}
+static int opt_initrd(struct config *c, const char *flag, const char *arg, struct err *e)
+{
+    c->initrd = arg;
+    return 0;
+}
+static int opt_append(struct config *c, const char *flag, const char *arg, struct err *e)
+{
+    c->append = arg;
+    return 0;
+}
 
 static int opt_firmware(struct config *c, const char *flag, const char *arg, struct err *e)
 {
@@ -291,7 +316,8 @@ static int opt_drive(struct config *c, const char *flag, const char *arg, struct
 
 static int opt_ide(struct config *c, const char *flag, const char *arg, struct err *e)
 {
-    return err_set(e, "-%s: IDE disks are not supported yet; use -drive file=%.100s,format=raw,if=virtio", flag, arg);
+    return err_set(e, "-%s: IDE disks are not supported yet; use -drive file=%.100s,format=raw,if=virtio",
+                   flag, arg);
 }
 
 static int opt_snapshot(struct config *c, const char *flag, const char *arg, struct err *e)
@@ -312,7 +338,9 @@ static int opt_nic(struct config *c, const char *flag, const char *arg, struct e
         return 0;
     if (add_keyval(c->netdevs, &c->netdev_count, CONFIG_NETDEVS, arg, "type", flag, e))
         return -EINVAL;
-    return keyval_add(&c->netdevs[c->netdev_count - 1], "is-nic", "on") ? err_set(e, "-nic: too many properties") : 0;
+    return keyval_add(&c->netdevs[c->netdev_count - 1], "is-nic", "on")
+               ? err_set(e, "-nic: too many properties")
+               : 0;
 }
 
 static int opt_net(struct config *c, const char *flag, const char *arg, struct err *e)
@@ -329,8 +357,9 @@ static int opt_device(struct config *c, const char *flag, const char *arg, struc
     if (add_keyval(c->devices, &c->device_count, CONFIG_DEVICES, arg, "driver", flag, e))
         return -EINVAL;
     if (keyval_get(&c->devices[c->device_count - 1], "help"))
-        return devices_print_properties(keyval_get(&c->devices[c->device_count - 1], "driver"), e) ? -EINVAL
-                                                                                                : HANDLED_HELP;
+        return devices_print_properties(keyval_get(&c->devices[c->device_count - 1], "driver"), e)
+                   ? -EINVAL
+                   : HANDLED_HELP;
     return 0;
 }
 
@@ -446,7 +475,11 @@ static int opt_d(struct config *c, const char *flag, const char *arg, struct err
     return 0;
 }
 
-static int opt_D(struct config *c, const char *flag, const char *arg, struct err *e) { c->log_file = arg; return 0; }
+static int opt_D(struct config *c, const char *flag, const char *arg, struct err *e)
+{
+    c->log_file = arg;
+    return 0;
+}
 
 static int opt_version(struct config *c, const char *flag, const char *arg, struct err *e)
 {
@@ -518,10 +551,13 @@ static void print_roff(const char *s)
 static int opt_man(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     puts(".\\\" SPDX-License-Identifier: MIT\n.\\\" Written by 'ring3 -man' from frontends/options.def.\n"
-         ".TH RING3 1 \"\" \"ring3 " RING3_VERSION "\"\n.SH NAME\nring3 \\- run an x86 PC in one unprivileged process\n"
+         ".TH RING3 1 \"\" \"ring3 " RING3_VERSION
+         "\"\n.SH NAME\nring3 \\- run an x86 PC in one unprivileged process\n"
          ".SH SYNOPSIS\n.B ring3\n[\\fIoptions\\fR]\n.SH DESCRIPTION\n"
-         "ring3 runs a whole PC by binary translation. It needs no hardware virtualization, no kernel module and "
-         "no privileges. Its flags follow QEMU's. A value may hold a comma if it is written twice.\n.SH OPTIONS");
+         "ring3 runs a whole PC by binary translation. It needs no hardware virtualization, no kernel module "
+         "and "
+         "no privileges. Its flags follow QEMU's. A value may hold a comma if it is written twice.\n.SH "
+         "OPTIONS");
     for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {
         const struct option *o = &options[i];
 
@@ -540,9 +576,11 @@ static int opt_man(struct config *c, const char *flag, const char *arg, struct e
         print_roff(o->help);
         putchar('\n');
     }
-    puts(".SH KEYS\nWith \\-nographic or a mux=on character device, Ctrl\\-A is followed by: h help, x end the machine, "
+    puts(".SH KEYS\nWith \\-nographic or a mux=on character device, Ctrl\\-A is followed by: h help, x end "
+         "the machine, "
          "c next of serial port and monitor, b send a break, Ctrl\\-A send Ctrl\\-A.\n"
-         ".SH EXIT STATUS\n0 after a normal end (the guest powered off, quit, SIGINT, SIGTERM or SIGHUP); 1 after an error; "
+         ".SH EXIT STATUS\n0 after a normal end (the guest powered off, quit, SIGINT, SIGTERM or SIGHUP); 1 "
+         "after an error; "
          "(v<<1)|1 when the guest wrote v to isa\\-debug\\-exit.");
     return HANDLED_HELP;
 }
@@ -569,7 +607,8 @@ enum options_result options_parse(struct config *c, int argc, char **argv, struc
         int ret;
 
         if (*flag != '-') {
-            err_set(e, "'%.80s' is not an option (disk images: -drive file=%.80s,format=raw,if=virtio)", flag, flag);
+            err_set(e, "'%.80s' is not an option (disk images: -drive file=%.80s,format=raw,if=virtio)", flag,
+                    flag);
             return OPTIONS_ERROR;
         }
         flag += flag[1] == '-' ? 2 : 1;

@@ -35,7 +35,11 @@ struct config {
 };
 
 // What main does after options_parse.
-enum options_result { OPTIONS_RUN, OPTIONS_DONE /* help was printed: exit 0 */, OPTIONS_ERROR /* *e says why */ };
+enum options_result {
+    OPTIONS_RUN,
+    OPTIONS_DONE /* help was printed: exit 0 */,
+    OPTIONS_ERROR /* *e says why */
+};
 
 // Strings in *c point into argv. Prints nothing but what -help and its like ask for.
 enum options_result options_parse(struct config *c, int argc, char **argv, struct err *e);

@@ -26,22 +26,24 @@ static const int always[] = {
     // memory
     S(munmap), S(mremap), S(madvise), S(brk), S(msync),
     // threads and signals
-    S(futex), S(clone), S(clone3), S(exit), S(exit_group), S(rt_sigaction), S(rt_sigprocmask), S(rt_sigreturn),
-    S(sigaltstack), S(gettid), S(getpid), S(set_robust_list), S(rseq), S(sched_yield), S(sched_getaffinity),
-    S(restart_syscall), S(membarrier), S(rt_sigtimedwait),
+    S(futex), S(clone), S(clone3), S(exit), S(exit_group), S(rt_sigaction), S(rt_sigprocmask),
+    S(rt_sigreturn), S(sigaltstack), S(gettid), S(getpid), S(set_robust_list), S(rseq), S(sched_yield),
+    S(sched_getaffinity), S(restart_syscall), S(membarrier), S(rt_sigtimedwait),
     // files that are open
-    S(read), S(write), S(readv), S(writev), S(pread64), S(pwrite64), S(preadv), S(pwritev), S(preadv2), S(pwritev2), S(lseek),
-    S(fsync), S(fdatasync), S(fallocate), S(fstat), S(newfstatat), S(close), S(fcntl), S(dup), S(statx),
-    S(io_uring_enter), S(io_uring_register), S(sync_file_range),
+    S(read), S(write), S(readv), S(writev), S(pread64), S(pwrite64), S(preadv), S(pwritev), S(preadv2),
+    S(pwritev2), S(lseek), S(fsync), S(fdatasync), S(fallocate), S(fstat), S(newfstatat), S(close),
+    S(fcntl), S(dup), S(statx), S(io_uring_enter), S(io_uring_register), S(sync_file_range),
     // events and time
-    S(poll), S(ppoll), S(pselect6), S(select), S(epoll_wait), S(epoll_pwait), S(epoll_ctl), S(eventfd2), S(timerfd_settime),
-    S(timerfd_gettime), S(clock_gettime), S(clock_nanosleep), S(nanosleep), S(gettimeofday), S(time), S(getrandom), S(pipe2),
+    S(poll), S(ppoll), S(pselect6), S(select), S(epoll_wait), S(epoll_pwait), S(epoll_ctl), S(eventfd2),
+    S(timerfd_settime), S(timerfd_gettime), S(clock_gettime), S(clock_nanosleep), S(nanosleep),
+    S(gettimeofday), S(time), S(getrandom), S(pipe2),
     // sockets that are open, and peers of listening ones
-    S(accept), S(accept4), S(sendto), S(recvfrom), S(sendmsg), S(recvmsg), S(shutdown), S(getsockopt), S(setsockopt),
+    S(accept), S(accept4), S(sendto), S(recvfrom), S(sendmsg), S(recvmsg), S(shutdown), S(getsockopt),
+    S(setsockopt),
 };
 static const int network[] = {
-    S(connect), S(bind), S(listen), S(getsockname), S(getpeername), S(sendmmsg), S(recvmmsg), S(stat), S(uname), S(getuid),
-    S(geteuid),
+    S(connect),  S(bind), S(listen), S(getsockname), S(getpeername), S(sendmmsg),
+    S(recvmmsg), S(stat), S(uname),  S(getuid),      S(geteuid),
 };
 static const int unlinking[] = { S(unlink), S(unlinkat) };
 #undef S
@@ -56,20 +58,23 @@ static int allow(scmp_filter_ctx ctx, const int *calls, unsigned count)
 }
 
 // A call with one argument that, under mask, must equal one of the values.
-static int allow_if(scmp_filter_ctx ctx, int call, unsigned arg, uint64_t mask, const uint64_t *values, unsigned count)
+static int allow_if(scmp_filter_ctx ctx, int call, unsigned arg, uint64_t mask, const uint64_t *values,
+                    unsigned count)
 {
     int ret = 0;
 
     for (unsigned i = 0; !ret && i < count; i++)
-        ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1, SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, mask, values[i]));
+        ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1,
+                               SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, mask, values[i]));
     return ret;
 }
 
 static int add_rules(scmp_filter_ctx ctx, const struct sandbox_needs *needs)
 {
-    static const uint64_t not_both[] = { 0, PROT_WRITE, PROT_EXEC }, zero[] = { 0 }, families[] = { AF_INET, AF_INET6 };
-    static const uint64_t ioctls[] = { TCGETS, TCSETS, TCSETSW, TCSETSF, FIONREAD, FIONBIO, TIOCGWINSZ, BLKDISCARD,
-                                       BLKZEROOUT, BLKGETSIZE64 };
+    static const uint64_t not_both[] = { 0, PROT_WRITE, PROT_EXEC }, zero[] = { 0 },
+                          families[] = { AF_INET, AF_INET6 };
+    static const uint64_t ioctls[] = { TCGETS,  TCSETS,     TCSETSW,    TCSETSF,    FIONREAD,
+                                       FIONBIO, TIOCGWINSZ, BLKDISCARD, BLKZEROOUT, BLKGETSIZE64 };
     static const uint64_t names[] = { PR_SET_NAME, PR_GET_NAME };
     const uint64_t self[] = { (uint64_t)getpid() }, all = ~0ull, ints = 0xffffffff;
     int ret;
@@ -80,7 +85,8 @@ static int add_rules(scmp_filter_ctx ctx, const struct sandbox_needs *needs)
         (ret = allow_if(ctx, SCMP_SYS(tgkill), 0, ints, self, 1)) ||
         (ret = allow_if(ctx, SCMP_SYS(prctl), 0, ints, names, ARRAY_SIZE(names))) ||
         (ret = allow_if(ctx, SCMP_SYS(ioctl), 1, ints, ioctls, ARRAY_SIZE(ioctls))) ||
-        (ret = allow_if(ctx, SCMP_SYS(openat), 2, O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY), zero, 1)) ||
+        (ret = allow_if(ctx, SCMP_SYS(openat), 2, O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY),
+                        zero, 1)) ||
         (needs->unlink && (ret = allow(ctx, unlinking, ARRAY_SIZE(unlinking)))))
         return ret;
     if (!needs->network)

@@ -67,7 +67,9 @@ static void add_structures(struct builder *b, const struct smbios_config *cfg)
     // 7.33 "System Boot Information"
     uint8_t boot[11] = { [0] = 32 };
     uint8_t end[4] = { [0] = 127 };
-    static const uint8_t order[16] = { 3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15 }; // 7.2.1 "System — UUID"
+    static const uint8_t order[16] = {
+        3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15
+    }; // 7.2.1 "System - UUID"
 
     for (unsigned i = 0; i < 16; i++)
         system[8 + i] = cfg->uuid[order[i]];

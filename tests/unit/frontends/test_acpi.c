@@ -7,9 +7,17 @@
 #include <string.h>
 
 static uint8_t area[ACPI_AREA_SIZE];
-static const struct acpi_config cfg = { .cpus = 2, .lapic_base = 0xfee00000, .ioapic_base = 0xfec00000,
-                                        .hpet_base = 0xfed00000, .pm_base = 0x600, .gpe_base = 0xafe0, .smi_cmd = 0xb2,
-                                        .enable_cmd = 0xf1, .disable_cmd = 0xf0, .sci_irq = 9, .com_ports = 5 };
+static const struct acpi_config cfg = { .cpus = 2,
+                                        .lapic_base = 0xfee00000,
+                                        .ioapic_base = 0xfec00000,
+                                        .hpet_base = 0xfed00000,
+                                        .pm_base = 0x600,
+                                        .gpe_base = 0xafe0,
+                                        .smi_cmd = 0xb2,
+                                        .enable_cmd = 0xf1,
+                                        .disable_cmd = 0xf0,
+                                        .sci_irq = 9,
+                                        .com_ports = 5 };
 
 static uint32_t get32(const uint8_t *p) { return p[0] | p[1] << 8 | p[2] << 16 | (uint32_t)p[3] << 24; }
 

@@ -36,9 +36,9 @@ END_TEST
 
 START_TEST(values)
 {
-    ck_assert_int_eq(PARSE("-m", "size=1G", "-accel", "bt,tb-size=64", "-kernel", "k", "--append", "a b", "-no-reboot",
-                           "-serial", "stdio", "-serial", "null", "-sandbox", "off", "-rtc", "base=2001-02-03,clock=vm",
-                           "-smp", "1", "-machine", "pc,accel=interp"),
+    ck_assert_int_eq(PARSE("-m", "size=1G", "-accel", "bt,tb-size=64", "-kernel", "k", "--append", "a b",
+                           "-no-reboot", "-serial", "stdio", "-serial", "null", "-sandbox", "off", "-rtc",
+                           "base=2001-02-03,clock=vm", "-smp", "1", "-machine", "pc,accel=interp"),
                      OPTIONS_RUN);
     ck_assert_uint_eq(c.ram_bytes, 1 << 30);
     ck_assert_uint_eq(c.tb_bytes, 64 << 20);
@@ -55,15 +55,33 @@ END_TEST
 START_TEST(refused)
 {
     static const char *const rows[][3] = {
-        { "-nosuch", NULL }, { "stray", NULL }, { "-m", NULL }, { "-m", "x", NULL }, { "-m", "1T", NULL },
-        { "-smp", "4", NULL }, { "-machine", "q35", NULL }, { "-machine", "pc,colour=red", NULL }, { "-accel", "tcg", NULL },
-        { "-accel", "bt,tb-size=99999", NULL }, { "-rtc", "base=yesterday", NULL }, { "-rtc", "clock=rt", NULL },
-        { "-display", "sdl", NULL }, { "-vga", "std", NULL }, { "-net", "user", NULL }, { "-hda", "x", NULL }, { "-S1", NULL },
-        { "-gdb", "tcp::1234", NULL }, { "-bios", "x", NULL }, { "-sandbox", "maybe", NULL }, { "-", NULL }, { "", NULL },
+        { "-nosuch", NULL },
+        { "stray", NULL },
+        { "-m", NULL },
+        { "-m", "x", NULL },
+        { "-m", "1T", NULL },
+        { "-smp", "4", NULL },
+        { "-machine", "q35", NULL },
+        { "-machine", "pc,colour=red", NULL },
+        { "-accel", "tcg", NULL },
+        { "-accel", "bt,tb-size=99999", NULL },
+        { "-rtc", "base=yesterday", NULL },
+        { "-rtc", "clock=rt", NULL },
+        { "-display", "sdl", NULL },
+        { "-vga", "std", NULL },
+        { "-net", "user", NULL },
+        { "-hda", "x", NULL },
+        { "-S1", NULL },
+        { "-gdb", "tcp::1234", NULL },
+        { "-bios", "x", NULL },
+        { "-sandbox", "maybe", NULL },
+        { "-", NULL },
+        { "", NULL },
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-        ck_assert_msg(parse(rows[i]) == OPTIONS_ERROR, "%s %s was taken", rows[i][0], rows[i][1] ? rows[i][1] : "");
+        ck_assert_msg(parse(rows[i]) == OPTIONS_ERROR, "%s %s was taken", rows[i][0],
+                      rows[i][1] ? rows[i][1] : "");
         ck_assert_msg(strlen(e.text) > 0 && !strchr(e.text, '\n'), "%s: message '%s'", rows[i][0], e.text);
         config_free(&c);
     }
