@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 // --- requests
@@ -94,8 +95,17 @@ static int open_boot(struct machine *m, struct err *e)
 
 static int create_memory(struct machine *m, struct err *e)
 {
-    int ret = ram_create(&m->ram, m->cfg->ram_bytes);
+    struct sysinfo si;
+    uint64_t host = ~0ull;
+    int ret;
 
+    // The memory is not reserved, so that nothing else would refuse it before the host runs out.
+    if (!sysinfo(&si))
+        host = ((uint64_t)si.totalram + si.totalswap) * si.mem_unit;
+    if (m->cfg->ram_bytes > host)
+        return err_set(e, "-m: %llu MiB are more than this host's memory and swap (%llu MiB)",
+                       (unsigned long long)(m->cfg->ram_bytes >> 20), (unsigned long long)(host >> 20));
+    ret = ram_create(&m->ram, m->cfg->ram_bytes);
     if (ret)
         return err_set(e, "-m: cannot set up %llu MiB of memory: %s",
                        (unsigned long long)(m->cfg->ram_bytes >> 20), strerror(-ret));

@@ -53,6 +53,7 @@ refuse 'not an option' disk.img
 refuse 'needs an argument' -m
 refuse 'not a size' -m lots
 refuse 'at least' -m 1
+refuse 'at most' -m 1T
 refuse 'only 1 CPU' -smp 2
 refuse 'only 1 CPU' -smp cpus=1,cores=4
 refuse 'unsupported machine' -machine q35
