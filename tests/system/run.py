@@ -24,7 +24,7 @@ def read_deviations(accel):
     with open(os.path.join(HERE, "deviations.tsv"), encoding="utf-8") as f:
         for line in f:
             cols = line.rstrip("\n").split("\t")
-            if not line.startswith("#") and len(cols) >= 3 and cols[0] == accel:
+            if not line.startswith("#") and len(cols) >= 3 and cols[0] == accel.split(",")[0]:
                 rows.append((cols[1], cols[2]))
     return rows
 
