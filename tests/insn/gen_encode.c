@@ -101,6 +101,18 @@ static bool wants_opsize_prefix(const struct plan *p)
     return p->rule->flags & RF_SIZED && p->opsize == 2;
 }
 
+// A prefix that means nothing to a one-byte opcode: REPNE, REP, or a size or segment that is not used.
+static uint8_t redundant_prefix(struct gen *g, const struct plan *p)
+{
+    static const uint8_t any[] = { 0xf2, 0xf3, 0xf2, 0xf3 };
+    bool mem = p->mem.present;
+    if (!(p->rule->flags & (RF_SIZED | RF_X87)) && rng_chance(&g->rng, 50))
+        return 0x66;
+    if (!mem && rng_chance(&g->rng, 50))
+        return (uint8_t)(0x26 | rng_below(&g->rng, 4) << 3);
+    return any[rng_below(&g->rng, 4)];
+}
+
 static void put_prefixes(struct gen *g, struct out *o, const struct plan *p, bool legacy)
 {
     static const uint8_t seg_bytes[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65 };
@@ -117,11 +129,16 @@ static void put_prefixes(struct gen *g, struct out *o, const struct plan *p, boo
         bool lockable = p->rule->flags & RF_LOCK && p->mem.present && !p->no_lock;
         if (lockable ? rng_chance(&g->rng, 40) : g->last && p->rule->flags & RF_LOCK && rng_chance(&g->rng, 2))
             list[n++] = 0xf0;
+        if (p->rule->nbytes == 1 && !p->rule->prep[0] && !p->rule->pp && !p->rep && rng_chance(&g->rng, 3))
+            list[n++] = redundant_prefix(g, p);
     }
     if (seg >= 0)
         list[n++] = seg_bytes[seg];
     if ((p->mem.present && p->mem.a32) || p->a32)
         list[n++] = 0x67;
+    if (legacy && n && g->last && rng_chance(&g->rng, 2)) // repeated, up to and past 15 bytes
+        for (unsigned k = rng_below(&g->rng, 12); k; k--)
+            put8(o, list[0]);
     while (n) { // in any order
         unsigned i = rng_below(&g->rng, n);
         put8(o, list[i]);
@@ -212,6 +229,13 @@ static struct ext extensions(const struct plan *p)
     return e;
 }
 
+// Now and then a wrong bit in the prefix of the last instruction: mostly #UD, and the host knows when not.
+static void spoil(struct gen *g, struct out *o, unsigned from, unsigned to)
+{
+    if (g->last && rng_chance(&g->rng, 6))
+        o->b[from + rng_below(&g->rng, to - from)] ^= (uint8_t)(1u << rng_below(&g->rng, 8));
+}
+
 static void encode_vex(struct gen *g, struct out *o, struct plan *p)
 {
     const struct rule *r = p->rule;
@@ -219,6 +243,7 @@ static void encode_vex(struct gen *g, struct out *o, struct plan *p)
     unsigned w = vex_w(g, p), l = p->vl == VL_256 ? 1 : p->vl == VL_IG ? rng_below(&g->rng, 2) : 0;
     unsigned vvvv = p->vvvv >= 0 ? (unsigned)p->vvvv & 15 : 0;
     put_prefixes(g, o, p, false);
+    unsigned start = o->n;
     if (!e.x && !e.b && !w && r->map == 1 && rng_chance(&g->rng, 70)) {
         put8(o, 0xc5);
         put8(o, (e.r ^ 1) << 7 | (~vvvv & 15) << 3 | l << 2 | vex_pp(r));
@@ -227,6 +252,7 @@ static void encode_vex(struct gen *g, struct out *o, struct plan *p)
         put8(o, (e.r ^ 1) << 7 | (e.x ^ 1) << 6 | (e.b ^ 1) << 5 | r->map);
         put8(o, w << 7 | (~vvvv & 15) << 3 | l << 2 | vex_pp(r));
     }
+    spoil(g, o, start + 1, o->n);
     put8(o, r->bytes[0]);
     if (r->has_modrm)
         put_modrm(g, o, p, 1);
@@ -257,6 +283,7 @@ static void encode_evex(struct gen *g, struct out *o, struct plan *p)
     put8(o, (e.r ^ 1) << 7 | (e.x ^ 1) << 6 | (e.b ^ 1) << 5 | (e.r2 ^ 1) << 4 | r->map);
     put8(o, w << 7 | (~vvvv & 15) << 3 | 4 | vex_pp(r));
     put8(o, z << 7 | ll << 5 | b << 4 | (e.v2 ^ 1) << 3 | (unsigned)p->k);
+    spoil(g, o, o->n - 3, o->n);
     put8(o, r->bytes[0]);
     if (r->has_modrm)
         put_modrm(g, o, p, n8);
@@ -275,7 +302,7 @@ void gen_encode(struct gen *g, struct plan *p)
         encode_vex(g, &o, p);
     else
         encode_evex(g, &o, p);
-    if (o.n > 15) { // too long: the CPU would raise #GP; drop it
+    if (o.n > 15 && !g->last) { // too long: #GP
         g->tc->units--;
         return;
     }
