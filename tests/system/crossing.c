@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Accesses over a page end: values, all-or-nothing faults, CR2, LOCK; code over a page end.
-// SDM vol. 3A, section 4.7 "Page-Fault Exceptions"; section 6.5 "Exception Classifications": a fault restarts.
+// SDM vol. 3A, section 4.7 "Page-Fault Exceptions"; section 6.5 "Exception Classifications": a fault
+// restarts.
 #include "paging64.h"
 
 #define EDGE (TEST_VA + 4096)
@@ -79,8 +80,10 @@ static const struct row rows[] = {
     { "64-bit load", c_load8, c_load8, 8, 0, 0, 0, M, M, M, false },
     { "16-bit store", c_store2, c_store2, 2, 0xabcd, 0, 0, M, 0x887766554433abcd, 0xabcd, true },
     { "32-bit store", c_store4, c_store4, 4, 0xaabbccdd, 0, 0, M, 0x88776655aabbccdd, 0xaabbccdd, true },
-    { "64-bit store", c_store8, c_store8, 8, 0x0102030405060708, 0, 0, M, 0x0102030405060708, 0x0102030405060708, true },
-    { "ADD to memory", c_add8, c_add8, 8, 0x0101010101010101, 0, 0, M, M + 0x0101010101010101, 0x0101010101010101, true },
+    { "64-bit store", c_store8, c_store8, 8, 0x0102030405060708, 0, 0, M, 0x0102030405060708,
+      0x0102030405060708, true },
+    { "ADD to memory", c_add8, c_add8, 8, 0x0101010101010101, 0, 0, M, M + 0x0101010101010101,
+      0x0101010101010101, true },
     { "XCHG", c_xchg8, c_xchg8, 8, 0x1234, 0, 0, M, 0x1234, M, true },
     { "LOCK XADD", c_lock8, c_lock8, 8, 1, 0, 0, M, M + 1, M, true },
     { "LOCK ADD, 32 bits", c_lock4, c_lock4, 4, 1, 0, 0, M, M + 1, 1, true },
@@ -124,10 +127,10 @@ static void check_row(const struct row *r, bool user)
             s = row_run(r, user, va);
             ureg err = (ro ? 1 : 0) | (r->write ? 2 : 0) | (user ? 4 : 0);
             w_bad += s.err != err;
-            if (s.vec != EXC_PF || (s.err & ~2ul) != (err & ~2ul) || s.cr2 != EDGE || get8(va) != r->mem || s.r[RAX] != r->rax ||
-                s.rip != (ureg)(user ? USER(r->at) : r->at)) {
-                note("%s at -%u, %s: vector %lu error %lx (want %lx) cr2 %lx rax %lx memory %lx", r->name, off,
-                     ro ? "read-only" : "missing", s.vec, s.err, err, s.cr2, s.r[RAX], get8(va));
+            if (s.vec != EXC_PF || (s.err & ~2ul) != (err & ~2ul) || s.cr2 != EDGE || get8(va) != r->mem ||
+                s.r[RAX] != r->rax || s.rip != (ureg)(user ? USER(r->at) : r->at)) {
+                note("%s at -%u, %s: vector %lu error %lx (want %lx) cr2 %lx rax %lx memory %lx", r->name,
+                     off, ro ? "read-only" : "missing", s.vec, s.err, err, s.cr2, s.r[RAX], get8(va));
                 faults_bad++;
             }
         }
@@ -146,7 +149,8 @@ static void test_first_page_faults(void)
     s.r[RSI] = EDGE - 4;
     s.r[RAX] = 0;
     run(&s);
-    ok(s.vec == EXC_PF && s.cr2 == EDGE - 4 && get8(EDGE - 4) == M, "the first page is missing: CR2 is the address itself");
+    ok(s.vec == EXC_PF && s.cr2 == EDGE - 4 && get8(EDGE - 4) == M,
+       "the first page is missing: CR2 is the address itself");
 }
 
 static void test_vector(void)
@@ -185,7 +189,8 @@ static void test_x87(void)
         s.r[RSI] = EDGE - off;
         put8(EDGE - off + 8, 0);
         run(&s);
-        bad += s.vec != EXC_DONE || get8(EDGE - off) != 0x8000000000000000 || (get8(EDGE - off + 8) & 0xffff) != 0x3fff;
+        bad += s.vec != EXC_DONE || get8(EDGE - off) != 0x8000000000000000 ||
+               (get8(EDGE - off + 8) & 0xffff) != 0x3fff;
         s = user_state(c_fld);
         s.r[RSI] = EDGE - off;
         s.r[RDI] = TEST_VA + 64;
@@ -265,8 +270,8 @@ static void test_bit_string(void)
 // Instructions of every length over the page end; then with the second page missing.
 static void test_code(void)
 {
-    static const uint8_t code[] = { 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0, 0xff, 0xc0, 0x48, 0xb9, 1, 2, 3, 4, 5, 6, 7,
-                                    8, 0xcd, 0x80 };
+    static const uint8_t code[] = { 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0, 0xff, 0xc0,
+                                    0x48, 0xb9, 1,    2,    3,    4, 5, 6, 7, 8, 0xcd, 0x80 };
     unsigned bad = 0, faults_bad = 0;
     for (unsigned off = 1; off < sizeof code; off++) {
         uint64_t va = EDGE - off;

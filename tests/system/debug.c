@@ -43,8 +43,8 @@ static void check_trace(const char *name, const struct state *s, const char *con
         ureg w = (ureg)want[n] + ((s->cs & 3) ? 0x40000000 : 0);
         if (n >= traced || trace[n].rip != w || (trace[n].dr6 & DR6_BITS) != BS) {
             if (good)
-                note("%s: step %u of %u is at %lx dr6 %lx, want %lx", name, n, traced, n < traced ? trace[n].rip : 0,
-                     n < traced ? trace[n].dr6 : 0, w);
+                note("%s: step %u of %u is at %lx dr6 %lx, want %lx", name, n, traced,
+                     n < traced ? trace[n].rip : 0, n < traced ? trace[n].dr6 : 0, w);
             good = false;
         }
     }
@@ -53,15 +53,15 @@ static void check_trace(const char *name, const struct state *s, const char *con
     ok(good && traced == n, "%s, CPL %lu", name, s->cs & 3);
 }
 
-SNIP(g_plain, "nop\n" AT(g_p1) "inc %eax\n" AT(g_p2) "jmp 1f\n ud2\n 1: " AT(g_p3) "mov %rsp, %rax\n" AT(g_p4) "push %rax\n"
-     AT(g_p5) "pop %rax");
-SNIP(g_popf, "pushfq\n orq $0x100, (%rsp)\n popfq\n nop\n" AT(g_popf_1) "nop\n" AT(g_popf_2) "pushfq\n" AT(g_popf_3)
-     "andq $~0x100, (%rsp)\n" AT(g_popf_4) "popfq\n" AT(g_popf_5) "nop\n nop");
+SNIP(g_plain, "nop\n" AT(g_p1) "inc %eax\n" AT(g_p2) "jmp 1f\n ud2\n 1: " AT(g_p3) "mov %rsp, %rax\n"
+                  AT(g_p4) "push %rax\n" AT(g_p5) "pop %rax");
+SNIP(g_popf, "pushfq\n orq $0x100, (%rsp)\n popfq\n nop\n" AT(g_popf_1) "nop\n" AT(g_popf_2) "pushfq\n"
+                 AT(g_popf_3) "andq $~0x100, (%rsp)\n" AT(g_popf_4) "popfq\n" AT(g_popf_5) "nop\n nop");
 SNIP(g_movss, "nop\n" AT(g_ss1) "mov %ss, %eax\n" AT(g_ss2) "mov %eax, %ss\n" "nop\n" AT(g_ss3) "nop");
 SNIP(g_rep, "mov $3, %ecx\n" AT(g_r1) "lea -256(%rsp), %rdi\n" AT(g_r2) "rep stosb\n" AT(g_r3) "nop");
 SNIP(g_call, "call 1f\n" AT(g_c3) "jmp 2f\n 1: " AT(g_c1) "nop\n" AT(g_c2) "ret\n 2:" AT(g_c4) "nop");
-SNIP(g_cond, "xor %eax, %eax\n" AT(g_j1) "jnz 1f\n" AT(g_j2) "mov $2, %ecx\n 1: " AT(g_j3) "loop 1b\n" AT(g_j4) "jz 3f\n ud2\n 3:"
-     AT(g_j5) "nop");
+SNIP(g_cond, "xor %eax, %eax\n" AT(g_j1) "jnz 1f\n" AT(g_j2) "mov $2, %ecx\n 1: " AT(g_j3) "loop 1b\n"
+                 AT(g_j4) "jz 3f\n ud2\n 3:" AT(g_j5) "nop");
 LABEL(g_p1); LABEL(g_p2); LABEL(g_p3); LABEL(g_p4); LABEL(g_p5);
 LABEL(g_popf_1); LABEL(g_popf_2); LABEL(g_popf_3); LABEL(g_popf_4); LABEL(g_popf_5);
 LABEL(g_ss1); LABEL(g_ss2); LABEL(g_ss3);
@@ -82,13 +82,14 @@ static void test_steps(void)
         struct state s = step(g_plain, user, FL_TF);
         check_trace("TF: a trap after each instruction", &s, plain);
         s = step(g_popf, user, 0);
-        check_trace("TF set by POPF traps after the next instruction; the POPF that clears it still traps", &s, popf);
+        check_trace("TF set by POPF traps after the next instruction; the POPF that clears it still traps",
+                    &s, popf);
         s = step(g_movss, user, FL_TF);
         check_trace("TF: no trap between MOV SS and the next instruction", &s, movss);
         s = step(g_rep, user, FL_TF);
         check_trace("TF: REP STOSB traps after each iteration", &s, rep);
-        ok(trace[2].rcx == 2 && trace[3].rcx == 1 && trace[4].rcx == 0, "... RCX counts down: %lx %lx %lx", trace[2].rcx,
-           trace[3].rcx, trace[4].rcx);
+        ok(trace[2].rcx == 2 && trace[3].rcx == 1 && trace[4].rcx == 0, "... RCX counts down: %lx %lx %lx",
+           trace[2].rcx, trace[3].rcx, trace[4].rcx);
         s = step(g_call, user, FL_TF);
         check_trace("TF: CALL and RET", &s, call);
         s = step(g_cond, user, FL_TF);
@@ -110,7 +111,8 @@ static void test_step_events(void)
     struct state s = step(g_int, true, FL_TF);
     check_trace("TF: INT n clears it for the handler; its IRET resumes stepping", &s, after_int);
     s = step(g_ud, true, FL_TF);
-    ok(s.vec == EXC_UD && traced == 1 && trace[0].rip == (ureg)USER(g_ud1), "TF: an instruction that faults has no trap");
+    ok(s.vec == EXC_UD && traced == 1 && trace[0].rip == (ureg)USER(g_ud1),
+       "TF: an instruction that faults has no trap");
     ok(s.rflags & FL_TF, "... and its frame keeps TF");
 }
 
@@ -130,7 +132,8 @@ enum { RW_EXEC, RW_WRITE, RW_IO, RW_ACCESS, LEN1 = 0, LEN2, LEN8, LEN4 };
 
 static void arm(unsigned n, const void *addr, unsigned rw, unsigned len)
 {
-    ureg dr7 = (read_dr7() & ~(0xful << (16 + 4 * n))) | 0x400 | 2u << (2 * n) | (rw | len << 2) << (16 + 4 * n);
+    ureg dr7 =
+        (read_dr7() & ~(0xful << (16 + 4 * n))) | 0x400 | 2u << (2 * n) | (rw | len << 2) << (16 + 4 * n);
     if (n == 0)
         write_dr0((ureg)addr);
     else
@@ -151,7 +154,8 @@ static struct state watch(const char *code, bool user, const void *at)
 
 static void check_hit(const char *name, const char *want, ureg bits)
 {
-    bool good = want ? traced == 1 && trace[0].rip == (ureg)want && (trace[0].dr6 & DR6_BITS) == bits : traced == 0;
+    bool good =
+        want ? traced == 1 && trace[0].rip == (ureg)want && (trace[0].dr6 & DR6_BITS) == bits : traced == 0;
     ok(good, "%s: %u traps, rip %lx dr6 %lx, want %lx dr6 %lx", name, traced, traced ? trace[0].rip : 0,
        traced ? trace[0].dr6 & DR6_BITS : 0, (ureg)want, bits);
 }
@@ -201,7 +205,8 @@ static void test_data(void)
     data[0] = KDATA;
     arm(0, d, RW_ACCESS, LEN2);
     watch(g_ss_mem, false, d);
-    check_hit("access breakpoint on MOV SS's operand is held until after the next instruction", g_ss_mem_at, B0);
+    check_hit("access breakpoint on MOV SS's operand is held until after the next instruction", g_ss_mem_at,
+              B0);
     write_dr7(0x400);
     write_dr0((ureg)d);
     watch(g_store1, false, d);
@@ -214,7 +219,8 @@ static void test_exec(void)
     arm(0, g_exec_at, RW_EXEC, LEN1);
     struct state s = watch(g_exec, false, data);
     check_hit("instruction breakpoint: before the instruction, once", g_exec_at, B0);
-    ok(s.vec == EXC_DONE && traced && (trace[0].rflags & FL_RF), "RF set in the frame of an instruction breakpoint");
+    ok(s.vec == EXC_DONE && traced && (trace[0].rflags & FL_RF),
+       "RF set in the frame of an instruction breakpoint");
     arm(0, USER(g_exec_at), RW_EXEC, LEN1);
     watch(g_exec, true, data);
     check_hit("instruction breakpoint at CPL 3", USER(g_exec_at), B0);

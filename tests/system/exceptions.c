@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Every exception that an instruction can raise, in 64-bit mode: vector, error code, saved RIP, CR2, RF.
-// SDM vol. 3A, chapter 6 "Interrupt and Exception Handling", section 6.15 "Exception and Interrupt Reference".
+// SDM vol. 3A, chapter 6 "Interrupt and Exception Handling", section 6.15 "Exception and Interrupt
+// Reference".
 #include "paging64.h"
 
 SNIP(x_divide, "mov $1, %eax; xor %edx, %edx; xor %ecx, %ecx\n" AT(x_divide_at) "div %ecx");
@@ -204,7 +205,8 @@ static void test_privilege(void)
         struct state s = user_state(rows[i].at);
         s.r[RAX] = (ureg)USER(ustack);
         run(&s);
-        ok(s.vec == EXC_GP && s.err == 0 && s.rip == (ureg)USER(rows[i].at), "#GP(0) by %s at CPL 3", rows[i].name);
+        ok(s.vec == EXC_GP && s.err == 0 && s.rip == (ureg)USER(rows[i].at), "#GP(0) by %s at CPL 3",
+           rows[i].name);
     }
 }
 
@@ -246,7 +248,8 @@ static void test_non_canonical(void)
     s = user_state(x_load_ss_over);
     s.r[RAX] = bad;
     run(&s); // the override is named in vol. 3A 6.15: "any ... that implicitly or explicitly uses SS"
-    ok((s.vec == EXC_GP || s.vec == EXC_SS) && s.err == 0, "non-canonical with an SS override is #SS(0) or #GP(0)");
+    ok((s.vec == EXC_GP || s.vec == EXC_SS) && s.err == 0,
+       "non-canonical with an SS override is #SS(0) or #GP(0)");
     s = kernel_state(x_jmp);
     s.r[RAX] = bad;
     run(&s);

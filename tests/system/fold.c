@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Pages whose linear addresses agree in their low bits: a VMM that indexes a table by part of the address must
-// not mistake one for another. SDM vol. 1, section 3.3.7.1 "Canonical Addressing"; vol. 3A, section 4.5.
+// Pages whose linear addresses agree in their low bits: a VMM that indexes a table by part of the address
+// must not mistake one for another. SDM vol. 1, section 3.3.7.1 "Canonical Addressing"; vol. 3A, section 4.5.
 #include "paging64.h"
 
 SNIP(k_load, "mov (%rax), %rbx");
@@ -13,9 +13,10 @@ LABEL(k_push_at);
 
 // Each differs from the first in one bit from 32 up, or in the sign half.
 static const uint64_t places[] = {
-    0x0000100040000000, 0x0000100140000000, 0x0000100240000000, 0x0000100440000000, 0x0000101040000000, 0x0000102040000000,
-    0x0000104040000000, 0x0000108040000000, 0x0000110040000000, 0x0000120040000000, 0x0000140040000000, 0x0000180040000000,
-    0x0000300040000000, 0x0000500040000000, 0xffff900040000000, 0xffffb00040000000, 0xfffff00040000000,
+    0x0000100040000000, 0x0000100140000000, 0x0000100240000000, 0x0000100440000000, 0x0000101040000000,
+    0x0000102040000000, 0x0000104040000000, 0x0000108040000000, 0x0000110040000000, 0x0000120040000000,
+    0x0000140040000000, 0x0000180040000000, 0x0000300040000000, 0x0000500040000000, 0xffff900040000000,
+    0xffffb00040000000, 0xfffff00040000000,
 };
 enum { PLACES = sizeof places / sizeof *places };
 static uint64_t *pages[PLACES];
@@ -43,7 +44,8 @@ static void test_mapped(bool user)
                 bad += s.vec != EXC_DONE || s.r[RBX] != want;
             }
         }
-    ok(!bad, "%u pages that agree in their low bits, CPL %d: stores and loads, %u wrong", PLACES, user ? 3 : 0, bad);
+    ok(!bad, "%u pages that agree in their low bits, CPL %d: stores and loads, %u wrong", PLACES,
+       user ? 3 : 0, bad);
     bad = 0;
     for (unsigned i = 0; i < PLACES; i++) {
         pages[i][8] = i;
@@ -73,7 +75,8 @@ static void test_unmapped(bool user)
             s = touch(k_load, user, places[i], 0x777);
             bad += s.vec != EXC_PF || s.cr2 != places[i] || s.err != u || s.r[RBX] != 0x777;
             s = touch(k_push, user, places[i] + 64, 1);
-            bad += s.vec != (user ? EXC_PF : EXC_DF) || (user && (s.cr2 != places[i] + 56 || s.r[RSP] != places[i] + 64));
+            bad += s.vec != (user ? EXC_PF : EXC_DF) ||
+                   (user && (s.cr2 != places[i] + 56 || s.r[RSP] != places[i] + 64));
             s = touch(k_jump, user, places[i], 0);
             bad += s.vec != EXC_PF || s.rip != places[i];
             bad += pages[hot][0] != 0x1234;
@@ -98,7 +101,8 @@ static void test_non_canonical(void)
         bad += s.vec != EXC_GP;
         bad += pages[0][0] != 0x1234;
     }
-    ok(!bad, "non-canonical addresses that agree with a mapped page in their low bits are #GP(0), %u wrong", bad);
+    ok(!bad, "non-canonical addresses that agree with a mapped page in their low bits are #GP(0), %u wrong",
+       bad);
 }
 
 void test_main(void)

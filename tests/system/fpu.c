@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // x87 and SSE exceptions, FXSAVE/XSAVE images, XCR0 and MXCSR rules.
-// SDM vol. 1, chapters 8 "Programming with the x87 FPU", 11.5 "SSE, SSE2, and SSE3 Exceptions", 13 "Managing State
-// Using the XSAVE Feature Set"; vol. 3A, 6.15 on #MF and #XM.
+// SDM vol. 1, chapters 8 "Programming with the x87 FPU", 11.5 "SSE, SSE2, and SSE3 Exceptions", 13 "Managing
+// State Using the XSAVE Feature Set"; vol. 3A, 6.15 on #MF and #XM.
 #include "test.h"
 
 static uint8_t area[8192] __attribute__((aligned(64)));
@@ -10,10 +10,14 @@ static uint8_t area2[8192] __attribute__((aligned(64)));
 SNIP(f_mf, "fninit; fnstcw -8(%rsp); andw $~4, -8(%rsp); fldcw -8(%rsp); fld1; fldz\n"
      "fdivrp\n nop\n" AT(f_mf_at) "fwait\n nop");
 SNIP(f_xm, "stmxcsr -8(%rsp); mov -8(%rsp), %eax; and $~0x200, %eax; mov %eax, -4(%rsp); ldmxcsr -4(%rsp)\n"
-     "mov $0x3f800000, %eax; movd %eax, %xmm1; xorps %xmm2, %xmm2\n" AT(f_xm_at) "divss %xmm2, %xmm1\n ldmxcsr -8(%rsp)");
-SNIP(f_xm_mem, "stmxcsr -8(%rsp); mov -8(%rsp), %eax; and $~0x200, %eax; mov %eax, -4(%rsp); ldmxcsr -4(%rsp)\n"
-     "mov $0x3f800000, %eax; movd %eax, %xmm1; movl $0, -16(%rsp)\n" AT(f_xm_mem_at) "divss -16(%rsp), %xmm1\n ldmxcsr -8(%rsp)");
-SNIP(f_masked, "mov $0x1f80, %eax; mov %eax, -4(%rsp); ldmxcsr -4(%rsp); mov $0x3f800000, %eax; movd %eax, %xmm1\n"
+           "mov $0x3f800000, %eax; movd %eax, %xmm1; xorps %xmm2, %xmm2\n"
+               AT(f_xm_at) "divss %xmm2, %xmm1\n ldmxcsr -8(%rsp)");
+SNIP(f_xm_mem,
+     "stmxcsr -8(%rsp); mov -8(%rsp), %eax; and $~0x200, %eax; mov %eax, -4(%rsp); ldmxcsr -4(%rsp)\n"
+     "mov $0x3f800000, %eax; movd %eax, %xmm1; movl $0, -16(%rsp)\n"
+         AT(f_xm_mem_at) "divss -16(%rsp), %xmm1\n ldmxcsr -8(%rsp)");
+SNIP(f_masked,
+     "mov $0x1f80, %eax; mov %eax, -4(%rsp); ldmxcsr -4(%rsp); mov $0x3f800000, %eax; movd %eax, %xmm1\n"
      "xorps %xmm2, %xmm2; divss %xmm2, %xmm1; stmxcsr -4(%rsp); mov -4(%rsp), %ebx; movd %xmm1, %ecx");
 SNIP(f_ldmxcsr, "ldmxcsr (%rax)");
 SNIP(f_fxrstor, "fxrstor (%rax)");
@@ -45,8 +49,8 @@ static void test_exceptions(void)
     write_cr4(cr4);
     s = user_state(f_masked);
     run(&s);
-    ok(s.vec == EXC_DONE && (s.r[RBX] & 0x3f) == 4 && s.r[RCX] == 0x7f800000, "masked: the ZE flag and infinity: %lx %lx",
-       s.r[RBX], s.r[RCX]);
+    ok(s.vec == EXC_DONE && (s.r[RBX] & 0x3f) == 4 && s.r[RCX] == 0x7f800000,
+       "masked: the ZE flag and infinity: %lx %lx", s.r[RBX], s.r[RCX]);
 }
 
 static void check_rax(const char *name, const char *code, const void *p, unsigned vec)
@@ -75,7 +79,8 @@ static void test_mxcsr(void)
     check_rax("FXSAVE, misaligned, is #GP(0)", f_fxsave, area + 4, EXC_GP);
 }
 
-SNIP(f_fill, "fninit; fld1; fldpi; fldl2e; mov $0x1111111122222222, %rax; movq %rax, %xmm0; pinsrq $1, %rdi, %xmm0\n"
+SNIP(f_fill,
+     "fninit; fld1; fldpi; fldl2e; mov $0x1111111122222222, %rax; movq %rax, %xmm0; pinsrq $1, %rdi, %xmm0\n"
      "movq %rdi, %xmm15; movl $0x3f80, -4(%rsp); ldmxcsr -4(%rsp)");
 SNIP(f_clear, "fninit; xorps %xmm0, %xmm0; xorps %xmm15, %xmm15; movl $0x1f80, -4(%rsp); ldmxcsr -4(%rsp)");
 SNIP(f_env, "fninit; " AT(f_env_fld) "flds (%rax); fnstenv (%rbx)");
@@ -110,7 +115,8 @@ static void test_fxsave(void)
     plain(f_fxrstor, (ureg)USER(area), 0);
     mem_set(area2, 0xcc, 512);
     plain(f_fxsave, (ureg)USER(area2), 0);
-    ok(mem_equal(area, area2, 6) && mem_equal(area + 24, area2 + 24, 464 - 24), "FXRSTOR and FXSAVE give the same image");
+    ok(mem_equal(area, area2, 6) && mem_equal(area + 24, area2 + 24, 464 - 24),
+       "FXRSTOR and FXSAVE give the same image");
 }
 
 // The instruction pointers that are stored must be the guest's.
@@ -123,9 +129,10 @@ static void test_pointers(void)
     run(&s);
     check_done("FNSTENV", &s);
     uint32_t fip = *(uint32_t *)(area + 12), fdp = *(uint32_t *)(area + 20);
-    // AMD keeps the pointers only when an exception is pending (CPUID 80000008h EBX bit 2 tells); then they are 0.
-    ok(fip == (uint32_t)(ureg)USER(f_env_fld) || fip == 0, "FNSTENV's FIP is the guest's: %x, want %x or 0", fip,
-       (uint32_t)(ureg)USER(f_env_fld));
+    // AMD keeps the pointers only when an exception is pending (CPUID 80000008h EBX bit 2 tells); then they
+    // are 0.
+    ok(fip == (uint32_t)(ureg)USER(f_env_fld) || fip == 0, "FNSTENV's FIP is the guest's: %x, want %x or 0",
+       fip, (uint32_t)(ureg)USER(f_env_fld));
     ok(fdp == (uint32_t)(ureg)USER(&one) || fdp == 0, "FNSTENV's FDP is the guest's: %x", fdp);
     s = user_state(f_fxsaveq);
     s.r[RAX] = (ureg)USER(&one);
@@ -261,7 +268,8 @@ static void test_xrstor_faults(void)
     if (!(r[RAX] & 2))
         return skip("XSAVEC", "CPUID has none");
     mem_set(area, 0xcc, sizeof area);
-    mem_set(area + 512, 0, 64); // XSAVEC writes the header's first 16 bytes only, XRSTOR wants the rest to be 0
+    mem_set(area + 512, 0,
+            64); // XSAVEC writes the header's first 16 bytes only, XRSTOR wants the rest to be 0
     s = xop(f_xsavec, true, 3, 0, area);
     ok(s.vec == EXC_DONE && *(uint64_t *)(area + 520) == (1ull << 63 | 3), "XSAVEC writes XCOMP_BV: %lx",
        *(uint64_t *)(area + 520));

@@ -17,7 +17,9 @@ SNIP(i_cli, "cli; pushfq; pop %rax");
 SNIP(i_sti, "sti; nop; pushfq; cli; pop %rax");
 SNIP(i_rdtsc, "rdtsc");
 SNIP(i_rdtscp, "rdtscp");
-SNIP(i_in_widths, "mov $-1, %rax; in %dx, %al; mov %rax, %rbx; mov $-1, %rax; in %dx, %ax; mov %rax, %rcx; mov $-1, %rax; in %dx, %eax");
+SNIP(
+    i_in_widths,
+    "mov $-1, %rax; in %dx, %al; mov %rax, %rbx; mov $-1, %rax; in %dx, %ax; mov %rax, %rcx; mov $-1, %rax; in %dx, %eax");
 
 static struct state port_run(const char *code, ureg port, ureg flags)
 {

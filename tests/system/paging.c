@@ -53,7 +53,10 @@ static bool access_good(unsigned how, bool user, uint64_t va, bool allow, ureg e
 // Every combination of U, W, NX at the leaf and at one upper level, for each page size.
 static void test_rights(const char *mode)
 {
-    static const struct { unsigned level; const char *name; } sizes[] = { { 1, "4K" }, { 2, "2M" }, { 3, "1G" } };
+    static const struct {
+        unsigned level;
+        const char *name;
+    } sizes[] = { { 1, "4K" }, { 2, "2M" }, { 3, "1G" } };
     bool has_1g = has_cpuid(0x80000001, RDX, 26);
     for (unsigned i = 0; i < 3; i++) {
         unsigned level = sizes[i].level;
@@ -76,7 +79,8 @@ static void test_rights(const char *mode)
             for (unsigned a = 0; a < 6; a++)
                 bad += !access_good(a >> 1, a & 1, va, allowed(a >> 1, a & 1, both), PTE_P);
         }
-        ok(!bad, "%s pages, %s: 384 accesses by 64 combinations of rights, %lu wrong", sizes[i].name, mode, bad);
+        ok(!bad, "%s pages, %s: 384 accesses by 64 combinations of rights, %lu wrong", sizes[i].name, mode,
+           bad);
         *upper = saved;
         *leaf = 0;
         write_cr3(read_cr3());
@@ -176,9 +180,12 @@ static void test_reserved(void)
     check_reserved("2M page with bit 13 set", 2, big_pa | PTE_PWU | PTE_PS | 1 << 13);
     check_reserved("PML4 entry with PS set", 4, *pte_at(HIGH_VA, 4) | PTE_PS);
     if (width < 52) {
-        check_reserved("PTE with an address bit above MAXPHYADDR", 1, 1ull << width | (uint64_t)frame_4k | PTE_PWU);
-        check_reserved("2M page with an address bit above MAXPHYADDR", 2, 1ull << width | big_pa | PTE_PWU | PTE_PS);
-        check_reserved("PDPT entry with an address bit above MAXPHYADDR", 3, 1ull << 51 | *pte_at(HIGH_VA, 3));
+        check_reserved("PTE with an address bit above MAXPHYADDR", 1,
+                       1ull << width | (uint64_t)frame_4k | PTE_PWU);
+        check_reserved("2M page with an address bit above MAXPHYADDR", 2,
+                       1ull << width | big_pa | PTE_PWU | PTE_PS);
+        check_reserved("PDPT entry with an address bit above MAXPHYADDR", 3,
+                       1ull << 51 | *pte_at(HIGH_VA, 3));
     } else {
         skip("address bits above MAXPHYADDR", "MAXPHYADDR is 52");
     }
@@ -250,10 +257,14 @@ static void test_accessed_dirty(unsigned level, const char *size)
 
 static void test_implicit(void)
 {
-    // The GDT in a page of its own: a segment load sets A in its PTE, and faults as a supervisor access at CPL 3.
+    // The GDT in a page of its own: a segment load sets A in its PTE, and faults as a supervisor access at
+    // CPL 3.
     uint64_t *e = map_page(TEST_VA, (uint64_t)gdt & PTE_ADDR, PTE_P | PTE_W, 1);
     map_page(TEST_VA + 0x1000, ((uint64_t)gdt & PTE_ADDR) + 0x1000, PTE_P | PTE_W, 1);
-    struct __attribute__((packed)) { uint16_t limit; uint64_t base; } r = { 64 * 8 - 1, TEST_VA + ((ureg)gdt & 4095) }, old;
+    struct __attribute__((packed)) {
+        uint16_t limit;
+        uint64_t base;
+    } r = { 64 * 8 - 1, TEST_VA + ((ureg)gdt & 4095) }, old;
     asm volatile("sgdt %0; lgdt %1" : "=m"(old) : "m"(r));
     access(READ, true, (uint64_t)USER(frame_4k));
     check_ad("a descriptor load at CPL 3 through a supervisor page", *e, PTE_A);

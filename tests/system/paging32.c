@@ -33,14 +33,17 @@ static bool access_good(unsigned how, bool user, uint32_t va, bool allow, ureg e
     struct state s = access(how, user, va);
     bool good = allow ? s.vec == EXC_DONE : s.vec == EXC_PF && s.err == err && s.cr2 == va;
     if (!good)
-        note("access %u user %u: want %s error %lx, got vector %lu error %lx cr2 %lx", how, user, allow ? "done" : "fault", err,
-             s.vec, s.err, s.cr2);
+        note("access %u user %u: want %s error %lx, got vector %lu error %lx cr2 %lx", how, user,
+             allow ? "done" : "fault", err, s.vec, s.err, s.cr2);
     return good;
 }
 
 static ureg error_code(unsigned how, bool user, bool nx_on)
 {
-    return P | (user ? U : 0) | (how == WRITE ? W : how == EXEC && (nx_on || (read_cr4() & CR4_SMEP)) ? 0x10 : 0);
+    return P | (user ? U : 0) |
+           (how == WRITE                                        ? W
+            : how == EXEC && (nx_on || (read_cr4() & CR4_SMEP)) ? 0x10
+                                                                : 0);
 }
 
 static bool allowed(unsigned how, bool user, uint32_t rights, bool nx)
@@ -81,7 +84,8 @@ static void test_32bit_rights(void)
             pt[0] = (uint32_t)frame | P | leaf;
             write_cr3((ureg)pd);
             for (unsigned a = 0; a < 6; a++)
-                bad += !access_good(a >> 1, a & 1, VA, allowed(a >> 1, a & 1, leaf & upper, false), error_code(a >> 1, a & 1, false));
+                bad += !access_good(a >> 1, a & 1, VA, allowed(a >> 1, a & 1, leaf & upper, false),
+                                    error_code(a >> 1, a & 1, false));
         }
         ok(!bad, "32-bit 4K pages, CR0.WP %u: 96 accesses", wp);
         bad = 0;
@@ -90,7 +94,8 @@ static void test_32bit_rights(void)
             pd[VA >> 22] = big | PS | P | leaf;
             write_cr3((ureg)pd);
             for (unsigned a = 0; a < 6; a++)
-                bad += !access_good(a >> 1, a & 1, VA, allowed(a >> 1, a & 1, leaf, false), error_code(a >> 1, a & 1, false));
+                bad += !access_good(a >> 1, a & 1, VA, allowed(a >> 1, a & 1, leaf, false),
+                                    error_code(a >> 1, a & 1, false));
         }
         ok(!bad, "32-bit 4M pages, CR0.WP %u: 24 accesses", wp);
     }
@@ -118,7 +123,8 @@ static void test_32bit_bits(void)
         pd[i] = (uint32_t)low[i] | P | W | U;
     write_cr4(read_cr4() & ~(ureg)CR4_PSE);
     struct state s = access(READ, true, VA);
-    ok(s.vec == EXC_DONE && s.r[RBX] == 0x80cd80cd, "CR4.PSE clear: PS is ignored, a 4K table is used: vector %lu", s.vec);
+    ok(s.vec == EXC_DONE && s.r[RBX] == 0x80cd80cd,
+       "CR4.PSE clear: PS is ignored, a 4K table is used: vector %lu", s.vec);
     ok(pt[0] & A, "... A in its entry");
     write_cr4(read_cr4() | CR4_PSE);
     for (unsigned i = 0; i < 2; i++)
@@ -170,7 +176,8 @@ static void test_pae_rights(void)
             }
             write_cr3((ureg)pdpt);
             for (unsigned a = 0; a < 6; a++)
-                bad += !access_good(a >> 1, a & 1, VA, allowed(a >> 1, a & 1, both, r & (size ? 4 : 0x24)), error_code(a >> 1, a & 1, nx));
+                bad += !access_good(a >> 1, a & 1, VA, allowed(a >> 1, a & 1, both, r & (size ? 4 : 0x24)),
+                                    error_code(a >> 1, a & 1, nx));
         }
         ok(!bad, "PAE %s pages: rights, %u wrong", size ? "2M" : "4K", bad);
     }

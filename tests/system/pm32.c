@@ -3,9 +3,22 @@
 // SDM vol. 3A, chapters 5 "Protection" and 6 "Interrupt and Exception Handling".
 #include "test.h"
 
-enum { NP_DATA = FREE_SEL, SMALL = FREE_SEL + 8, DOWN = FREE_SEL + 16, DOWN16 = FREE_SEL + 24, RO = FREE_SEL + 32, XO = FREE_SEL + 40,
-       CODE16 = FREE_SEL + 48, DATA16 = FREE_SEL + 56, GATE = FREE_SEL + 64, CONF = FREE_SEL + 72, SMALL_CS = FREE_SEL + 80,
-       GATE16 = FREE_SEL + 88, UCODE16 = FREE_SEL + 96, BASED = FREE_SEL + 104 };
+enum {
+    NP_DATA = FREE_SEL,
+    SMALL = FREE_SEL + 8,
+    DOWN = FREE_SEL + 16,
+    DOWN16 = FREE_SEL + 24,
+    RO = FREE_SEL + 32,
+    XO = FREE_SEL + 40,
+    CODE16 = FREE_SEL + 48,
+    DATA16 = FREE_SEL + 56,
+    GATE = FREE_SEL + 64,
+    CONF = FREE_SEL + 72,
+    SMALL_CS = FREE_SEL + 80,
+    GATE16 = FREE_SEL + 88,
+    UCODE16 = FREE_SEL + 96,
+    BASED = FREE_SEL + 104
+};
 
 static uint32_t words[4] = { 0x1111, 0x2222, 0x3333, 0x4444 };
 
@@ -37,7 +50,8 @@ static void test_exceptions(void)
     run(&s);
     check_exc("#DE at CPL 3", &s, EXC_DE, NO_ERROR, q_div_at);
     check_eq("... to CPL 0: the frame is on SS0:ESP0", s.frame, (ureg)irq_stack + sizeof irq_stack - 20);
-    ok(s.cs == UCODE && s.ss == UDATA && s.r[RSP] == ustack_top(), "... CS, SS, ESP are saved: %lx %lx %lx", s.cs, s.ss, s.r[RSP]);
+    ok(s.cs == UCODE && s.ss == UDATA && s.r[RSP] == ustack_top(), "... CS, SS, ESP are saved: %lx %lx %lx",
+       s.cs, s.ss, s.r[RSP]);
     s = kernel_state(q_ud);
     s.r[RSP] -= 6;
     run(&s);
@@ -123,7 +137,8 @@ static void test_limits(void)
     s.cs = SMALL_CS | 3;
     s.rip = 0x100;
     run(&s);
-    ok(s.vec == EXC_GP && s.err == 0, "IRET to an EIP beyond CS's limit is #GP(0): vector %lu error %lx", s.vec, s.err);
+    ok(s.vec == EXC_GP && s.err == 0, "IRET to an EIP beyond CS's limit is #GP(0): vector %lu error %lx",
+       s.vec, s.err);
 }
 
 SNIP16(q_c16, "movl $0x12345678, %eax; movw $0xffff, %bx; incw %bx; mov %cs, %cx; pushw %cx; popw %dx");
@@ -142,8 +157,10 @@ static void test_16bit(void)
     s.r[RBX] = 0xaaaa0000;
     s.r[RCX] = s.r[RDX] = 0x55550000;
     run(&s);
-    ok(s.vec == EXC_DONE && s.r[RAX] == 0x12345678 && s.r[RBX] == 0xaaaa0000 && s.r[RDX] == (0x55550000 | UCODE16 | 3),
-       "16-bit code segment: operand sizes: vector %lu eax %lx ebx %lx edx %lx", s.vec, s.r[RAX], s.r[RBX], s.r[RDX]);
+    ok(s.vec == EXC_DONE && s.r[RAX] == 0x12345678 && s.r[RBX] == 0xaaaa0000 &&
+           s.r[RDX] == (0x55550000 | UCODE16 | 3),
+       "16-bit code segment: operand sizes: vector %lu eax %lx ebx %lx edx %lx", s.vec, s.r[RAX], s.r[RBX],
+       s.r[RDX]);
     check_eq("... the saved EIP is an offset", s.rip, (ureg)(q_c16_end - q_c16) + 2);
     gdt_set(UCODE16, make_desc((ureg)q_c16_disp, 0xffff, 0xfb, 0));
     gdt_set(DATA16, make_desc((ureg)words, 0xffff, 0xf3, 0));
@@ -155,19 +172,20 @@ static void test_16bit(void)
     s.r[RSI] = 4;
     s.r[RDI] = (ureg)4 - 0xfffe;
     run(&s); // BX + SI + 2 wraps at 64 KiB; EBX + EDI does so at 4 GiB
-    ok(s.vec == EXC_DONE && (s.r[RAX] & 0xffff) == 0x2222 && s.r[RCX] == 0x2222, "16-bit addresses wrap at 64 KiB: %lx %lx",
-       s.r[RAX], s.r[RCX]);
+    ok(s.vec == EXC_DONE && (s.r[RAX] & 0xffff) == 0x2222 && s.r[RCX] == 0x2222,
+       "16-bit addresses wrap at 64 KiB: %lx %lx", s.r[RAX], s.r[RCX]);
     s = user_state(q_loop16);
     run(&s);
-    ok(s.vec == EXC_DONE && s.r[RAX] == 2 && s.r[RCX] == 0x10000, "LOOP with 67h counts CX only: %lx %lx", s.r[RAX], s.r[RCX]);
+    ok(s.vec == EXC_DONE && s.r[RAX] == 2 && s.r[RCX] == 0x10000, "LOOP with 67h counts CX only: %lx %lx",
+       s.r[RAX], s.r[RCX]);
     gdt_set(DATA16, make_desc((ureg)ustack, 0xffff, 0xf3, 0)); // B clear: the stack pointer is SP
     s = user_state(q_push16seg);
     s.ss = DATA16 | 3;
     s.r[RSP] = 0xabcd0100;
     s.r[RAX] = 0x99;
     run(&s);
-    ok(s.vec == EXC_DONE && s.r[RCX] == s.r[RDI] - 4 && (s.r[RCX] & 0xffff) == 0xfc && s.r[RDX] == 0x99, "16-bit stack: PUSH uses SP, ESP's high half stays: %lx",
-       s.r[RCX]);
+    ok(s.vec == EXC_DONE && s.r[RCX] == s.r[RDI] - 4 && (s.r[RCX] & 0xffff) == 0xfc && s.r[RDX] == 0x99,
+       "16-bit stack: PUSH uses SP, ESP's high half stays: %lx", s.r[RCX]);
     s = user_state(q_push16seg);
     s.ss = DATA16 | 3;
     s.r[RSP] = 0xabcd0000;
@@ -180,7 +198,8 @@ static void test_16bit(void)
 SNIP(q_lcall_gate, "push $0x1111; push $0x2222; lcall *(%ebx)\n" AT(q_gate_after) "nop");
 SNIP(q_gate_target, "mov %cs, %eax; mov %ss, %ecx; mov %esp, %edx; mov 8(%esp), %esi; mov 12(%esp), %edi");
 SNIP(q_gate_ret, "lret $8");
-SNIP(q_gate_caller, "mov %esp, %esi; push $0x1111; push $0x2222; lcall *(%ebx); mov %esp, %edi; mov %cs, %eax");
+SNIP(q_gate_caller,
+     "mov %esp, %esi; push $0x1111; push $0x2222; lcall *(%ebx); mov %esp, %edi; mov %cs, %eax");
 SNIP(q_lret, "lretl");
 SNIP(q_ljmp, "ljmp *(%ebx)");
 LABEL(q_gate_after);
@@ -188,7 +207,8 @@ LABEL(q_gate_after);
 static void set_gate(unsigned sel, const void *target, unsigned cs, unsigned type, unsigned params)
 {
     ureg a = (ureg)target;
-    gdt_set(sel, (a & 0xffff) | (uint64_t)cs << 16 | (uint64_t)params << 32 | (uint64_t)type << 40 | (uint64_t)(a >> 16) << 48);
+    gdt_set(sel, (a & 0xffff) | (uint64_t)cs << 16 | (uint64_t)params << 32 | (uint64_t)type << 40 |
+                     (uint64_t)(a >> 16) << 48);
 }
 
 // 5.8.4 "Accessing a Code Segment Through a Call Gate", 5.8.5 "Stack Switching": parameters are copied.
@@ -203,15 +223,17 @@ static void test_gates(void)
     ok(s.r[RAX] == KCODE && s.r[RCX] == KDATA, "... CS and SS: %lx %lx", s.r[RAX], s.r[RCX]);
     const ureg *frame = (const ureg *)((ureg)irq_stack + sizeof irq_stack - 24);
     check_eq("... ESP: six dwords on SS0:ESP0", s.r[RDX], (ureg)frame);
-    ok(s.r[RSI] == 0x2222 && s.r[RDI] == 0x1111, "... the two parameters are copied: %lx %lx", s.r[RSI], s.r[RDI]);
-    ok(frame[0] == (ureg)q_gate_after && frame[1] == UCODE && frame[4] == ustack_top() - 8 && frame[5] == UDATA,
+    ok(s.r[RSI] == 0x2222 && s.r[RDI] == 0x1111, "... the two parameters are copied: %lx %lx", s.r[RSI],
+       s.r[RDI]);
+    ok(frame[0] == (ureg)q_gate_after && frame[1] == UCODE && frame[4] == ustack_top() - 8 &&
+           frame[5] == UDATA,
        "... return address, old ESP and SS");
     set_gate(GATE, q_gate_ret, KCODE, 0xec, 2);
     s = user_state(q_gate_caller);
     s.r[RBX] = (ureg)&f;
     run(&s);
-    ok(s.vec == EXC_DONE && s.r[RSI] == s.r[RDI] && s.r[RAX] == UCODE, "far RET n returns to CPL 3 and releases both stacks: %lx %lx",
-       s.r[RSI], s.r[RDI]);
+    ok(s.vec == EXC_DONE && s.r[RSI] == s.r[RDI] && s.r[RAX] == UCODE,
+       "far RET n returns to CPL 3 and releases both stacks: %lx %lx", s.r[RSI], s.r[RDI]);
     set_gate(GATE, q_gate_target, KCODE, 0x8c, 0);
     s = user_state(q_lcall_gate);
     s.r[RBX] = (ureg)&f;
@@ -239,8 +261,8 @@ static void test_gates(void)
     s.gs = UDATA;
     run(&s);
     ok(s.vec == EXC_DONE && s.r[RAX] == UCODE && s.r[RDX] == ustack_top(), "far RET to CPL 3");
-    ok(s.ds == 0 && s.fs == 0 && s.gs == UDATA, "... nulls the segments that CPL 3 may not have: ds %lx fs %lx gs %lx", s.ds, s.fs,
-       s.gs);
+    ok(s.ds == 0 && s.fs == 0 && s.gs == UDATA,
+       "... nulls the segments that CPL 3 may not have: ds %lx fs %lx gs %lx", s.ds, s.fs, s.gs);
 }
 
 // 6.12.1: gates of 16 bits push words.
@@ -252,8 +274,9 @@ static void test_gate16(void)
     struct state s = kernel_state(q_int);
     s.cs = KCODE;
     run(&s);
-    ok(s.vec == EXC_DONE && (s.r[RAX] & 0xffff) == ((kstack_top() - 6) & 0xffff) && (s.r[RBX] & 0xffff) == ((ureg)q_int_after & 0xffff) &&
-           (s.r[RCX] & 0xffff) == KCODE, "a 16-bit interrupt gate pushes three words: vector %lu sp %lx", s.vec, s.r[RAX]);
+    ok(s.vec == EXC_DONE && (s.r[RAX] & 0xffff) == ((kstack_top() - 6) & 0xffff) &&
+           (s.r[RBX] & 0xffff) == ((ureg)q_int_after & 0xffff) && (s.r[RCX] & 0xffff) == KCODE,
+       "a 16-bit interrupt gate pushes three words: vector %lu sp %lx", s.vec, s.r[RAX]);
     idt_default(0x42, 0xee);
 }
 

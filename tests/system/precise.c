@@ -3,8 +3,8 @@
 // code around it makes of them. SDM vol. 3A, section 6.5 "Exception Classifications", "Faults".
 #include "paging64.h"
 
-// Every snippet: ADD sets flags to a known value, then the instruction at label f_ faults on [r13] (or where its
-// row says), then flags are overwritten, so that a translator may think them dead at the fault.
+// Every snippet: ADD sets flags to a known value, then the instruction at label f_ faults on [r13] (or where
+// its row says), then flags are overwritten, so that a translator may think them dead at the fault.
 #define CASE(name, insn) \
     SNIP(name, "add $-1, %r11\n" AT(name##_f) insn "\n add $1, %r11\n xor %r11d, %r11d"); \
     LABEL(name##_f)
@@ -67,25 +67,59 @@ enum { ON_R13, ON_RSP, ON_RBP, ON_RSI, ON_RBX, ANY };
 struct row { const char *name, *code, *at; unsigned where; bool write; };
 #define ROW(n, text, where, write) { text, n, n##_f, where, write }
 static const struct row rows[] = {
-    ROW(e_load, "MOV load", ON_R13, false), ROW(e_load8, "MOV AH load", ON_RBX, false),
-    ROW(e_store8, "MOV CH store", ON_RBX, true), ROW(e_store, "MOV R15 store", ON_R13, true),
-    ROW(e_storei, "MOV imm store", ON_R13, true), ROW(e_index, "MOV with R13 and R14", ON_R13, false),
-    ROW(e_add, "ADD", ON_R13, true), ROW(e_adc, "ADC", ON_R13, false), ROW(e_cmp, "CMP", ON_R13, false),
-    ROW(e_xchg, "XCHG", ON_R13, true), ROW(e_cmpxchg, "LOCK CMPXCHG", ON_R13, true),
-    ROW(e_cmpxchg16b, "LOCK CMPXCHG16B", ON_R13, true), ROW(e_xadd, "XADD", ON_R13, true), ROW(e_inc, "INC", ON_R13, true),
-    ROW(e_neg, "NEG", ON_R13, true), ROW(e_rol, "ROL", ON_R13, true), ROW(e_rcr, "RCR", ON_R13, true),
-    ROW(e_shld, "SHLD", ON_R13, true), ROW(e_mul, "MUL", ON_R13, false), ROW(e_div, "DIV", ON_R13, false),
-    ROW(e_bt, "BT", ON_R13, false), ROW(e_setcc, "SETcc", ON_R13, true), ROW(e_cmov, "CMOVcc", ON_R13, false),
-    ROW(e_movzx, "MOVZX", ON_R13, false), ROW(e_movbe, "MOVBE", ON_R13, false), ROW(e_push, "PUSH mem", ON_R13, false),
-    ROW(e_pop, "POP mem", ON_R13, true), ROW(e_call, "CALL mem", ON_R13, false), ROW(e_jmp, "JMP mem", ON_R13, false),
-    ROW(e_movs, "MOVSQ", ON_RSI, false), ROW(e_lods, "LODSB", ON_RSI, false), ROW(e_scas, "SCASD", ANY, false),
-    ROW(e_xlat, "XLAT", ON_RBX, false), ROW(e_addps, "ADDPS", ON_R13, false), ROW(e_movaps, "MOVAPS store", ON_R13, true),
-    ROW(e_cvt, "CVTSI2SD", ON_R13, false), ROW(e_fld, "FLD", ON_R13, false), ROW(e_fiadd, "FIADD", ON_R13, false),
-    ROW(e_paddb, "PADDB MMX", ON_R13, false), ROW(e_fxsave, "FXSAVE", ON_R13, true), ROW(e_stmxcsr, "STMXCSR", ON_R13, true),
-    ROW(e_leave, "LEAVE", ON_RBP, false), ROW(e_enter, "ENTER", ON_RSP, true), ROW(e_ret, "RET", ON_RSP, false),
-    ROW(e_pushr, "PUSH reg", ON_RSP, true), ROW(e_popr, "POP reg", ON_RSP, false), ROW(e_callr, "CALL reg", ON_RSP, true),
-    ROW(e_calld, "CALL rel", ON_RSP, true), ROW(e_pushf, "PUSHF", ON_RSP, true), ROW(e_popf, "POPF", ON_RSP, false),
-    ROW(e_lretq, "far RET", ON_RSP, false), ROW(e_iretq, "IRET", ON_RSP, false), ROW(e_rip, "MOV RIP-relative", ANY, false),
+    ROW(e_load, "MOV load", ON_R13, false),
+    ROW(e_load8, "MOV AH load", ON_RBX, false),
+    ROW(e_store8, "MOV CH store", ON_RBX, true),
+    ROW(e_store, "MOV R15 store", ON_R13, true),
+    ROW(e_storei, "MOV imm store", ON_R13, true),
+    ROW(e_index, "MOV with R13 and R14", ON_R13, false),
+    ROW(e_add, "ADD", ON_R13, true),
+    ROW(e_adc, "ADC", ON_R13, false),
+    ROW(e_cmp, "CMP", ON_R13, false),
+    ROW(e_xchg, "XCHG", ON_R13, true),
+    ROW(e_cmpxchg, "LOCK CMPXCHG", ON_R13, true),
+    ROW(e_cmpxchg16b, "LOCK CMPXCHG16B", ON_R13, true),
+    ROW(e_xadd, "XADD", ON_R13, true),
+    ROW(e_inc, "INC", ON_R13, true),
+    ROW(e_neg, "NEG", ON_R13, true),
+    ROW(e_rol, "ROL", ON_R13, true),
+    ROW(e_rcr, "RCR", ON_R13, true),
+    ROW(e_shld, "SHLD", ON_R13, true),
+    ROW(e_mul, "MUL", ON_R13, false),
+    ROW(e_div, "DIV", ON_R13, false),
+    ROW(e_bt, "BT", ON_R13, false),
+    ROW(e_setcc, "SETcc", ON_R13, true),
+    ROW(e_cmov, "CMOVcc", ON_R13, false),
+    ROW(e_movzx, "MOVZX", ON_R13, false),
+    ROW(e_movbe, "MOVBE", ON_R13, false),
+    ROW(e_push, "PUSH mem", ON_R13, false),
+    ROW(e_pop, "POP mem", ON_R13, true),
+    ROW(e_call, "CALL mem", ON_R13, false),
+    ROW(e_jmp, "JMP mem", ON_R13, false),
+    ROW(e_movs, "MOVSQ", ON_RSI, false),
+    ROW(e_lods, "LODSB", ON_RSI, false),
+    ROW(e_scas, "SCASD", ANY, false),
+    ROW(e_xlat, "XLAT", ON_RBX, false),
+    ROW(e_addps, "ADDPS", ON_R13, false),
+    ROW(e_movaps, "MOVAPS store", ON_R13, true),
+    ROW(e_cvt, "CVTSI2SD", ON_R13, false),
+    ROW(e_fld, "FLD", ON_R13, false),
+    ROW(e_fiadd, "FIADD", ON_R13, false),
+    ROW(e_paddb, "PADDB MMX", ON_R13, false),
+    ROW(e_fxsave, "FXSAVE", ON_R13, true),
+    ROW(e_stmxcsr, "STMXCSR", ON_R13, true),
+    ROW(e_leave, "LEAVE", ON_RBP, false),
+    ROW(e_enter, "ENTER", ON_RSP, true),
+    ROW(e_ret, "RET", ON_RSP, false),
+    ROW(e_pushr, "PUSH reg", ON_RSP, true),
+    ROW(e_popr, "POP reg", ON_RSP, false),
+    ROW(e_callr, "CALL reg", ON_RSP, true),
+    ROW(e_calld, "CALL rel", ON_RSP, true),
+    ROW(e_pushf, "PUSHF", ON_RSP, true),
+    ROW(e_popf, "POPF", ON_RSP, false),
+    ROW(e_lretq, "far RET", ON_RSP, false),
+    ROW(e_iretq, "IRET", ON_RSP, false),
+    ROW(e_rip, "MOV RIP-relative", ANY, false),
 };
 
 static uint64_t *page;
@@ -130,7 +164,8 @@ static void check_row(const struct row *r)
     before = s;
     before.r[R11]--;
     run(&s);
-    ok(s.vec == EXC_PF && s.rip == (ureg)USER(r->at), "%s: #PF at the instruction (vector %lu rip %lx)", r->name, s.vec, s.rip);
+    ok(s.vec == EXC_PF && s.rip == (ureg)USER(r->at), "%s: #PF at the instruction (vector %lu rip %lx)",
+       r->name, s.vec, s.rip);
     if (r->code != e_rip && r->code != e_enter)
         ok((s.cr2 & ~0xfffull) == bad_va, "... CR2 %lx", s.cr2);
     ok((s.err & 2) == (r->write ? 2 : 0), "W in the error code of %s: %lx", r->name, s.err);
@@ -141,7 +176,8 @@ static void check_row(const struct row *r)
             changed++;
         }
     ok(!changed, "... registers as before");
-    ok((s.rflags & FL_ARITH) == (FL_CF | FL_OF | FL_PF), "flags as before %s: %lx", r->name, s.rflags & FL_ARITH);
+    ok((s.rflags & FL_ARITH) == (FL_CF | FL_OF | FL_PF), "flags as before %s: %lx", r->name,
+       s.rflags & FL_ARITH);
 }
 
 // The same fault again and again in a hot loop, resolved by the handler each time: nothing is lost.
@@ -168,7 +204,8 @@ static void test_resume(void)
         s.r[RCX] = 100;
         s.r[RBX] = 0;
         run(&s);
-        bad += s.vec != EXC_DONE || faults != 1 || s.r[RAX] != 300 || s.r[RDX] != 3 * 100 * 101 / 2 || page[i] != 300;
+        bad += s.vec != EXC_DONE || faults != 1 || s.r[RAX] != 300 || s.r[RDX] != 3 * 100 * 101 / 2 ||
+               page[i] != 300;
     }
     irq_hook[EXC_PF] = NULL;
     check_eq("a fault inside a loop that the handler resolves, 50 times", bad, 0);
@@ -187,9 +224,11 @@ static void on_tick(struct frame *f)
 }
 
 // ADC chains and a checksum: an interrupt at any place must keep flags and registers.
-SNIP(e_long, "mov $300000, %ecx; xor %eax, %eax; xor %edx, %edx; mov $1, %r14d; mov $7, %r15d\n"
-     "1: add %r15, %rax; adc %r14, %rdx; rol $7, %rax; xor %rcx, %rax; push %rax; pushfq; popfq; pop %rbx; adc %rbx, %r14\n"
-     "imul %r14, %r15; inc %r15; sbb $0, %rdx; dec %ecx; jnz 1b");
+SNIP(
+    e_long,
+    "mov $300000, %ecx; xor %eax, %eax; xor %edx, %edx; mov $1, %r14d; mov $7, %r15d\n"
+    "1: add %r15, %rax; adc %r14, %rdx; rol $7, %rax; xor %rcx, %rax; push %rax; pushfq; popfq; pop %rbx; adc %rbx, %r14\n"
+    "imul %r14, %r15; inc %r15; sbb $0, %rdx; dec %ecx; jnz 1b");
 
 static void test_interrupted(void)
 {
@@ -208,10 +247,12 @@ static void test_interrupted(void)
         lapic_timer_stop();
         asm volatile("sti; nop; nop; cli");
         total += ticks;
-        bad += s.r[RAX] != calm.r[RAX] || s.r[RDX] != calm.r[RDX] || s.r[R14] != calm.r[R14] || s.r[R15] != calm.r[R15];
+        bad += s.r[RAX] != calm.r[RAX] || s.r[RDX] != calm.r[RDX] || s.r[R14] != calm.r[R14] ||
+               s.r[R15] != calm.r[R15];
     }
     irq_hook[VEC_TIMER] = NULL;
-    ok(!bad && total > 0, "a computation interrupted %u times has the same result, %u of 4 wrong", total, bad);
+    ok(!bad && total > 0, "a computation interrupted %u times has the same result, %u of 4 wrong", total,
+       bad);
 }
 
 void test_main(void)

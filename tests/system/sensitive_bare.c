@@ -31,7 +31,12 @@ static void on_signal(int sig)
         } \
     } while (0)
 
-#define ASM_VALUE(text, ...) ({ unsigned long v_ = 0; asm volatile(text : "+a"(v_) : : "memory", "cc", ##__VA_ARGS__); v_; })
+#define ASM_VALUE(text, ...) \
+    ({ \
+        unsigned long v_ = 0; \
+        asm volatile(text : "+a"(v_) : : "memory", "cc", ##__VA_ARGS__); \
+        v_; \
+    })
 
 struct __attribute__((packed)) pseudo { uint16_t limit; uint64_t base; };
 
@@ -56,20 +61,27 @@ int main(void)
     BARE("SMSW", ASM_VALUE("smsw %%rax"));
     BARE("STR", ASM_VALUE("str %%eax"));
     BARE("PUSHF (IF is the host's)", ASM_VALUE("pushfq; pop %%rax"));
-    BARE("POPF (IF cleared? reads back)", ASM_VALUE("pushfq; andl $~0x200, (%%rsp); popfq; pushfq; pop %%rax"));
-    BARE("LAR of selector 10h", ASM_VALUE("mov $0x10, %%ecx; lar %%ecx, %%eax; jz 1f; mov $0, %%eax; 1:", "rcx"));
-    BARE("LSL of selector 33h", ASM_VALUE("mov $0x33, %%ecx; lsl %%ecx, %%eax; jz 1f; mov $0, %%eax; 1:", "rcx"));
+    BARE("POPF (IF cleared? reads back)",
+         ASM_VALUE("pushfq; andl $~0x200, (%%rsp); popfq; pushfq; pop %%rax"));
+    BARE("LAR of selector 10h",
+         ASM_VALUE("mov $0x10, %%ecx; lar %%ecx, %%eax; jz 1f; mov $0, %%eax; 1:", "rcx"));
+    BARE("LSL of selector 33h",
+         ASM_VALUE("mov $0x33, %%ecx; lsl %%ecx, %%eax; jz 1f; mov $0, %%eax; 1:", "rcx"));
     BARE("VERR of selector 10h (ZF)", ASM_VALUE("mov $0x10, %%ecx; verr %%cx; setz %%al", "rcx"));
     BARE("VERW of selector 2Bh (ZF)", ASM_VALUE("mov $0x2b, %%ecx; verw %%cx; setz %%al", "rcx"));
     BARE("MOV from CS", ASM_VALUE("mov %%cs, %%eax"));
     BARE("MOV to DS of selector 10h", ASM_VALUE("mov $0x10, %%eax; mov %%eax, %%ds; mov %%ds, %%eax"));
     BARE("PUSH FS", ASM_VALUE("push %%fs; pop %%rax"));
     BARE("POP GS of selector 10h", ASM_VALUE("push $0x10; pop %%gs; mov %%gs, %%eax"));
-    BARE("far CALL to selector 8", ASM_VALUE("sub $8, %%rsp; movl $0, (%%rsp); movl $8, 4(%%rsp); lcall *(%%rsp); add $8, %%rsp"));
-    BARE("far JMP to selector 8", ASM_VALUE("sub $8, %%rsp; movl $0, (%%rsp); movl $8, 4(%%rsp); ljmp *(%%rsp); add $8, %%rsp"));
+    BARE("far CALL to selector 8",
+         ASM_VALUE("sub $8, %%rsp; movl $0, (%%rsp); movl $8, 4(%%rsp); lcall *(%%rsp); add $8, %%rsp"));
+    BARE("far JMP to selector 8",
+         ASM_VALUE("sub $8, %%rsp; movl $0, (%%rsp); movl $8, 4(%%rsp); ljmp *(%%rsp); add $8, %%rsp"));
     BARE("INT 42h", ASM_VALUE("int $0x42"));
-    BARE("far RET to selector 33h", ASM_VALUE("push $0x33; lea 1f(%%rip), %%rax; push %%rax; lretq; 1: mov %%cs, %%eax"));
-    BARE("IRET to CPL 0", ASM_VALUE("mov %%rsp, %%rcx; push $0x18; push %%rcx; pushfq; push $0x10; push $0; iretq", "rcx"));
+    BARE("far RET to selector 33h",
+         ASM_VALUE("push $0x33; lea 1f(%%rip), %%rax; push %%rax; lretq; 1: mov %%cs, %%eax"));
+    BARE("IRET to CPL 0",
+         ASM_VALUE("mov %%rsp, %%rcx; push $0x18; push %%rcx; pushfq; push $0x10; push $0; iretq", "rcx"));
     printf("1..%d\n# %d of %d did not trap\n", count, leaked, count);
     return leaked ? 0 : 1;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Code in several address spaces: the same linear address is other code after MOV to CR3, whatever was chained,
-// cached or predicted before. SDM vol. 3A, section 4.10 "Caching Translation Information".
+// Code in several address spaces: the same linear address is other code after MOV to CR3, whatever was
+// chained, cached or predicted before. SDM vol. 3A, section 4.10 "Caching Translation Information".
 #include "paging64.h"
 
 enum { SPACES = 5, CODE_PAGES = 3 };
@@ -67,7 +67,8 @@ static void test_own_code(bool keep)
         switch_to(n, keep);
         bad += call((void *)code_va) != want(n, n);
     }
-    ok(!bad, "%u spaces with their own code at one address, 400 switches%s: %u wrong", SPACES, keep ? " without flush" : "", bad);
+    ok(!bad, "%u spaces with their own code at one address, 400 switches%s: %u wrong", SPACES,
+       keep ? " without flush" : "", bad);
 }
 
 // Page 1 and 0 are shared, page 2 is each space's own: a jump from shared code into private code.
@@ -84,7 +85,8 @@ static void test_shared(bool keep)
         switch_to(n, keep);
         bad += call((void *)code_va) != want(0, n);
     }
-    ok(!bad, "shared code jumps into private code, 400 switches%s: %u wrong", keep ? " without flush" : "", bad);
+    ok(!bad, "shared code jumps into private code, 400 switches%s: %u wrong", keep ? " without flush" : "",
+       bad);
     for (unsigned n = 0; n < SPACES; n++) {
         map_own(n, 0, n, 0);
         map_own(n, 1, n, 0);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// SYSCALL/SYSRET, SYSENTER/SYSEXIT, SWAPGS: vol. 2B, and vol. 3A, section 5.8.7 and 5.8.8 "Fast System Calls ...".
+// SYSCALL/SYSRET, SYSENTER/SYSEXIT, SWAPGS: vol. 2B, and vol. 3A, section 5.8.7 and 5.8.8 "Fast System Calls
+// ...".
 #include "test.h"
 
 enum { MSR_STAR = 0xc0000081, MSR_LSTAR, MSR_CSTAR, MSR_FMASK, MSR_GS_BASE = 0xc0000101, MSR_KERNEL_GS_BASE,
@@ -112,7 +113,8 @@ static void test_sysret(void)
     s.r[R11] = FL_ONE | FL_TF;
     s.r[RSP] = ustack_top();
     run(&s);
-    // vol. 2B, "SYSRET": TF set by SYSRET traps after SYSRET's successor on AMD, after SYSRET itself on Intel.
+    // vol. 2B, "SYSRET": TF set by SYSRET traps after SYSRET's successor on AMD, after SYSRET itself on
+    // Intel.
     ok(s.vec == EXC_DB && (s.rip == (ureg)USER(s_user_target) || s.rip == (ureg)USER(s_user_target) + 1),
        "SYSRET that sets TF is followed by a single step: rip +%lx", s.rip - (ureg)USER(s_user_target));
 }
@@ -131,8 +133,8 @@ static void test_sysenter(void)
     if (!is_intel()) { // AMD64 vol. 3, "SYSENTER": invalid in long mode
         s = user_state(s_sysenter);
         run(&s);
-        ok(s.vec == EXC_UD || s.vec == EXC_GP, "SYSENTER in long mode on AMD: vector %lu (#UD; #GP if it exists but CS is 0)",
-           s.vec);
+        ok(s.vec == EXC_UD || s.vec == EXC_GP,
+           "SYSENTER in long mode on AMD: vector %lu (#UD; #GP if it exists but CS is 0)", s.vec);
         return;
     }
     s = user_state(s_sysenter);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the guest's invalidations must make visible: INVLPG, CR3, PCID, INVPCID, global pages, CR4 toggles.
-// SDM vol. 3A, section 4.10.4 "Invalidation of TLBs and Paging-Structure Caches". Only guarantees are checked: a
-// new mapping must be seen after its invalidation; before it either may be seen.
+// SDM vol. 3A, section 4.10.4 "Invalidation of TLBs and Paging-Structure Caches". Only guarantees are
+// checked: a new mapping must be seen after its invalidation; before it either may be seen.
 #include "paging64.h"
 
 SNIP(t_peek, "mov (%rax), %rbx");
@@ -107,7 +107,8 @@ static void test_global(void)
     write_cr4(cr4 | CR4_PGE);
     check_seen("setting CR4.PGE drops everything", page_b);
     map_to(page_a, 0);
-    write_cr4(read_cr4() ^ CR4_PSE); // with 4-level paging PSE changes nothing; the flush is what is asked for
+    write_cr4(read_cr4() ^
+              CR4_PSE); // with 4-level paging PSE changes nothing; the flush is what is asked for
     check_seen("changing CR4.PSE drops everything", page_a);
     map_to(page_b, 0);
     write_cr3(read_cr3());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Far JMP, CALL and RET, call gates, LAR/LSL/VERR/VERW, and near transfers' operand sizes, in IA-32e mode.
-// SDM vol. 3A, section 5.8 "Privilege Level Checking When Transferring Program Control Between Code Segments".
+// SDM vol. 3A, section 5.8 "Privilege Level Checking When Transferring Program Control Between Code
+// Segments".
 #include "test.h"
 
 enum { GATE = FREE_SEL, BAD_GATE = FREE_SEL + 16, CONFORMING = FREE_SEL + 32, EXEC_ONLY = FREE_SEL + 40,
@@ -25,7 +26,8 @@ struct __attribute__((packed)) far64 { uint64_t off; uint16_t sel; };
 static void set_gate(unsigned sel, const void *target, unsigned cs, unsigned type)
 {
     ureg a = (ureg)target;
-    gdt_set(sel, (a & 0xffff) | (uint64_t)cs << 16 | (uint64_t)type << 40 | (uint64_t)(a >> 16 & 0xffff) << 48);
+    gdt_set(sel,
+            (a & 0xffff) | (uint64_t)cs << 16 | (uint64_t)type << 40 | (uint64_t)(a >> 16 & 0xffff) << 48);
     gdt_set(sel + 8, a >> 32);
 }
 
@@ -172,7 +174,8 @@ static void test_far_call_ret(void)
     q[4] = ustack_top() - 64; // RSP and SS are read past the parameters
     q[5] = UDATA;
     run(&s);
-    check_eq("far RET n to CPL 3 releases both stacks", s.vec == EXC_DONE ? s.r[RDX] : 0, ustack_top() - 64 + 16);
+    check_eq("far RET n to CPL 3 releases both stacks", s.vec == EXC_DONE ? s.r[RDX] : 0,
+             ustack_top() - 64 + 16);
     s = user_state(t_lret64);
     s.r[RSP] -= 16;
     q = (ureg *)(s.r[RSP] - 0x40000000);
@@ -213,7 +216,8 @@ static void check_desc(const char *name, const char *at, bool user, ureg sel, bo
     run(&s);
     bool good = s.vec == EXC_DONE && (s.r[RCX] & FL_ZF) == (zf ? FL_ZF : 0) && (s.r[RCX] & FL_CF) &&
                 s.r[RBX] == value;
-    ok(good, "%s: vector %lu ZF %lu value %lx, want ZF %u value %lx", name, s.vec, s.r[RCX] >> 6 & 1, s.r[RBX], zf, value);
+    ok(good, "%s: vector %lu ZF %lu value %lx, want ZF %u value %lx", name, s.vec, s.r[RCX] >> 6 & 1,
+       s.r[RBX], zf, value);
 }
 
 // vol. 2A, "LAR", "LSL", "VERR/VERW": ZF only, no fault.
@@ -250,7 +254,8 @@ SNIP(t_callret, "call 1f; jmp 2f; 1: push %rsp; pop %rbx; ret $0\n 2: mov %rsp, 
 SNIP(t_enter, "enter $32, $0; mov %rsp, %rax; mov %rbp, %rbx; leave; mov %rsp, %rcx");
 SNIP(t_enter3, "lea 0(%rsp), %rbp; enter $16, $3; mov %rsp, %rax; leave");
 SNIP(t_pushf16, "pushw $0x1234; mov %rsp, %rax; popw %bx");
-SNIP(t_poprsp, "mov %rsp, %rcx; push %rcx; pop %rsp; mov %rsp, %rax; pushq $0x77; popq (%rsp); mov -8(%rsp), %rbx");
+SNIP(t_poprsp,
+     "mov %rsp, %rcx; push %rcx; pop %rsp; mov %rsp, %rax; pushq $0x77; popq (%rsp); mov -8(%rsp), %rbx");
 SNIP(t_pushrsp, "mov %rsp, %rcx; push %rsp; pop %rax");
 
 static void test_near(void)
@@ -264,7 +269,8 @@ static void test_near(void)
     check_eq("RET restores RSP", s.r[RCX], ustack_top());
     s = user_state(t_enter);
     run(&s);
-    ok(s.r[RAX] == ustack_top() - 40 && s.r[RBX] == ustack_top() - 8 && s.r[RCX] == ustack_top(), "ENTER 32, 0 and LEAVE");
+    ok(s.r[RAX] == ustack_top() - 40 && s.r[RBX] == ustack_top() - 8 && s.r[RCX] == ustack_top(),
+       "ENTER 32, 0 and LEAVE");
     s = user_state(t_enter3);
     run(&s);
     check_eq("ENTER 16, 3 pushes three frame pointers", s.r[RAX], ustack_top() - 8 - 24 - 16);

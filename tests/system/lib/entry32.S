@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// run(): enter a snippet with a whole chosen register state, come back by whatever exception ends it (32-bit).
+// run(): enter a snippet with a chosen register state, come back by whatever exception ends it (32-bit).
 #define R(n) (4 * n)
     .text
     .code32

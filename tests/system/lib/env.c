@@ -161,7 +161,8 @@ void run(struct state *s)
 
 static _Noreturn void die(const struct frame *f)
 {
-    note("unexpected vector %lu error %lx at cs:rip %lx:%lx cr2 %lx", f->vec, f->err, f->cs, f->rip, read_cr2());
+    note("unexpected vector %lu error %lx at cs:rip %lx:%lx cr2 %lx", f->vec, f->err, f->cs, f->rip,
+         read_cr2());
     ok(false, "no unexpected exception");
     tap_done();
 }

@@ -5,7 +5,15 @@
 #include "test.h"
 
 enum {
-    PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_PWT = 8, PTE_PCD = 0x10, PTE_A = 0x20, PTE_D = 0x40, PTE_PS = 0x80, PTE_G = 0x100,
+    PTE_P = 1,
+    PTE_W = 2,
+    PTE_U = 4,
+    PTE_PWT = 8,
+    PTE_PCD = 0x10,
+    PTE_A = 0x20,
+    PTE_D = 0x40,
+    PTE_PS = 0x80,
+    PTE_G = 0x100,
     PTE_PWU = 7,
 };
 #define PTE_NX (1ull << 63)

@@ -75,7 +75,9 @@ static void add_fmt(struct buf *b, const char *f, va_list ap)
         case 'd':
         case 'u':
         case 'x':
-            v = longs == 2 ? va_arg(ap, unsigned long long) : longs ? va_arg(ap, unsigned long) : va_arg(ap, unsigned);
+            v = longs == 2 ? va_arg(ap, unsigned long long)
+                : longs    ? va_arg(ap, unsigned long)
+                           : va_arg(ap, unsigned);
             add_num(b, v, *f == 'x');
             break;
         default:

@@ -28,8 +28,21 @@ enum {
     VEC_PIC = 0x20,
 };
 enum {
-    FL_CF = 1, FL_ONE = 2, FL_PF = 4, FL_AF = 0x10, FL_ZF = 0x40, FL_SF = 0x80, FL_TF = 0x100, FL_IF = 0x200, FL_DF = 0x400,
-    FL_OF = 0x800, FL_IOPL = 0x3000, FL_NT = 0x4000, FL_RF = 0x10000, FL_VM = 0x20000, FL_AC = 0x40000,
+    FL_CF = 1,
+    FL_ONE = 2,
+    FL_PF = 4,
+    FL_AF = 0x10,
+    FL_ZF = 0x40,
+    FL_SF = 0x80,
+    FL_TF = 0x100,
+    FL_IF = 0x200,
+    FL_DF = 0x400,
+    FL_OF = 0x800,
+    FL_IOPL = 0x3000,
+    FL_NT = 0x4000,
+    FL_RF = 0x10000,
+    FL_VM = 0x20000,
+    FL_AC = 0x40000,
     FL_ARITH = 0x8d5,
 };
 #define CR0_TS 8u
@@ -122,7 +135,12 @@ extern uint64_t gdt[64];
 void gdt_set(unsigned sel, uint64_t desc);
 uint64_t make_desc(uint32_t base, uint32_t limit, unsigned type_p_dpl, unsigned flags); // flags: G D/B L AVL
 #if TEST64
-struct __attribute__((packed)) tss { uint32_t r0; uint64_t rsp[3], r1, ist[7], r2; uint16_t r3, iomap; uint8_t io[8193]; };
+struct __attribute__((packed)) tss {
+    uint32_t r0;
+    uint64_t rsp[3], r1, ist[7], r2;
+    uint16_t r3, iomap;
+    uint8_t io[8193];
+};
 #else
 struct __attribute__((packed)) tss {
     uint32_t link, esp0, ss0, esp1, ss1, esp2, ss2, cr3, eip, eflags, eax, ecx, edx, ebx, esp, ebp, esi, edi,
@@ -145,8 +163,8 @@ bool is_intel(void);
 // --- snippets: position-independent code in a writable section. The end is INT 80h.
 #define SNIP_ATTR(name, pre, body) \
     extern const char name[], name##_end[]; \
-    asm(".pushsection .snip, \"awx\", @progbits\n .balign 16\n .globl " #name ", " #name "_end\n" pre "\n" #name ":\n" \
-        body "\n" #name "_end: int $0x80\n .code" CODE_BITS "\n .popsection\n")
+    asm(".pushsection .snip, \"awx\", @progbits\n .balign 16\n .globl " #name ", " #name "_end\n" pre \
+        "\n" #name ":\n" body "\n" #name "_end: int $0x80\n .code" CODE_BITS "\n .popsection\n")
 #if TEST64
 #define CODE_BITS "64"
 #else
