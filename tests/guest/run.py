@@ -1,0 +1,309 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Linux guests under ring3: one test case per run.
+
+usage: run.py --vmm PROGRAM [--accel NAME] [--build DIR] CASE...      run.py --list
+"""
+import argparse
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import kernel_log
+from machine import Failure, Machine, guest_image, initrd_with
+
+CASES = {}
+
+
+def case(f):
+    CASES[f.__name__] = f
+    return f
+
+
+class Bench:
+    """What a case works with: the program, a temporary folder, and the machines it started."""
+
+    def __init__(self, args, folder):
+        self.args, self.folder, self.machines = args, folder, []
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def start(self, append="", flavour="cloud", files=None, more=(), vmm=None, reboot=False, ram="512M"):
+        image = guest_image(flavour)
+        initrd = os.path.join(image, "initrd.gz")
+        if files:
+            initrd = initrd_with(image, files, self.path("initrd"))
+        if vmm is None:
+            vmm = [self.args.vmm, "-accel", self.args.accel]
+        m = Machine(vmm, ["-m", ram, "-kernel", os.path.join(image, "vmlinuz"), "-initrd", initrd, "-nographic",
+                          "-append", "console=ttyS0 " + append, *([] if reboot else ["-no-reboot"]), *more])
+        self.machines.append(m)
+        return m
+
+    def disk(self, name="disk.img"):
+        path = self.path(name)
+        with open(path, "wb") as f:
+            f.truncate(32 << 20)
+        subprocess.run(["/sbin/mke2fs", "-q", "-F", "-t", "ext4", path], check=True)
+        return path
+
+
+def script(text):
+    """Files for a guest that runs text: use with append='ring3.run=/run'."""
+    return {"run": (0o755, ("#!/bin/sh\n" + text).encode())}
+
+
+def expect(condition, message):
+    if not condition:
+        raise Failure(message)
+
+
+def expect_exit(m, status=0, seconds=60):
+    got = m.wait_exit(seconds)
+    expect(got == status, f"exit status {got}, want {status}; the console's end:\n{m.text[-1500:]}")
+
+
+def drive(path, more=""):
+    return ["-drive", f"file={path},format=raw,if=virtio{more}"]
+
+
+@case
+def shell(b):
+    """The cloud kernel boots to a shell on a terminal; Ctrl-A X leaves."""
+    m = b.start("quiet", more=["-nic", "user", "-device", "virtio-rng-pci"] + drive(b.disk()))
+    m.wait_for(r"The disk is mounted on /mnt")
+    m.send("echo sum $((40 + 2)) $(uname -m) $(ls /dev/vda)\n")
+    m.wait_for(r"^sum 42 x86_64 /dev/vda$")
+    m.send("head -c 64 /dev/hwrng | wc -c; cat /sys/class/misc/hw_random/rng_current\n")
+    m.wait_for(r"^64$")
+    m.wait_for(r"^virtio_rng")
+    m.send("dd if=/dev/urandom of=/mnt/f bs=1M count=8 2>/dev/null; sha1sum </mnt/f >/tmp/a; sync; "
+           "echo 3 >/proc/sys/vm/drop_caches; sha1sum </mnt/f | cmp - /tmp/a && echo same\n")
+    m.wait_for(r"^same$")
+    m.send("\x01x")
+    expect_exit(m, 0, 10)
+
+
+@case
+def generic(b):
+    """The generic Debian kernel boots to busybox, uses a disk, powers off."""
+    m = b.start("ring3.run=/run quiet", "generic", script("uname -v && echo hello >/mnt/f && grep hello /mnt/f"),
+                drive(b.disk()))
+    m.wait_for(r"GUEST-STATUS 0")
+    expect_exit(m)
+
+
+@case
+def i386(b):
+    """A static 32-bit program gives the same output on the host and in the guest."""
+    program = os.path.join(b.args.build, "tests", "guest", "guest_i386")
+    native = subprocess.run([program], stdout=subprocess.PIPE, check=True).stdout.decode()
+    with open(program, "rb") as f:
+        files = {**script("/i386"), "i386": (0o755, f.read())}
+    m = b.start("ring3.run=/run quiet", files=files)
+    m.wait_for(r"GUEST-READY\n")
+    start = m.seen
+    m.wait_for(r"GUEST-STATUS 0")
+    got = m.text[start:m.text.index("GUEST-STATUS", start)]
+    expect(got == native, f"the guest printed\n{got}\nand the host\n{native}")
+    expect_exit(m)
+
+
+@case
+def poweroff(b):
+    """A guest's power-off ends the process with status 0."""
+    m = b.start("quiet ring3.run=true")
+    m.wait_for(r"GUEST-STATUS 0")
+    expect_exit(m, 0)
+
+
+@case
+def reboot(b):
+    """A reboot starts the guest again; with -no-reboot it ends the process with status 0."""
+    for how in ("", "reboot=k ", "reboot=t "):
+        m = b.start(how + "ring3.run=reboot_-f")
+        m.wait_for(r"reboot: Restarting system")
+        expect_exit(m, 0)
+    m = b.start("ring3.run=reboot_-f", reboot=True)
+    for _ in range(3):
+        m.wait_for(r"^\[.*Linux version")
+        m.wait_for(r"reboot: Restarting system")
+    m.process.terminate()
+    expect_exit(m, 0, 10)
+
+
+@case
+def panic(b):
+    """A panic with panic=-1 restarts, which -no-reboot turns into an end."""
+    m = b.start("panic=-1 ring3.run=echo_c>/proc/sysrq-trigger")
+    m.wait_for(r"Kernel panic - not syncing: sysrq triggered crash")
+    expect_exit(m, 0)
+
+
+@case
+def sigterm(b):
+    """SIGTERM and SIGINT end a busy machine cleanly; what the guest synced is on the disk."""
+    for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        disk = b.disk()
+        m = b.start("ring3.run=/run quiet", files=script(
+            "echo kept >/mnt/f; sync; echo GUEST-SYNCED; while :; do echo x >>/mnt/g; done\n"), more=drive(disk))
+        m.wait_for(r"GUEST-SYNCED")
+        time.sleep(0.5)
+        m.process.send_signal(n)
+        expect_exit(m, 0, 10)
+        subprocess.run(["/sbin/e2fsck", "-fy", disk], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        p = subprocess.run(["/sbin/debugfs", "-R", "cat /f", disk], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                           check=False)
+        expect(p.stdout == b"kept\n", f"after {n.name} the file holds {p.stdout!r} {p.stderr!r}")
+
+
+@case
+def snapshot(b):
+    """-snapshot and snapshot=on leave the image as it was; the guest sees its own writes."""
+    disk = b.disk()
+    before = hashlib.sha256(open(disk, "rb").read()).digest()
+    for more in (drive(disk) + ["-snapshot"], drive(disk, ",snapshot=on")):
+        m = b.start("ring3.run=/run quiet", files=script(
+            "head -c 4000000 /dev/urandom >/mnt/f; sha1sum </mnt/f >/tmp/s; umount /mnt && mount /dev/vda /mnt && "
+            "echo 3 >/proc/sys/vm/drop_caches && sha1sum </mnt/f | cmp - /tmp/s"), more=more)
+        m.wait_for(r"GUEST-STATUS 0")
+        expect_exit(m)
+        expect(hashlib.sha256(open(disk, "rb").read()).digest() == before, "the image changed")
+
+
+@case
+def readonly(b):
+    """readonly=on: the guest sees a read-only disk and cannot write."""
+    disk = b.disk()
+    m = b.start("ring3.run=/run quiet", more=drive(disk, ",readonly=on"),
+                files=script("cat /sys/block/vda/ro; dd if=/dev/zero of=/dev/vda bs=512 count=1"))
+    m.wait_for(r"^1$")
+    m.wait_for(r"GUEST-STATUS [^0]")
+    expect_exit(m)
+
+
+@case
+def hostfwd(b):
+    """A connection to a forwarded port of the host reaches the guest, both ways."""
+    import socket
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    m = b.start("ring3.run=/run quiet", more=["-nic", f"user,hostfwd=tcp:127.0.0.1:{port}-:7"], files=script(
+        "echo GUEST-LISTENS; nc -l -p 7 -e /bin/cat"))
+    m.wait_for(r"GUEST-LISTENS")
+    payload = os.urandom(1 << 20)
+    with socket.create_connection(("127.0.0.1", port), 20) as s:
+        s.settimeout(20)
+        got = b""
+        for at in range(0, len(payload), 32768):
+            s.sendall(payload[at:at + 32768])
+            while len(got) < min(at + 32768, len(payload)):
+                part = s.recv(65536)
+                expect(part, "the guest closed the connection")
+                got += part
+    expect(got == payload, "the echo differs")
+    m.wait_for(r"GUEST-STATUS 0")
+    expect_exit(m)
+
+
+@case
+def idle(b):
+    """A guest at its shell uses under 2 % of a core, and ring3 under 150 MiB beyond the guest's RAM."""
+    m = b.start("", more=["-nic", "user"] + drive(b.disk()))
+    m.wait_for(r"The disk is mounted on /mnt")
+    m.wait_for(r"# ")
+    resident = m.resident_beyond_ram()
+    time.sleep(4)  # the kernel's deferred work
+    before = m.cpu_seconds()
+    time.sleep(10)
+    used = m.cpu_seconds() - before
+    print(f"idle: {used * 10:.1f} % of a core; {resident:.0f} MiB beyond guest RAM")
+    expect(used < 0.2, f"idle, it used {used:.2f} s of CPU time in 10 s")
+    expect(resident < 150, f"{resident:.0f} MiB beyond guest RAM")
+    m.send("poweroff -f\n")
+    expect_exit(m, 0)
+
+
+@case
+def refused(b):
+    """A damaged kernel or initrd, more RAM than there is: one line, status 1, nothing started."""
+    image = guest_image("cloud")
+    kernel = os.path.join(image, "vmlinuz")
+    data = open(kernel, "rb").read()
+    cut = []
+    for size in (600, 5000, len(data) // 2, len(data) - 4096):
+        path = b.path(f"cut-{size}")
+        with open(path, "wb") as f:
+            f.write(data[:size])
+        cut.append(["-kernel", path])
+    for args in cut + [["-kernel", kernel, "-m", "100T"], ["-kernel", kernel, "-initrd", b.path("none")],
+                       ["-kernel", kernel, "-m", "64M", "-initrd", kernel, "-m", "12M"],
+                       ["-kernel", kernel, "-drive", f"file={b.path('none')},if=virtio"],
+                       ["-kernel", kernel, "-serial", "file:/nonexistent/x"],
+                       ["-kernel", kernel, "-nic", "user,hostfwd=tcp::99999-:22"],
+                       ["-kernel", kernel, "-device", "virtio-blk-pci,drive=none"]]:
+        p = subprocess.run([b.args.vmm, "-nographic", *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, timeout=20, check=False)
+        err = p.stderr.decode()
+        expect(p.returncode == 1 and err.count("\n") == 1 and err.startswith("ring3: ") and not p.stdout,
+               f"{' '.join(args)}: status {p.returncode}, stderr {err!r}, stdout {p.stdout[:200]!r}")
+
+
+@case
+def log(b):
+    """Linux finds no more to complain about than under QEMU; log-differences.tsv says what is allowed."""
+    logs = {}
+    vmms = {"ring3": [b.args.vmm, "-accel", b.args.accel], "qemu": ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"]}
+    for name, vmm in vmms.items():
+        m = b.start("ring3.run=/run quiet", files=script("echo LOG-BEGINS; dmesg -r; echo LOG-ENDS\n"),
+                    more=["-nic", "user,model=virtio-net-pci", "-device", "virtio-rng-pci"] + drive(b.disk(name)),
+                    vmm=vmm)
+        m.wait_for(r"^LOG-BEGINS$", 120)
+        start = m.seen
+        m.wait_for(r"^LOG-ENDS$")
+        logs[name] = kernel_log.parse(m.text[start:m.seen])
+        expect_exit(m)
+    problems = kernel_log.compare(logs["ring3"], logs["qemu"])
+    expect(not problems, "the guest's log under ring3:\n" + "\n".join(problems))
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--vmm", help="the ring3 program")
+    p.add_argument("--accel", default="bt")
+    p.add_argument("--build", default=".", help="the build folder, for the guest programs")
+    p.add_argument("--list", action="store_true", help="list the cases")
+    p.add_argument("-v", "--verbose", action="store_true", help="print the console of each machine")
+    p.add_argument("cases", nargs="*")
+    args = p.parse_args()
+    if args.list or not args.cases:
+        for name, f in CASES.items():
+            print(f"{name:10} {f.__doc__}")
+        return 0
+    failed = 0
+    for name in args.cases:
+        with tempfile.TemporaryDirectory() as folder:
+            b = Bench(args, folder)
+            try:
+                CASES[name](b)
+                print("ok  ", name)
+            except (Failure, subprocess.SubprocessError) as e:
+                failed += 1
+                print("FAIL", name + ":", e)
+            finally:
+                for m in b.machines:
+                    m.kill()
+                    if args.verbose:
+                        print(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", m.text))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
