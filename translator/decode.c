@@ -650,6 +650,30 @@ static bool confirm(struct decoder *d, enum decode_mode mode, uint64_t rip, unsi
     return true;
 }
 
+// Are the fields that a VEX or EVEX instruction does not use as they must be? Else #UD: SDM vol. 2A, section 2.3.6
+// "Instruction Operand Encoding and VEX.vvvv, ModR/M", 2.7.11 "#UD Equations for EVEX". Capstone lets some pass.
+static bool fields_ok(const struct walk *w, const struct insn *in, const struct opcode_row *r)
+{
+    if (in->enc == ENC_LEGACY)
+        return true;
+    bool used = r->vvvv.place, vsib = r->traits & OT_VSIB;
+    uint8_t p1 = in->bytes[in->opcode_off - (in->enc == ENC_EVEX ? 2 : 1)];
+    if (!used && (p1 >> 3 & 15) != 15)
+        return false;
+    if (in->enc != ENC_EVEX)
+        return true;
+    bool b = in->evex[3] & 0x10, high = !(in->evex[3] & 8);
+    if (high && (w->mode != DECODE_64 || !(used || vsib)))
+        return false;
+    if (in->vl == 3 && (!b || in->has_mem)) // L'L is a rounding mode only with b and registers
+        return false;
+    if (vsib && (b || in->evex[3] & 0x80))
+        return false;
+    if (in->reg_kind == FK_GPR && in->evex[3] & 0x87) // no write mask for a general register
+        return false;
+    return in->reg_kind != FK_MASK || (in->evex[1] & 0x90) == 0x90;
+}
+
 static int invalid(struct insn *out, const struct walk *w)
 {
     uint8_t bytes[INSN_MAX];
@@ -679,7 +703,7 @@ int decode(struct decoder *d, const uint8_t *bytes, unsigned len, enum decode_mo
         return -1;
     // LOCK: SDM vol. 2A, "LOCK - Assert LOCK# Signal Prefix"
     bool locked = row && out->lock && !(row->traits & OT_LOCK && out->has_mem);
-    if (!row || w.truncated || locked)
+    if (!row || w.truncated || locked || !fields_ok(&w, out, row))
         return invalid(out, &w);
     out->len = (uint8_t)w.pos;
     memset(out->bytes + w.pos, 0, sizeof out->bytes - w.pos);

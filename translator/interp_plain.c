@@ -287,7 +287,9 @@ void interp_plain(struct interp *in)
         interp_gather_scatter(in);
         return;
     }
-    if ((i->uses_x87 || i->uses_mmx) && i->has_mem)
+    // CVTPI2PS and CVTPI2PD from memory use no MMX register: if the CPU looks at pending exceptions, it does so
+    // when it executes them.
+    if ((i->uses_x87 || i->uses_mmx) && i->has_mem && !(i->map == MAP_0F && i->opcode == 0x2a))
         check_pending(in, i);
     if (i->uses_x87)
         track_x87(in, i);
