@@ -464,7 +464,7 @@ void testcase_layout(struct testcase *tc)
         u->off = (uint16_t)off;
         if (u->dropped)
             continue;
-        if (off + u->len > CODE_MAX - 1) // does not fit: stop here, with the final INT3
+        if (off + u->len > CODE_MAX - CODE_TAIL) // does not fit: stop here, with the final INT3
             u->dropped = true;
         else
             off += u->len;
@@ -482,7 +482,8 @@ void testcase_layout(struct testcase *tc)
                    f->kind == FIX_REL8 ? 1 : f->kind == FIX_ABS64 ? 8 : 4);
         }
     }
-    if (off == 0 || tc->code[off - 1] != 0xcc)
+    // More INT3s, should the last instruction turn out shorter or longer than it was meant to be.
+    for (unsigned i = 0; i < CODE_TAIL; i++)
         tc->code[off++] = 0xcc;
     tc->code_len = off;
 }

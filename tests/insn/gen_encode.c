@@ -229,11 +229,20 @@ static struct ext extensions(const struct plan *p)
     return e;
 }
 
-// Now and then a wrong bit in the prefix of the last instruction: mostly #UD, and the host knows when not.
-static void spoil(struct gen *g, struct out *o, unsigned from, unsigned to)
+// [from, to): the bytes from R, X, B on. Now and then a wrong bit in the prefix of the last instruction: mostly #UD, and the host knows when not.
+static void spoil(struct gen *g, struct out *o, const struct rule *r, unsigned from, unsigned to)
 {
-    if (g->last && rng_chance(&g->rng, 6))
-        o->b[from + rng_below(&g->rng, to - from)] ^= (uint8_t)(1u << rng_below(&g->rng, 8));
+    if (!g->last || !rng_chance(&g->rng, 6))
+        return;
+    for (unsigned i = 0; i < r->nops; i++)
+        if (r->op[i].field == OF_IMM || r->op[i].field == OF_IS4)
+            return; // an immediate that became an instruction could jump back
+    unsigned at = from + rng_below(&g->rng, to - from), bit = rng_below(&g->rng, 8);
+    if (at == from + 1 && bit == 7)
+        return; // W: CPUs do not agree on which instructions ignore it
+    if (g->mode32 && at == from && bit >= 6)
+        return; // that would be BOUND, LDS or LES, and the rest no instruction of ours
+    o->b[at] ^= (uint8_t)(1u << bit);
 }
 
 static void encode_vex(struct gen *g, struct out *o, struct plan *p)
@@ -252,7 +261,7 @@ static void encode_vex(struct gen *g, struct out *o, struct plan *p)
         put8(o, (e.r ^ 1) << 7 | (e.x ^ 1) << 6 | (e.b ^ 1) << 5 | r->map);
         put8(o, w << 7 | (~vvvv & 15) << 3 | l << 2 | vex_pp(r));
     }
-    spoil(g, o, start + 1, o->n);
+    spoil(g, o, r, start + 1, o->n);
     put8(o, r->bytes[0]);
     if (r->has_modrm)
         put_modrm(g, o, p, 1);
@@ -283,7 +292,7 @@ static void encode_evex(struct gen *g, struct out *o, struct plan *p)
     put8(o, (e.r ^ 1) << 7 | (e.x ^ 1) << 6 | (e.b ^ 1) << 5 | (e.r2 ^ 1) << 4 | r->map);
     put8(o, w << 7 | (~vvvv & 15) << 3 | 4 | vex_pp(r));
     put8(o, z << 7 | ll << 5 | b << 4 | (e.v2 ^ 1) << 3 | (unsigned)p->k);
-    spoil(g, o, o->n - 3, o->n);
+    spoil(g, o, r, o->n - 3, o->n);
     put8(o, r->bytes[0]);
     if (r->has_modrm)
         put_modrm(g, o, p, n8);
