@@ -91,8 +91,8 @@ void cpu_update_mode(struct cpu *cpu)
         m |= MODE_USER;
         if (cpu->cr4 & CR4_TSD)
             m |= MODE_TSD_USER;
-    } else if (cpu->cpl && (cpu->cr4 & CR4_TSD)) {
-        m |= MODE_TSD_USER;
+    } else if (cpu->cpl) {
+        m |= cpu->cr4 & CR4_TSD ? MODE_RING12 | MODE_TSD_USER : MODE_RING12;
     }
     if (cpu->cr0 & (CR0_EM | CR0_TS))
         m |= MODE_FPU_OFF;

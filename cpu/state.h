@@ -96,6 +96,7 @@ enum mode_bits {
     MODE_REAL = 1 << 10, // CR0.PE clear, or VM86
     MODE_UMIP = 1 << 11,
     MODE_TSD_USER = 1 << 12, // RDTSC faults at this CPL
+    MODE_RING12 = 1 << 13,   // CPL 1 or 2: privileged instructions fault, though MODE_USER is clear
 };
 
 struct cpu_stash { uint64_t r[4]; };

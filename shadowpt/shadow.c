@@ -36,9 +36,7 @@ struct slot { // an address space
 
 struct shadow {
     struct view *view[VIEWS];
-    unsigned cur;  // index of the current view
     unsigned slot; // of the current address space
-    bool user, ac;
     bool smap, wp; // as the entries in K and KA were filled
     uint64_t home; // bits 40 and up of the host address of all RAM; see host_in_home
     uint64_t bytes;
@@ -58,25 +56,22 @@ static unsigned view_pick(const struct shadow *s, bool user, bool ac)
     return ac && s->smap ? VIEW_KA + s->slot : VIEW_K;
 }
 
+// The current view. Nothing is kept of it here: translated code switches views by itself at STAC and CLAC, and
+// says so in the MMU's ac only.
+static unsigned view_current(const struct shadow *s)
+{
+    return view_pick(s, s->cfg.mmu->user, s->cfg.mmu->ac);
+}
+
 static void view_select(struct shadow *s)
 {
-    unsigned want = view_pick(s, s->user, s->ac);
-    if (want != s->cur) {
-        s->cur = want;
-        stat_inc(STAT_shadow_view_switch);
-        if (s->cfg.view_changed) {
-            s->cfg.view_changed(s->cfg.opaque, view_base(s->view[want]));
-        }
+    stat_inc(STAT_shadow_view_switch);
+    if (s->cfg.view_changed) {
+        s->cfg.view_changed(s->cfg.opaque, view_base(s->view[view_current(s)]));
     }
 }
 
-static void op_set_privilege(void *ctx, bool user, bool ac)
-{
-    struct shadow *s = ctx;
-    s->user = user;
-    s->ac = ac;
-    view_select(s);
-}
+static void op_set_privilege(void *ctx, bool user, bool ac) { view_select(ctx); }
 
 static void flush_view_nonglobal(struct shadow *s, unsigned i)
 {
@@ -153,10 +148,11 @@ static void bound_memory(struct shadow *s)
 // mode belongs to K. VIEWS: none.
 static unsigned fill_view(const struct shadow *s, const struct walk_result *w)
 {
+    unsigned cur = view_current(s);
     if (!w->user) {
-        return s->cur < SHADOW_SLOTS ? VIEW_K : s->cur;
+        return cur < SHADOW_SLOTS ? VIEW_K : cur;
     }
-    return s->cur == VIEW_K && s->smap ? VIEWS : s->cur;
+    return cur == VIEW_K && s->smap ? VIEWS : cur;
 }
 
 // An alias of guest RAM differs from the address meant by a multiple of 2^40. All RAM lies in one stripe of
@@ -345,8 +341,10 @@ const struct mmu_shadow_ops shadow_mmu_ops = {
 
 void *shadow_view_base(struct shadow *s)
 {
-    return view_base(s->view[s->cur]);
+    return view_base(s->view[view_current(s)]);
 }
+
+void *shadow_view_of(struct shadow *s, bool user, bool ac) { return view_base(s->view[view_pick(s, user, ac)]); }
 
 void shadow_protect_code(struct shadow *s, gpa page)
 {
@@ -364,7 +362,7 @@ void shadow_drop_range(struct shadow *s, gpa addr, uint64_t len)
 int shadow_resolve(struct shadow *s, gva va, unsigned size, bool write, struct mmu_fault *f)
 {
     struct mmu *m = s->cfg.mmu;
-    struct view *v = s->view[s->cur];
+    struct view *v = s->view[view_current(s)];
     unsigned grown = view_note_miss(v, write ? view_write_id(va) : view_read_id(va));
     if (grown) {
         s->bytes += grown;
@@ -377,7 +375,7 @@ int shadow_resolve(struct shadow *s, gva va, unsigned size, bool write, struct m
     if (!ok) {
         return -1;
     }
-    return op_lookup(s, va, write ? MMU_WRITE : MMU_READ, s->user, s->ac) ? 0 : 1;
+    return op_lookup(s, va, write ? MMU_WRITE : MMU_READ, m->user, m->ac) ? 0 : 1;
 }
 
 int shadow_create(struct shadow **out, const struct shadow_config *cfg)
@@ -388,7 +386,6 @@ int shadow_create(struct shadow **out, const struct shadow_config *cfg)
         return err;
     }
     s->cfg = *cfg;
-    s->cur = VIEW_K;
     if (!s->cfg.max_bytes) {
         s->cfg.max_bytes = (uint64_t)256 << 20;
     } else if (s->cfg.max_bytes < MIN_BYTES) {

@@ -38,7 +38,8 @@ struct shadow_config {
     struct mmu *mmu;
     // Does this guest-physical page hold translations? Such a page gets no W entry.
     bool (*page_has_code)(void *opaque, gpa page);
-    // The current view's base changed: the engine loads it into GS base before translated code runs on.
+    // The current view's base may have changed, or that of another privilege (shadow_view_of): the engine loads it
+    // into GS base before translated code runs on.
     void (*view_changed)(void *opaque, void *base);
     void *opaque;
     uint64_t max_bytes; // bound on resident table memory; past it the fullest views are dropped
@@ -49,6 +50,7 @@ void shadow_destroy(struct shadow *s);
 extern const struct mmu_shadow_ops shadow_mmu_ops;
 
 void *shadow_view_base(struct shadow *s); // of the current view, for GS base
+void *shadow_view_of(struct shadow *s, bool user, bool ac); // the same of another privilege in this address space
 
 // A page got its first translation: revoke every W entry that points to it, in all views.
 void shadow_protect_code(struct shadow *s, gpa page);

@@ -23,8 +23,13 @@ static bool page_has_code(void *opaque, gpa page) { return tb_page_has_code(opaq
 
 static void view_changed(void *opaque, void *base)
 {
+    struct bt *bt = opaque;
     // The host ABI leaves GS to the program: translated code finds its view there.
     __asm__ volatile("wrgsbase %0" ::"r"(base));
+    if (bt->shadow) { // NULL: called from shadow_create()
+        bt->cpu->engine[ENG_VIEW_K] = (uint64_t)shadow_view_of(bt->shadow, false, false);
+        bt->cpu->engine[ENG_VIEW_KA] = (uint64_t)shadow_view_of(bt->shadow, false, true);
+    }
 }
 
 void bt_load_epochs(struct bt *bt)
@@ -305,7 +310,7 @@ static void bt_run(struct cpu *cpu, uint64_t max_insns)
     volatile bool raised = false;
     cpu->engine[ENG_IN_CODE] = 1;
     bt_load_epochs(bt);
-    view_changed(NULL, shadow_view_base(bt->shadow));
+    view_changed(bt, shadow_view_base(bt->shadow));
     if (setjmp(cpu->unwind)) {
         raised = true;
         cpu->engine[ENG_SITE] = 0;
@@ -341,6 +346,7 @@ static int bt_init(struct cpu *cpu, const struct accel_config *cfg)
     memset(bt, 0, sizeof(*bt));
     bt->cpu = cpu;
     bt->disable = cfg ? cfg->disable : 0;
+    bt->fast_loop = __builtin_cpu_is("amd");
     bt->tls_off = (int32_t)((char *)cpu - (char *)__builtin_thread_pointer());
     pthread_mutex_init(&bt->pending_lock, NULL);
     static struct ibl_entry kick_entry_storage; // constant once set: the same for every vCPU

@@ -85,3 +85,8 @@ int gen_reg(struct gen *g, int guest, int scratch);
 void gen_helper(struct gen *g, unsigned i, uint64_t (*fn)(struct cpu *, const struct tb_site *), uint64_t a, uint64_t b);
 bool gen_system(struct gen *g, unsigned i); // false: no rule of its own, the interpreter does it
 uint64_t bt_helper_interp(struct cpu *cpu, const struct tb_site *site);
+uint64_t bt_helper_sti(struct cpu *cpu, const struct tb_site *site);
+
+// --- gen_inline.c
+bool gen_inline(struct gen *g, unsigned i); // sensitive instructions without a helper; false: not this one
+bool gen_bitstring(struct gen *g, unsigned i);

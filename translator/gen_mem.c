@@ -221,7 +221,9 @@ static bool plain_memory(struct gen *g, unsigned i)
 {
     const struct insn *in = &g->insn[i];
     struct emit *e = &g->e;
-    if (in->vsib || in->is_bitstring || in->mem_size == 0 || in->mem_size > 64)
+    if (in->is_bitstring)
+        return gen_bitstring(g, i);
+    if (in->vsib || in->mem_size == 0 || in->mem_size > 64)
         return false;
     unsigned high = high_operands(in);
     if (high == 3)

@@ -74,7 +74,7 @@ static uint64_t h_cli(struct cpu *cpu, const struct tb_site *site)
 // STI holds interrupts off for one more instruction (SDM vol. 2B, "STI"). The block goes on with that
 // instruction in any case, so with nothing pending now the shadow need not be modelled; with something
 // pending the dispatcher single-steps it.
-static uint64_t h_sti(struct cpu *cpu, const struct tb_site *site)
+uint64_t bt_helper_sti(struct cpu *cpu, const struct tb_site *site)
 {
     cpu_op_sti(cpu);
     if (cpu_requests(cpu) == 0) {
@@ -194,10 +194,8 @@ bool gen_system(struct gen *g, unsigned i)
         return gen_string(g, i);
     if (in->class != IC_SYSTEM || in->lock || in->enc != ENC_LEGACY)
         return false;
-    if (in->map == MAP_1 && in->opcode == 0xfb && i + 1 < g->n) { // STI: its shadow must end inside the block
-        gen_helper(g, i, h_sti, 0, 0);
+    if (gen_inline(g, i))
         return true;
-    }
     if (in->map == MAP_1 && in->opcode == 0x9d && g->code64 && in->opsize == 8) { // POPF
         gen_helper(g, i, h_popf, 8, 0);
         return true;

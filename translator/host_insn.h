@@ -43,6 +43,10 @@ static inline void host_shrx(struct emit *e, int dst, int src, int count)
 {
     host_vex(e, 2, 3, true, 0xf7, dst, count, src);
 }
+static inline void host_sarx(struct emit *e, int dst, int src, int count)
+{
+    host_vex(e, 2, 2, true, 0xf7, dst, count, src);
+}
 static inline void host_shlx(struct emit *e, int dst, int src, int count)
 {
     host_vex(e, 2, 1, true, 0xf7, dst, count, src);

@@ -53,6 +53,8 @@ enum engine_slot {
     ENG_IN_CODE,   // 1 from before glue.enter to its return: a kick must stop translated code
     ENG_TMP,       // a value across the address lookup of its store (PUSH mem, CALL mem)
     ENG_TMP2,      // glue's own
+    ENG_VIEW_K, ENG_VIEW_KA, // GS bases of the supervisor's views of this address space: without, with AC
+    ENG_RESUME,    // code address that a helper is about to jump to, or 0: a kick must stop that block, too
     ENG_COUNT,
 };
 
@@ -190,6 +192,7 @@ struct bt {
     struct ibl_table ibl_users[4];
     struct ibl_entry *ibl_empty;
     uint32_t disable;
+    bool fast_loop;       // the host's LOOP is one micro-operation (AMD)
     struct tb *current;   // last entered from the dispatcher
     struct tb_link *last_link; // to be chained with the next block
     int32_t tls_off;      // of vcpu_self from the fs base

@@ -104,6 +104,8 @@ static unsigned decode_run(struct bt *bt, struct work *w, gva va, gpa pa, const 
             break;
         off += in->len;
         n++;
+        if (in->map == MAP_1 && in->opcode == 0xfb && in->enc == ENC_LEGACY)
+            continue; // STI: its shadow is to end in the same block
         // Code that has a block already is linked to rather than translated again.
         if (ends_block(in) || tb_find(bt, (va & PAGE_MASK) + off, (pa & PAGE_MASK) + off, mode))
             break;
