@@ -124,13 +124,23 @@ void gen_indirect(struct gen *g)
     g->tb->ibl_off = gen_here(g) - g->tb->code;
     emit_lea(e, R15, (struct emem){.base = RCX, .index = R15, .scale = 8});
     emit_load(e, RCX, EMEM(R15, offsetof(struct ibl_entry, neg_va)));
-    emit_lea(e, RCX, (struct emem){.base = RCX, .index = R14, .scale = 1});
-    uint8_t *hit = emit_jmp8(e, 0xe3);
-    emit_load(e, RCX, eng(g->bt, ENG_RCX));
-    emit_jmp(e, g->bt->glue.ibl_miss);
-    emit_here(e, hit);
-    emit_load(e, RCX, eng(g->bt, ENG_RCX));
-    emit_jmp_mem(e, EMEM(R15, offsetof(struct ibl_entry, code)));
+    if (g->bt->fast_loop) { // LOOP: a flag-neutral "jump if different" that is not taken on a hit
+        emit_lea(e, RCX, (struct emem){.base = RCX, .index = R14, .scale = 1, .disp = 1});
+        uint8_t *miss = emit_jmp8(e, 0xe2);
+        emit_load(e, RCX, eng(g->bt, ENG_RCX));
+        emit_jmp_mem(e, EMEM(R15, offsetof(struct ibl_entry, code)));
+        emit_here(e, miss);
+        emit_load(e, RCX, eng(g->bt, ENG_RCX));
+        emit_jmp(e, g->bt->glue.ibl_miss);
+    } else {
+        emit_lea(e, RCX, (struct emem){.base = RCX, .index = R14, .scale = 1});
+        uint8_t *hit = emit_jmp8(e, 0xe3);
+        emit_load(e, RCX, eng(g->bt, ENG_RCX));
+        emit_jmp(e, g->bt->glue.ibl_miss);
+        emit_here(e, hit);
+        emit_load(e, RCX, eng(g->bt, ENG_RCX));
+        emit_jmp_mem(e, EMEM(R15, offsetof(struct ibl_entry, code)));
+    }
     g->tb->ibl_end = gen_here(g) - g->tb->code;
 }
 

@@ -115,20 +115,39 @@ static void lookup_flags_dead(struct gen *g, struct gen_slow *s, unsigned size, 
     slow_branch(s, emit_jcc(e, CC_Z, NULL));
 }
 
+// A branch to the slow path that JRCXZ (rel8 only) can reach and that costs the fast path no jump around it: it
+// stands inside the immediate of `movabs r15, imm64`, which falls through harmlessly since r15 is dead here.
+static uint8_t *hidden_jump(struct emit *e, struct gen_slow *s)
+{
+    emit_bytes(e, "\x49\xbf", 2);
+    uint8_t *at = e->p;
+    slow_branch(s, emit_jmp(e, NULL));
+    emit_bytes(e, "\x90\x90\x90", 3);
+    return at;
+}
+
+static void jrcxz_back(struct emit *e, const uint8_t *to)
+{
+    ptrdiff_t rel = to - (e->p + 2);
+    if (rel < INT8_MIN)
+        e->overflow = true;
+    emit_8(e, 0xe3);
+    emit_8(e, (uint8_t)rel);
+}
+
 // The same with no instruction that writes flags. RCX is borrowed: JRCXZ is the only such branch.
 static void lookup_flags_live(struct gen *g, struct gen_slow *s, unsigned size, bool write, bool aligned)
 {
     struct emit *e = &g->e;
     s->restore_rcx = true;
-    uint8_t *to_slow[2];
-    unsigned n = 0;
     emit_store(e, eng(g->bt, ENG_RCX), RCX);
+    uint8_t *slow = hidden_jump(e, s);
     if (size > 1 && !aligned) {
         host_rorx32(e, RCX, R14, 12);
         emit_lea(e, RCX, EMEM(RCX, (int32_t)(size - 1) << 20)); // bit 32 set: leaves the page
         host_rorx(e, RCX, RCX, 32);
         emit_lea32(e, RCX, EMEM(RCX, -1)); // 0: leaves; else 0xffffffff
-        to_slow[n++] = emit_jmp8(e, 0xe3);
+        jrcxz_back(e, slow);
     }
     if (!write) {
         emit_mov_imm(e, RCX, 12);
@@ -141,13 +160,8 @@ static void lookup_flags_live(struct gen *g, struct gen_slow *s, unsigned size, 
     }
     host_load_shadow(e, R15, write, true);
     emit_mov(e, RCX, R15);
-    to_slow[n++] = emit_jmp8(e, 0xe3);
+    jrcxz_back(e, slow);
     emit_load(e, RCX, eng(g->bt, ENG_RCX));
-    uint8_t *over = emit_jmp8(e, 0xeb);
-    for (unsigned k = 0; k < n; k++)
-        emit_here(e, to_slow[k]);
-    slow_branch(s, emit_jmp(e, NULL));
-    emit_here(e, over);
 }
 
 void gen_lookup(struct gen *g, unsigned i, unsigned size, bool write, bool aligned, bool stack, bool live)
