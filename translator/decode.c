@@ -669,7 +669,12 @@ static bool fields_ok(const struct walk *w, const struct insn *in, const struct 
         return false;
     if (vsib && (b || in->evex[3] & 0x80))
         return false;
-    if (in->reg_kind == FK_GPR && in->evex[3] & 0x87) // no write mask for a general register
+    bool z = in->evex[3] & 0x80, mask = in->evex[3] & 7;
+    if (z && (!mask || in->reg_kind == FK_MASK || in->mem_access & MA_WRITE))
+        return false;
+    if (b && in->has_mem && (!in->mem_bcast || r->elem == 1 || r->elem == 2)) // bytes and words are not broadcast
+        return false;
+    if (in->reg_kind == FK_GPR && (mask || !(in->evex[1] & 0x10)))
         return false;
     return in->reg_kind != FK_MASK || (in->evex[1] & 0x90) == 0x90;
 }
