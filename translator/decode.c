@@ -415,6 +415,16 @@ static void note_register(struct insn *in, const struct operand *op, unsigned n,
         in->gpr_written |= bit;
 }
 
+// VBROADCASTSS, VBROADCASTSD, VPBROADCASTB..Q: one element, which is not read if no destination element is chosen.
+static bool is_broadcast(const struct insn *in)
+{
+    if (in->map != MAP_0F38)
+        return false;
+    if (in->opcode == 0x19 || in->opcode == 0x59) // W0: pairs of elements
+        return in->rex & 8;
+    return in->opcode == 0x18 || in->opcode == 0x58 || in->opcode == 0x78 || in->opcode == 0x79;
+}
+
 static void fill_memory(struct insn *in, const struct walk *w, const struct opcode_row *r)
 {
     const struct operand *op = r->moffs.place ? &r->moffs : &r->rm;
@@ -434,6 +444,10 @@ static void fill_memory(struct insn *in, const struct walk *w, const struct opco
             in->disp *= (int32_t)n;
         if (in->evex[3] & 7 && !(r->traits & OT_NOMASK))
             in->mask_elem = size_code == 'P' && size < 16 ? (uint8_t)size : r->elem ? r->elem : (uint8_t)w_size;
+        if (in->evex[3] & 7 && is_broadcast(in)) {
+            in->mem_bcast = true;
+            in->mask_elem = (uint8_t)size;
+        }
     } else if (r->traits & OT_MVV) {
         in->mask_elem = r->elem ? r->elem : (uint8_t)w_size;
     }
@@ -661,7 +675,7 @@ static bool fields_ok(const struct walk *w, const struct insn *in, const struct 
     if (!used && (p1 >> 3 & 15) != 15)
         return false;
     if (in->enc != ENC_EVEX)
-        return true;
+        return in->reg_kind != FK_MASK || !(in->rex & 4);
     bool b = in->evex[3] & 0x10, high = !(in->evex[3] & 8);
     if (high && (w->mode != DECODE_64 || !(used || vsib)))
         return false;
