@@ -28,6 +28,17 @@ enum { VIEW_KA = SHADOW_SLOTS, VIEW_K = 2 * SHADOW_SLOTS, VIEWS };
 // Views keep up to 1 MiB of host page tables when they give their memory back.
 #define MIN_BYTES ((uint64_t)32 << 20)
 
+// A page that the current view may write, but for the code on it: what shadow_code_store() needs to know.
+// Good while no invalidation came after it.
+enum { GRANTS = 64 };
+struct grant {
+    gva page;
+    gpa pa;
+    hva host;
+    uint64_t serial; // 0: empty
+    unsigned view;
+};
+
 struct slot { // an address space
     uint64_t root, used;
     unsigned pcid;
@@ -43,6 +54,8 @@ struct shadow {
     uint64_t clock;
     struct slot slots[SHADOW_SLOTS];
     struct rmap rmap;
+    uint64_t serial; // of the last invalidation
+    struct grant grants[GRANTS];
     struct shadow_config cfg;
 };
 
@@ -109,6 +122,7 @@ static unsigned slot_find(struct shadow *s, uint64_t root, unsigned pcid)
 static void op_switch_space(void *ctx, uint64_t root, unsigned pcid)
 {
     struct shadow *s = ctx;
+    s->serial++;
     unsigned i = slot_find(s, root, pcid);
     struct slot *t = &s->slots[i];
     bool same = t->valid && t->root == root && t->pcid == pcid;
@@ -173,14 +187,15 @@ static bool is_canonical(gva va)
 
 static bool write_allowed(const struct shadow *s, unsigned view, gpa page, const struct walk_result *w)
 {
-    if (!w->dirty || page >> RMAP_GPA_BITS) {
-        return false;
-    }
-    if (!w->writable && (view < SHADOW_SLOTS || s->wp)) {
-        return false;
-    }
-    return !(s->cfg.page_has_code && s->cfg.page_has_code(s->cfg.opaque, page));
+    return w->dirty && !(page >> RMAP_GPA_BITS) && (w->writable || (view >= SHADOW_SLOTS && !s->wp));
 }
+
+static bool has_code(const struct shadow *s, gpa page)
+{
+    return s->cfg.page_has_code && s->cfg.page_has_code(s->cfg.opaque, page);
+}
+
+static struct grant *grant_of(struct shadow *s, gva va) { return &s->grants[(va >> PAGE_SHIFT) % GRANTS]; }
 
 // One 4 KiB page of what was walked. Returns by how many bytes the view grew.
 static unsigned fill_page(struct shadow *s, unsigned i, gva va, gpa page, bool write, const struct walk_result *w)
@@ -197,9 +212,13 @@ static unsigned fill_page(struct shadow *s, unsigned i, gva va, gpa page, bool w
     unsigned grown = view_set(v, view_read_id(va), entry, w->global);
     stat_inc(STAT_shadow_fill_read);
     if (write && !rom && write_allowed(s, i, page, w)) {
+        as_mark_dirty(s->cfg.mmu->mem, page, PAGE_SIZE);
+        if (has_code(s, page)) {
+            *grant_of(s, va) = (struct grant){.page = va, .pa = page, .host = host, .serial = s->serial, .view = i};
+            return grown;
+        }
         grown += view_set(v, view_write_id(va), entry, w->global);
         rmap_add(&s->rmap, s->view, page, host, i, view_write_id(va));
-        as_mark_dirty(s->cfg.mmu->mem, page, PAGE_SIZE);
         stat_inc(STAT_shadow_fill_write);
     }
     return grown;
@@ -251,6 +270,7 @@ static hva op_lookup(void *ctx, gva va, enum mmu_access access, bool user, bool 
 static void op_flush_page(void *ctx, gva va)
 {
     struct shadow *s = ctx;
+    s->serial++;
     unsigned pcid = s->slots[s->slot].pcid;
     stat_inc(STAT_shadow_flush_page);
     view_drop_page(s->view[VIEW_K], va);
@@ -268,6 +288,7 @@ static void op_flush_page(void *ctx, gva va)
 static void op_flush_pcid_page(void *ctx, unsigned pcid, gva va)
 {
     struct shadow *s = ctx;
+    s->serial++;
     stat_inc(STAT_shadow_flush_page);
     if (pcid == s->slots[s->slot].pcid) {
         view_drop_page(s->view[VIEW_K], va);
@@ -283,6 +304,7 @@ static void op_flush_pcid_page(void *ctx, unsigned pcid, gva va)
 static void op_flush_pcid(void *ctx, unsigned pcid)
 {
     struct shadow *s = ctx;
+    s->serial++;
     if (pcid == s->slots[s->slot].pcid) {
         flush_view_nonglobal(s, VIEW_K);
     }
@@ -296,6 +318,7 @@ static void op_flush_pcid(void *ctx, unsigned pcid)
 static void op_flush_nonglobal(void *ctx)
 {
     struct shadow *s = ctx;
+    s->serial++;
     flush_view_nonglobal(s, VIEW_K);
     for (unsigned i = 0; i < SHADOW_SLOTS; i++) {
         flush_slot_nonglobal(s, i);
@@ -305,6 +328,7 @@ static void op_flush_nonglobal(void *ctx)
 
 static void flush_views(struct shadow *s)
 {
+    s->serial++;
     stat_inc(STAT_shadow_flush_all);
     for (unsigned i = 0; i < VIEWS; i++) {
         s->bytes -= view_flush(s->view[i]);
@@ -359,6 +383,16 @@ void shadow_drop_range(struct shadow *s, gpa addr, uint64_t len)
     flush_views(s);
 }
 
+hva shadow_code_store(struct shadow *s, gva va, gpa *pa)
+{
+    const struct grant *g = grant_of(s, va);
+    if (g->serial != s->serial || g->page != (va & PAGE_MASK) || g->view != view_current(s)) {
+        return NULL;
+    }
+    *pa = g->pa | (va & ~PAGE_MASK);
+    return g->host + (va & ~PAGE_MASK);
+}
+
 int shadow_resolve(struct shadow *s, gva va, unsigned size, bool write, struct mmu_fault *f)
 {
     struct mmu *m = s->cfg.mmu;
@@ -400,6 +434,7 @@ int shadow_create(struct shadow **out, const struct shadow_config *cfg)
         shadow_destroy(s);
         return err;
     }
+    s->serial = 1;
     op_flush_all(s);
     *out = s;
     return 0;

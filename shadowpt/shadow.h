@@ -57,6 +57,10 @@ void shadow_protect_code(struct shadow *s, gpa page);
 // A guest-physical range changed its mapping (BAR moved, ROM shadowed): drop what points there.
 void shadow_drop_range(struct shadow *s, gpa addr, uint64_t len);
 
+// Where the current view may store at va on a page that holds translations, as shadow_resolve() found out before;
+// NULL if that is not known (any more). *pa gets the guest-physical address.
+hva shadow_code_store(struct shadow *s, gva va, gpa *pa);
+
 // Slow path of translated code: a read or write of size bytes at va, which the fast path refused or
 // that faulted. 0: resident now, retry; 1: not fast (MMIO, page-crossing, code page): emulate the
 // instruction; -1: *f holds the page fault.

@@ -17,19 +17,21 @@ static bool canonical(gva va) { return (int64_t)(va << 16) >> 16 == (int64_t)va;
 // one: the page gets no entry, so that the next store comes here again.
 static uint64_t store_to_code_page(struct bt *bt, const struct tb_site *site, gva ea)
 {
-    struct mmu *m = &bt->cpu->mmu;
-    struct mmu_fault f;
-    bool faulted;
     gpa pa;
-    hva host = mmu_rmw_ptr(m, ea, site->size, 0, &f, &faulted);
-    if (!host || !mmu_debug_translate(m, ea, &pa))
+    hva host = shadow_code_store(bt->shadow, ea, &pa);
+    if (!host)
         return 0;
-    stat_inc(STAT_smc_write);
-    if (tb_range_has_code(bt, pa, site->size)) {
+    switch (tb_code_store(bt, pa, site->size)) {
+    case CODE_STORE_NO_CODE:
+        return 0;
+    case CODE_STORE_BESIDE:
+        break;
+    case CODE_STORE_HIT:
         tb_invalidate_range(bt, pa, site->size);
         if (site->tb->dropped) // this very block: the rest of it may be stale
             return 0;
     }
+    stat_inc(STAT_smc_write);
     return (uint64_t)host - ea;
 }
 
@@ -40,6 +42,9 @@ uint64_t bt_mem_slow(struct cpu *cpu, const struct tb_site *site)
     struct mmu_fault f;
     uint64_t addend = 0;
     stat_inc(STAT_exit_slow_mem);
+    bool inside = (ea & ~PAGE_MASK) + site->size <= PAGE_SIZE;
+    if (site->write && inside && (addend = store_to_code_page(bt, site, ea)))
+        goto done;
     if ((cpu->mode & MODE_CS64) && (!canonical(ea) || !canonical(ea + site->size - 1)))
         return 0;
     switch (shadow_resolve(bt->shadow, ea, site->size, site->write, &f)) {
@@ -50,7 +55,7 @@ uint64_t bt_mem_slow(struct cpu *cpu, const struct tb_site *site)
         break;
     }
     case 1:
-        if (site->write && (ea & ~PAGE_MASK) + site->size <= PAGE_SIZE)
+        if (site->write && inside)
             addend = store_to_code_page(bt, site, ea);
         break;
     default:
@@ -60,6 +65,7 @@ uint64_t bt_mem_slow(struct cpu *cpu, const struct tb_site *site)
         cpu->rip = site->rip;
         cpu_raise_pf(cpu, &f);
     }
+done:
     if (addend && !cpu->fpu_live)
         cpu_fpu_load(cpu);
     bt_kick_resuming(bt, site->tb);

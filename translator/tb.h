@@ -241,8 +241,9 @@ void tb_links_resume(struct bt *bt, struct tb *tb);
 bool tb_page_has_code(struct bt *bt, gpa page);
 // Any thread: false only if the page surely holds no translations.
 bool tb_page_maybe_code(struct bt *bt, gpa page);
-// Does [pa, pa+len) overlap any block's bytes?
-bool tb_range_has_code(struct bt *bt, gpa pa, unsigned len);
+// What a store of [pa, pa+len), inside one page, does to the blocks of that page.
+enum code_store { CODE_STORE_NO_CODE, CODE_STORE_BESIDE, CODE_STORE_HIT }; // none there; none overlaps; some does
+enum code_store tb_code_store(struct bt *bt, gpa pa, unsigned len);
 // Drops every block that overlaps. Returns true if the block running now was among them.
 bool tb_invalidate_range(struct bt *bt, gpa pa, uint64_t len);
 struct tb *tb_by_host(struct bt *bt, const uint8_t *host); // executable address -> block

@@ -17,7 +17,8 @@ enum { TB_HASH = 1 << 18, PAGE_HASH = 1 << 13 };
 
 struct code_page {
     gpa page;
-    struct tb *tbs; // linked by page_next[0] or [1]
+    uint64_t granules; // a bit per 64 bytes that a block may depend on; bits too many are found out and cleared
+    struct tb *tbs;    // linked by page_next[0] or [1]
     struct code_page *next;
 };
 
@@ -78,6 +79,30 @@ struct tb *tb_find(struct bt *bt, gva va, gpa pa, uint32_t mode)
     return NULL;
 }
 
+enum { GRANULE_SHIFT = 6 };
+
+// Bits of the granules of a page that [lo, hi), cut to the page, touches.
+static uint64_t granule_bits(gpa page, gpa lo, gpa hi)
+{
+    if (hi <= page || lo >= page + PAGE_SIZE)
+        return 0;
+    unsigned first = lo <= page ? 0 : (lo - page) >> GRANULE_SHIFT;
+    unsigned last = hi >= page + PAGE_SIZE ? 63 : (hi - 1 - page) >> GRANULE_SHIFT;
+    return (last - first == 63 ? ~0ull : (1ull << (last - first + 1)) - 1) << first;
+}
+
+static uint64_t tb_granules(const struct tb *tb, gpa page)
+{
+    unsigned first = tb->pa2 == NO_PA ? tb->size : PAGE_SIZE - (tb->pa & ~PAGE_MASK);
+    uint64_t m = granule_bits(page, tb->pa, tb->pa + first);
+    if (tb->pa2 != NO_PA)
+        m |= granule_bits(page, tb->pa2, tb->pa2 + (tb->size - first));
+    if (page == (tb->pa & PAGE_MASK))
+        for (unsigned i = 0; i < tb->ndeps; i++)
+            m |= granule_bits(page, page + tb->deps[i].lo, page + tb->deps[i].hi);
+    return m;
+}
+
 static void page_add(struct bt *bt, gpa page, struct tb *tb, unsigned which)
 {
     struct code_page *p = page_find(bt, page);
@@ -90,12 +115,14 @@ static void page_add(struct bt *bt, gpa page, struct tb *tb, unsigned which)
         if (!p)
             abort(); // host out of memory: nothing the guest asked for can be done without it
         p->tbs = NULL;
+        p->granules = 0;
         p->page = page;
         atomic_fetch_or(&bt->map->ever[ever_bit(page) / 64], 1ull << (ever_bit(page) % 64));
         p->next = bt->map->pages[page_hash(page)];
         bt->map->pages[page_hash(page)] = p;
         shadow_protect_code(bt->shadow, page);
     }
+    p->granules |= tb_granules(tb, page);
     tb->page_next[which] = p->tbs;
     p->tbs = tb;
 }
@@ -226,15 +253,22 @@ static bool overlaps(const struct tb *tb, gpa pa, uint64_t len)
     return false;
 }
 
-bool tb_range_has_code(struct bt *bt, gpa pa, unsigned len)
+enum code_store tb_code_store(struct bt *bt, gpa pa, unsigned len)
 {
-    struct code_page *p = page_find(bt, pa & PAGE_MASK);
+    gpa page = pa & PAGE_MASK;
+    struct code_page *p = page_find(bt, page);
     if (!p)
-        return false;
-    for (struct tb *tb = p->tbs; tb; tb = tb->page_next[page_slot(tb, p->page)])
-        if (overlaps(tb, pa, len))
-            return true;
-    return false;
+        return CODE_STORE_NO_CODE;
+    if (LIKELY(!(p->granules & granule_bits(page, pa, pa + len))))
+        return CODE_STORE_BESIDE;
+    bool hit = false;
+    uint64_t granules = 0;
+    for (struct tb *tb = p->tbs; tb; tb = tb->page_next[page_slot(tb, page)]) {
+        hit |= overlaps(tb, pa, len);
+        granules |= tb_granules(tb, page);
+    }
+    p->granules = granules;
+    return hit ? CODE_STORE_HIT : CODE_STORE_BESIDE;
 }
 
 bool tb_invalidate_range(struct bt *bt, gpa pa, uint64_t len)
@@ -243,7 +277,9 @@ bool tb_invalidate_range(struct bt *bt, gpa pa, uint64_t len)
     for (gpa page = pa & PAGE_MASK; page < pa + len; page += PAGE_SIZE) {
         struct code_page *p = page_find(bt, page);
         struct tb *next;
-        for (struct tb *tb = p ? p->tbs : NULL; tb; tb = next) {
+        if (!p || !(p->granules & granule_bits(page, pa, pa + len)))
+            continue;
+        for (struct tb *tb = p->tbs; tb; tb = next) {
             next = tb->page_next[page_slot(tb, page)];
             if (!overlaps(tb, pa, len))
                 continue;
