@@ -686,7 +686,8 @@ static bool fields_ok(const struct walk *w, const struct insn *in, const struct 
     bool z = in->evex[3] & 0x80, mask = in->evex[3] & 7;
     if (z && (!mask || in->reg_kind == FK_MASK || in->mem_access & MA_WRITE))
         return false;
-    if (b && in->has_mem && (!in->mem_bcast || r->elem == 1 || r->elem == 2)) // bytes and words are not broadcast
+    // Bytes and words are not broadcast, nor what is a broadcast by itself.
+    if (b && in->has_mem && (!in->mem_bcast || r->elem == 1 || r->elem == 2 || is_broadcast(in)))
         return false;
     if (in->reg_kind == FK_GPR && (mask || !(in->evex[1] & 0x10)))
         return false;
