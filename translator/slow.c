@@ -43,8 +43,13 @@ uint64_t bt_mem_slow(struct cpu *cpu, const struct tb_site *site)
     uint64_t addend = 0;
     stat_inc(STAT_exit_slow_mem);
     bool inside = (ea & ~PAGE_MASK) + site->size <= PAGE_SIZE;
-    if (site->write && inside && (addend = store_to_code_page(bt, site, ea)))
-        goto done;
+    if (site->write && inside) {
+        addend = store_to_code_page(bt, site, ea);
+        if (site->tb->dropped)
+            return 0;
+        if (addend)
+            goto done;
+    }
     if ((cpu->mode & MODE_CS64) && (!canonical(ea) || !canonical(ea + site->size - 1)))
         return 0;
     switch (shadow_resolve(bt->shadow, ea, site->size, site->write, &f)) {
