@@ -689,7 +689,11 @@ static bool fields_ok(const struct walk *w, const struct insn *in, const struct 
     // Bytes and words are not broadcast, nor what is a broadcast by itself.
     if (b && in->has_mem && (!in->mem_bcast || r->elem == 1 || r->elem == 2 || is_broadcast(in)))
         return false;
-    if (in->reg_kind == FK_GPR && (mask || !(in->evex[1] & 0x10)))
+    if (in->reg_kind == FK_GPR && mask)
+        return false;
+    if (w->mode != DECODE_64) // R' is ignored there
+        return true;
+    if (in->reg_kind == FK_GPR && !(in->evex[1] & 0x10))
         return false;
     return in->reg_kind != FK_MASK || (in->evex[1] & 0x90) == 0x90;
 }
