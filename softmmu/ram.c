@@ -13,17 +13,37 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+
 #define ALIAS_SHIFT 40
-#define ALIASES 128 // 2^47 / 2^40
 // All RAM of the process lies in one 2^40-aligned stripe: shadowpt tells a right address from an alias by it.
+// The sanitizers keep their own memory in most stripes, so their builds reserve only that one, and do not guard
+// aliases; ThreadSanitizer allows mappings only near the top.
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#define HOME 126
+#define FIRST_STRIPE HOME
+#define STRIPES (HOME + 1)
+#define FIRST_TRY (BIT(39) + (16ull << 30))
+#elif defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
 #define HOME 32
+#define FIRST_STRIPE HOME
+#define STRIPES (HOME + 1)
+#define FIRST_TRY TRY_STEP
+#else
+#define HOME 32
+#define FIRST_STRIPE 0
+#define STRIPES 128 // 2^47 / 2^40
+#define FIRST_TRY TRY_STEP
+#endif
 #define MARGIN ((uint64_t)2 << 20)
 #define TRIES 240
 #define TRY_STEP ((uint64_t)4 << 30)
 
 static void unreserve(uint64_t low, uint64_t len, unsigned n)
 {
-    for (unsigned k = 0; k < n; k++) {
+    for (unsigned k = FIRST_STRIPE; k < n; k++) {
         munmap((void *)(((uint64_t)k << ALIAS_SHIFT) + low), len);
     }
 }
@@ -31,7 +51,7 @@ static void unreserve(uint64_t low, uint64_t len, unsigned n)
 // Reserves [low, low+len) in each stripe, or nothing.
 static int reserve(uint64_t low, uint64_t len)
 {
-    for (unsigned k = 0; k < ALIASES; k++) {
+    for (unsigned k = FIRST_STRIPE; k < STRIPES; k++) {
         void *want = (void *)(((uint64_t)k << ALIAS_SHIFT) + low);
         void *got = mmap(want, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
                          -1, 0);
@@ -52,7 +72,7 @@ static int reserve_somewhere(uint64_t len, uint64_t *low)
 {
     int err = -ENOMEM;
     for (unsigned i = 0; i < TRIES; i++) {
-        *low = TRY_STEP * (i + 1);
+        *low = FIRST_TRY + TRY_STEP * i;
         if (*low + len > BIT(ALIAS_SHIFT)) {
             break;
         }
@@ -102,7 +122,7 @@ int ram_create(struct ram *ram, uint64_t size)
     return 0;
 
 fail_reserved:
-    unreserve(low, len, ALIASES);
+    unreserve(low, len, STRIPES);
 fail_fd:
     close(ram->fd);
 fail_dirty:
@@ -118,7 +138,7 @@ void ram_destroy(struct ram *ram)
         return;
     }
     uint64_t low = ((uint64_t)ram->base & (BIT(ALIAS_SHIFT) - 1)) - MARGIN;
-    unreserve(low, ram->size + 2 * MARGIN, ALIASES); // the RAM itself lies in one of them
+    unreserve(low, ram->size + 2 * MARGIN, STRIPES); // the RAM itself lies in one of them
     close(ram->fd);
     free(ram->dirty);
     memset(ram, 0, sizeof(*ram));
