@@ -62,7 +62,7 @@ static uint32_t host_tsc_khz(void)
     host_cpuid(0x15, 0, r);
     if (r[R_EAX] && r[R_EBX] && r[R_ECX])
         return (uint64_t)r[R_ECX] * r[R_EBX] / r[R_EAX] / 1000;
-    uint64_t t0, t1, c0, c1;
+    uint64_t t0 = 0, t1 = 0, c0 = 0, c1 = 0;
     sample_tsc(&t0, &c0);
     do
         sample_tsc(&t1, &c1);
