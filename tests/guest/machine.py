@@ -52,9 +52,10 @@ def initrd_with(image, files, path):
 
 
 class Machine:
-    """One run of ring3 (or QEMU) on a pseudo-terminal."""
+    """One run of ring3 (or QEMU) on a pseudo-terminal; patience multiplies the time limits."""
 
-    def __init__(self, vmm, args):
+    def __init__(self, vmm, args, patience=1):
+        self.patience = patience
         self.master, slave = pty.openpty()
         self.text = ""
         self.seen = 0
@@ -75,6 +76,7 @@ class Machine:
 
     def wait_for(self, pattern, seconds=60):
         """Waits for pattern in output not matched yet; returns the match."""
+        seconds *= self.patience
         end = time.monotonic() + seconds
         while True:
             m = re.compile(pattern, re.M).search(self.text, self.seen)
@@ -91,6 +93,7 @@ class Machine:
 
     def wait_exit(self, seconds=60):
         """Waits for the end and returns the exit status (negative: a signal)."""
+        seconds *= self.patience
         end = time.monotonic() + seconds
         while self._read(max(0.0, end - time.monotonic())):
             if time.monotonic() >= end:

@@ -42,7 +42,8 @@ class Bench:
         if vmm is None:
             vmm = [self.args.vmm, "-accel", self.args.accel]
         m = Machine(vmm, ["-m", ram, "-kernel", os.path.join(image, "vmlinuz"), "-initrd", initrd, "-nographic",
-                          "-append", "console=ttyS0 " + append, *([] if reboot else ["-no-reboot"]), *more])
+                          "-append", "console=ttyS0 " + append, *([] if reboot else ["-no-reboot"]), *more],
+                    8 if self.args.accel == "interp" else 1)
         self.machines.append(m)
         return m
 
