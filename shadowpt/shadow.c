@@ -86,6 +86,14 @@ static void view_select(struct shadow *s)
 
 static void op_set_privilege(void *ctx, bool user, bool ac) { view_select(ctx); }
 
+static void space_changed(struct shadow *s)
+{
+    if (s->cfg.space_changed) {
+        s->cfg.space_changed(s->cfg.opaque);
+    }
+    view_select(s);
+}
+
 static void flush_view_nonglobal(struct shadow *s, unsigned i)
 {
     s->bytes -= view_flush_nonglobal(s->view[i]);
@@ -138,7 +146,7 @@ static void op_switch_space(void *ctx, uint64_t root, unsigned pcid)
     }
     t->used = ++s->clock;
     s->slot = i;
-    view_select(s);
+    space_changed(s);
 }
 
 // ---- filling ----
@@ -346,7 +354,7 @@ static void op_flush_all(void *ctx)
     for (unsigned i = 0; i < SHADOW_SLOTS; i++) {
         s->slots[i].valid &= i == s->slot;
     }
-    view_select(s);
+    space_changed(s);
 }
 
 const struct mmu_shadow_ops shadow_mmu_ops = {

@@ -38,9 +38,9 @@ struct shadow_config {
     struct mmu *mmu;
     // Does this guest-physical page hold translations? Such a page gets no W entry.
     bool (*page_has_code)(void *opaque, gpa page);
-    // The current view's base may have changed, or that of another privilege (shadow_view_of): the engine loads it
-    // into GS base before translated code runs on.
+    // The current view's base may have changed: the engine loads it into GS base before translated code runs on.
     void (*view_changed)(void *opaque, void *base);
+    void (*space_changed)(void *opaque); // the bases of all privileges' views may have (shadow_view_of)
     void *opaque;
     uint64_t max_bytes; // bound on resident table memory; past it the fullest views are dropped
 };

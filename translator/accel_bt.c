@@ -23,13 +23,17 @@ static bool page_has_code(void *opaque, gpa page) { return tb_page_has_code(opaq
 
 static void view_changed(void *opaque, void *base)
 {
-    struct bt *bt = opaque;
     // The host ABI leaves GS to the program: translated code finds its view there.
     __asm__ volatile("wrgsbase %0" ::"r"(base));
-    if (bt->shadow) { // NULL: called from shadow_create()
-        bt->cpu->engine[ENG_VIEW_K] = (uint64_t)shadow_view_of(bt->shadow, false, false);
-        bt->cpu->engine[ENG_VIEW_KA] = (uint64_t)shadow_view_of(bt->shadow, false, true);
-    }
+}
+
+static void space_changed(void *opaque)
+{
+    struct bt *bt = opaque;
+    if (!bt->shadow)
+        return; // called from shadow_create()
+    bt->cpu->engine[ENG_VIEW_K] = (uint64_t)shadow_view_of(bt->shadow, false, false);
+    bt->cpu->engine[ENG_VIEW_KA] = (uint64_t)shadow_view_of(bt->shadow, false, true);
 }
 
 void bt_load_epochs(struct bt *bt)
@@ -216,9 +220,9 @@ static void enter_block(struct bt *bt, struct tb *tb)
     if (cpu_requests(cpu) & (CPU_REQ_STOP | CPU_REQ_RESET | CPU_REQ_FLUSH) || cpu_interrupt_pending(cpu))
         return;
     cpu_fpu_load(cpu);
-    cpu->engine[ENG_SITE] = 0;
+    cpu->engine[ENG_SITE] = cpu->engine[ENG_RESUME] = 0;
     bt->glue.enter(tb->code);
-    cpu->engine[ENG_SITE] = 0; // its block may be evicted before the next kick looks
+    cpu->engine[ENG_SITE] = cpu->engine[ENG_RESUME] = 0; // its block may be evicted before the next kick looks
     stat_inc(STAT_exit_total);
 }
 
@@ -269,6 +273,7 @@ static void run_block(struct bt *bt)
         return;
     }
     chain_last(bt, tb);
+    ibl_set_mode(bt, tb->mode);
     if (indirect && tb->pa2 == NO_PA && !(bt->disable & ACCEL_NO_IBL))
         ibl_insert(bt, tb->va, tb->code, tb->mode & MODE_USER);
     cpu->engine[ENG_EXIT_KIND] = EXIT_COUNT;
@@ -310,10 +315,11 @@ static void bt_run(struct cpu *cpu, uint64_t max_insns)
     volatile bool raised = false;
     cpu->engine[ENG_IN_CODE] = 1;
     bt_load_epochs(bt);
+    space_changed(bt);
     view_changed(bt, shadow_view_base(bt->shadow));
     if (setjmp(cpu->unwind)) {
         raised = true;
-        cpu->engine[ENG_SITE] = 0;
+        cpu->engine[ENG_SITE] = cpu->engine[ENG_RESUME] = 0;
     }
     for (;;) {
         if (raised) {
@@ -353,6 +359,7 @@ static int bt_init(struct cpu *cpu, const struct accel_config *cfg)
     bt->kick_entry = &kick_entry_storage;
 
     struct shadow_config sc = {.mmu = &cpu->mmu, .page_has_code = page_has_code, .view_changed = view_changed,
+                               .space_changed = space_changed,
                                .opaque = bt, .max_bytes = 128u << 20};
     int err;
     if ((err = decoder_create(&bt->decoder)) ||

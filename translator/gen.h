@@ -87,6 +87,12 @@ bool gen_system(struct gen *g, unsigned i); // false: no rule of its own, the in
 uint64_t bt_helper_interp(struct cpu *cpu, const struct tb_site *site);
 uint64_t bt_helper_sti(struct cpu *cpu, const struct tb_site *site);
 
+// What helpers return: go on at site->resume, leave for the dispatcher with cpu->rip set, or an address in the
+// code cache to go on at.
+enum { HELPER_GO_ON, HELPER_LEAVE };
+// --- transfer.c: the last of these for cpu->rip, or HELPER_LEAVE.
+uint64_t bt_transfer(struct cpu *cpu);
+
 // --- gen_inline.c
 bool gen_inline(struct gen *g, unsigned i); // sensitive instructions without a helper; false: not this one
 bool gen_bitstring(struct gen *g, unsigned i);

@@ -159,7 +159,7 @@ static bool gen_pushf(struct gen *g, unsigned i)
         return false;
     emit_store(e, eng(g->bt, ENG_TMP2), RAX);
     emit_bytes(e, "\x9f\x0f\x90\xc0", 4); // lahf; seto al
-    emit_store32(e, eng(g->bt, ENG_RCX), RAX);
+    emit_store32(e, CPU_FIELD(g->bt, stash.r[0]), RAX);
     emit_op_reg(e, EF_0F, 0xb6, R14, RAX); // movzx r14d, al
     emit_bytes(e, "\x0f\xb6\xc4", 3);     // movzx eax, ah
     host_shift_imm32(e, SHIFT_SHL, R14, 11);
@@ -169,7 +169,7 @@ static bool gen_pushf(struct gen *g, unsigned i)
     emit_32(e, ~(uint32_t)(FL_ARITH | FL_RF | FL_VM));
     emit_op_reg(e, 0, 0x09, RAX, R15); // or r15d, eax
     emit_store(e, eng(g->bt, ENG_TMP), R15);
-    emit_load32(e, RAX, eng(g->bt, ENG_RCX));
+    emit_load32(e, RAX, CPU_FIELD(g->bt, stash.r[0]));
     emit_bytes(e, "\x04\x7f\x9e", 3); // add al, 0x7f; sahf
     emit_load(e, RAX, eng(g->bt, ENG_TMP2));
     emit_lea(e, R14, EMEM(RSP, -8));

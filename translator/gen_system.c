@@ -50,17 +50,17 @@ void gen_helper(struct gen *g, unsigned i, uint64_t (*fn)(struct cpu *, const st
 static uint64_t h_syscall(struct cpu *cpu, const struct tb_site *site)
 {
     cpu_op_syscall(cpu);
-    return 1;
+    return bt_transfer(cpu);
 }
 static uint64_t h_sysret(struct cpu *cpu, const struct tb_site *site)
 {
     cpu_op_sysret(cpu, site->arg[0]);
-    return 1;
+    return bt_transfer(cpu);
 }
 static uint64_t h_iret(struct cpu *cpu, const struct tb_site *site)
 {
     cpu_op_iret(cpu, site->arg[0]);
-    return 1;
+    return bt_transfer(cpu);
 }
 
 // --- helpers that do not

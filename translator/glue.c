@@ -9,8 +9,8 @@
 //
 // While guest code runs RSP is the guest's, so nothing here may push before it has switched to the host stack
 // (ENG_HOST_SP), and signal handlers run on an alternate stack.
+#include "translator/gen.h"
 #include "translator/host_insn.h"
-#include "translator/tb.h"
 
 // Flags travel as LAHF/SETO leave them: AH = SF ZF AF PF CF, AL = OF.
 static void emit_flags_to_ax(struct emit *e)
@@ -96,9 +96,11 @@ static void make_helper(struct bt *bt, struct emit *e)
     emit_cpu_pointer(bt, e, RDI);
     emit_mov(e, RSI, R15);
     emit_op_mem(e, 0, 0xff, 2, EMEM(R15, offsetof(struct tb_site, fn))); // call; r15 is callee-saved
-    emit_op_reg(e, EF_W, 0x85, RAX, RAX);                               // test rax, rax
-    uint8_t *leave = emit_jcc(e, CC_NZ, NULL);
     emit_load(e, R14, EMEM(R15, offsetof(struct tb_site, resume)));
+    emit_op_reg(e, EF_W, 0x83, 7, RAX); // cmp rax, HELPER_LEAVE
+    emit_8(e, HELPER_LEAVE);
+    uint8_t *leave = emit_jcc(e, CC_Z, NULL);
+    emit_op_reg(e, EF_W | EF_0F, 0x47, R14, RAX); // cmova r14, rax: another block
     emit_load_state(bt, e);
     emit_op_reg(e, 0, 0xff, 4, R14); // jmp r14
     emit_patch(e, leave, here(bt, e));

@@ -60,6 +60,16 @@ void ibl_insert(struct bt *bt, gva va, uint8_t *code, bool user)
     t->entry[slot] = (struct ibl_entry){.neg_va = -va, .code = code};
 }
 
+// Two modes may meet at one address and privilege (CR0.TS set and clear, 32-bit and 64-bit code).
+void ibl_set_mode(struct bt *bt, uint32_t mode)
+{
+    struct ibl_table *t = mode & MODE_USER ? bt->ibl_user : &bt->ibl_sup;
+    if (UNLIKELY(t->mode != mode)) {
+        table_clear(t);
+        t->mode = mode;
+    }
+}
+
 void ibl_clear_all(struct bt *bt)
 {
     table_clear(&bt->ibl_sup);

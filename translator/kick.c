@@ -9,7 +9,8 @@
 // Where the signal may land, and why it cannot be lost:
 //   in a block             its links are undone; an indirect branch that has already read its table is
 //                          redirected through r15 (the layout after tb->ibl_off is fixed: gen_flow.c)
-//   in C or glue called from a block   ENG_SITE says which block will be resumed: its links are undone
+//   in C or glue called from a block   ENG_SITE says which block will be resumed, ENG_RESUME which will be entered
+//                          instead (transfer.c): their links are undone
 //   in the dispatcher, or on the way in   bt->current is the block to be entered: its links are undone;
 //                          and the dispatcher looks at requests after it has set ENG_IN_CODE
 #include <errno.h>
@@ -49,6 +50,7 @@ static void on_kick(int signo, siginfo_t *si, void *ctx)
     struct tb_site *site = (struct tb_site *)cpu->engine[ENG_SITE];
     if (site)
         suspend(bt, site->tb);
+    suspend(bt, tb_by_host(bt, (const uint8_t *)cpu->engine[ENG_RESUME]));
     const uint8_t *rip = (const uint8_t *)uc->uc_mcontext.gregs[REG_RIP];
     struct tb *tb = tb_by_host(bt, rip);
     if (!tb)

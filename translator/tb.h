@@ -94,7 +94,7 @@ struct tb_link {
 
 // What a helper call or slow path needs to know; addressed by translated code.
 struct tb_site {
-    uint64_t (*fn)(struct cpu *cpu, const struct tb_site *site); // helper; returns 0 to go on at resume
+    uint64_t (*fn)(struct cpu *cpu, const struct tb_site *site); // helper; returns enum in gen.h
     uint8_t *resume;    // executable address
     gva rip, next_rip;
     uint64_t arg[2];
@@ -145,6 +145,7 @@ struct ibl_table {
     uint16_t log[IBL_LOG];
     unsigned used;
     uint32_t epoch; // of the fetches it was filled under
+    uint32_t mode;  // of the blocks in it
 };
 
 // Code is one memfd mapped twice: writable at rw, executable at rx. The blocks' data (struct tb, links, sites)
@@ -198,7 +199,7 @@ struct bt {
     int32_t tls_off;      // of vcpu_self from the fs base
     struct ibl_entry *kick_entry; // where an in-flight indirect branch is sent by a kick
     volatile bool kicked;
-    struct tb *kicked_tbs[3]; // whose links the kick undid
+    struct tb *kicked_tbs[6]; // whose links the kick undid
     pthread_t thread;
     // writes by other threads (DMA): pages to drop, drained at CPU_REQ_FLUSH
     pthread_mutex_t pending_lock;
@@ -255,6 +256,7 @@ int ibl_init(struct bt *bt);
 void ibl_destroy(struct bt *bt);
 void ibl_insert(struct bt *bt, gva va, uint8_t *code, bool user);
 void ibl_clear_all(struct bt *bt);
+void ibl_set_mode(struct bt *bt, uint32_t mode); // a block of this mode is about to run
 void ibl_select(struct bt *bt); // after an epoch change: the tables that belong to the current epochs
 
 // --- glue.c
