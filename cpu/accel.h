@@ -9,6 +9,7 @@ enum { // optimisations of bt
     ACCEL_NO_IBL = 2,   // indirect ones, too
     ACCEL_NO_FLAGS = 4, // all flags taken for live everywhere
     ACCEL_NO_RUNS = 8,  // stack instructions one at a time
+    ACCEL_NO_REMAT = 16, // live flags are always kept, never made again
 };
 
 struct accel_config {

@@ -97,6 +97,7 @@ static int parse_optimisations(struct keyval *kv, uint32_t *disable, struct err 
         { "ibl", ACCEL_NO_IBL },
         { "flags", ACCEL_NO_FLAGS },
         { "runs", ACCEL_NO_RUNS },
+        { "remat", ACCEL_NO_REMAT },
     };
 
     *disable = 0;

@@ -226,6 +226,18 @@ static void enter_block(struct bt *bt, struct tb *tb)
     stat_inc(STAT_exit_total);
 }
 
+// A near branch to a non-canonical address faults at the branch (SDM vol. 2A, "JMP", "CALL"; 2B, "RET"), which
+// translated code has carried out already: RSP goes back, and #GP is raised there.
+static void refuse_bad_target(struct cpu *cpu, const struct tb *tb)
+{
+    gva target = cpu->engine[ENG_TARGET];
+    if (!tb || !(cpu->mode & MODE_CS64) || (int64_t)(target << 16) >> 16 == (int64_t)target)
+        return;
+    cpu->rip = tb->va + tb->ibl_guest;
+    cpu->gpr[RSP] -= (int64_t)tb->ibl_rsp;
+    cpu_raise_error(cpu, EXC_GP, 0);
+}
+
 static void act_on_exit(struct bt *bt)
 {
     struct cpu *cpu = bt->cpu;
@@ -238,6 +250,7 @@ static void act_on_exit(struct bt *bt)
         stat_inc(STAT_exit_direct_miss);
         break;
     case EXIT_INDIRECT:
+        refuse_bad_target(cpu, (const struct tb *)arg);
         cpu->rip = cpu->engine[ENG_TARGET];
         if (!(cpu->mode & MODE_CS64))
             cpu->rip = (uint32_t)cpu->rip;

@@ -8,11 +8,19 @@
 
 enum { GEN_MAX_RUNS = 16, GEN_MAX_SLOW = 3 * TB_MAX_INSNS, GEN_MAX_LINKS = TB_MAX_INSNS + 4 };
 
+// How to make the flags again at some point (gen_flags.c).
+struct gen_remat {
+    unsigned insn; // the instruction that made them
+    int32_t delta; // RSP now minus RSP right behind it, if it works on RSP
+};
+
 // Out-of-line part of a memory access: where the inline code branches to, and how it goes on.
 struct gen_slow {
     uint8_t *branch[3]; // rel32 sites
     unsigned nbranch;
     bool restore_rcx;
+    bool remat; // the inline code has destroyed live flags: make them again by the plan
+    struct gen_remat plan;
     struct tb_site *site;
 };
 
@@ -37,6 +45,7 @@ struct gen {
     bool helper;       // the last instruction emitted is a helper call: control may fall through it
     unsigned n;
     bool code64, user;
+    bool rcx_saved;    // ENG_RCX holds the guest's RCX here, from an earlier lookup of this block
     struct gen_slow slow[GEN_MAX_SLOW];
     unsigned nslow;
     struct gen_run runs[GEN_MAX_RUNS];
@@ -44,6 +53,7 @@ struct gen {
     struct tb_link *links; // being collected; moved behind the block's data at the end
     unsigned nlinks;
     bool link_live[GEN_MAX_LINKS]; // flags live at the link's target
+    struct { bool ok; struct gen_remat plan; } link_remat[GEN_MAX_LINKS];
 };
 
 void *gen_data(struct gen *g, size_t size); // zeroed, 8-aligned; NULL when full (g->e.overflow is then set)
@@ -62,6 +72,12 @@ bool gen_plain(struct gen *g, unsigned i);
 bool gen_lea(struct gen *g, unsigned i);
 void gen_slow_stubs(struct gen *g);
 
+// --- gen_flags.c
+bool gen_entered_at(const struct gen *g, unsigned k); // does a branch of the block lead to instruction k?
+bool gen_stack_delta(const struct gen *g, const struct insn *in, int32_t *delta);
+bool gen_remat_plan(const struct gen *g, unsigned at, uint16_t live, struct gen_remat *plan);
+void gen_remat(struct gen *g, const struct gen_remat *plan);
+
 // --- gen_stack.c
 bool gen_push(struct gen *g, unsigned i);
 bool gen_pop(struct gen *g, unsigned i);
@@ -76,7 +92,7 @@ void gen_run_stubs(struct gen *g);
 bool gen_branch(struct gen *g, unsigned i); // JMP, JCC, CALL, RET, indirect, LOOP; false: interpreter
 void gen_fallthrough(struct gen *g, gva next);  // end of the block without a branch
 void gen_link_stubs(struct gen *g);
-void gen_indirect(struct gen *g); // the inline lookup; r14: target
+void gen_indirect(struct gen *g, unsigned i); // the inline lookup, ending instruction i; r14: target
 // Guest register r (0..15) for reading: the host register it is in, r14/r15 loaded into scratch.
 int gen_reg(struct gen *g, int guest, int scratch);
 

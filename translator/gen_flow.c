@@ -5,12 +5,13 @@
 
 // A same-page link's branch goes to its stub until it is chained; a cross-page link's branch goes to the
 // epoch check in its stub for good, and the jump behind the check is what is chained.
-static struct tb_link *new_link(struct gen *g, gva target, uint8_t *site, enum exit_kind kind)
+static struct tb_link *new_link(struct gen *g, unsigned i, gva target, uint8_t *site, enum exit_kind kind)
 {
     if (g->nlinks == GEN_MAX_LINKS) {
         g->e.overflow = true;
         return NULL;
     }
+    g->link_remat[g->nlinks].ok = gen_remat_plan(g, i + 1, FL_ARITH, &g->link_remat[g->nlinks].plan);
     struct tb_link *l = &g->links[g->nlinks++];
     *l = (struct tb_link){.target = g->code64 ? target : (uint32_t)target, .from = g->tb, .site = site, .kind = kind};
     return l;
@@ -43,17 +44,21 @@ static void emit_rip_load32(struct emit *e, int r, const void *target)
     emit_patch(e, site, target);
 }
 
-static void emit_cross_stub(struct gen *g, struct tb_link *l, bool live)
+static void emit_cross_stub(struct gen *g, struct tb_link *l, bool live, const struct gen_remat *plan)
 {
     struct emit *e = &g->e;
     struct emem epoch = eng(g->bt, g->user ? ENG_EPOCH_USER : ENG_EPOCH_SUP);
     emit_patch(e, l->site, gen_here(g));
-    if (!live) {
+    if (!live || plan) {
         emit_rip_load32(e, R14, &l->neg_epoch);
         emit_op_mem(e, 0, 0x03, R14, epoch); // add r14d, epoch
         uint8_t *miss = emit_jmp8(e, 0x75);
+        if (live)
+            gen_remat(g, plan);
         l->site = emit_jmp(e, NULL);
         emit_here(e, miss);
+        if (live)
+            gen_remat(g, plan);
     } else {
         emit_store(e, eng(g->bt, ENG_RCX), RCX);
         emit_load32(e, RCX, epoch);
@@ -93,7 +98,7 @@ void gen_link_stubs(struct gen *g)
             emit_link_exit(g, l);
         } else if (near_end || tb->pa2 != NO_PA || (l->target & PAGE_MASK) != (tb->va & PAGE_MASK)) {
             l->cross = true;
-            emit_cross_stub(g, l, g->link_live[k]);
+            emit_cross_stub(g, l, g->link_live[k], g->link_remat[k].ok ? &g->link_remat[k].plan : NULL);
         } else {
             emit_link_exit(g, l);
             emit_patch(&g->e, l->site, l->stub);
@@ -104,20 +109,43 @@ void gen_link_stubs(struct gen *g)
     tb->nlinks = n;
 }
 
-static void link_jmp(struct gen *g, gva target, bool live, enum exit_kind kind)
+static void link_jmp(struct gen *g, unsigned i, gva target, bool live, enum exit_kind kind)
 {
     if (g->nlinks < GEN_MAX_LINKS)
         g->link_live[g->nlinks] = live;
-    new_link(g, target, emit_jmp(&g->e, NULL), kind);
+    new_link(g, i, target, emit_jmp(&g->e, NULL), kind);
 }
 
-void gen_fallthrough(struct gen *g, gva next) { link_jmp(g, next, true, EXIT_NEXT); }
+void gen_fallthrough(struct gen *g, gva next) { link_jmp(g, g->n - 1, next, true, EXIT_NEXT); }
 
-// r14 holds the target. Keeps flags. The layout from ibl_off on is known to kick.c.
-void gen_indirect(struct gen *g)
+// The lookup with compares; the flags are made again behind it. From ibl_off to ibl_end kick.c knows the layout:
+// r15 is the entry from ibl_off on, and r14 is 0 once the entry has matched.
+static void indirect_remat(struct gen *g, const struct gen_remat *plan)
 {
     struct emit *e = &g->e;
-    emit_store(e, eng(g->bt, ENG_RCX), RCX);
+    struct emem entry = EMEM(R15, offsetof(struct ibl_entry, neg_va));
+    emit_op_reg(e, EF_0F, 0xb7, R15, R14); // movzx r15d, r14w
+    host_shift_imm32(e, SHIFT_SHL, R15, 4);
+    emit_op_mem(e, EF_W, 0x03, R15, eng(g->bt, g->user ? ENG_IBL_USER : ENG_IBL_SUP)); // add r15, table
+    g->tb->ibl_off = gen_here(g) - g->tb->code;
+    emit_op_mem(e, EF_W, 0x03, R14, entry); // add r14, -va
+    uint8_t *miss = emit_jcc(e, CC_NZ, NULL);
+    gen_remat(g, plan);
+    emit_jmp_mem(e, EMEM(R15, offsetof(struct ibl_entry, code)));
+    g->tb->ibl_end = gen_here(g) - g->tb->code;
+    emit_patch(e, miss, gen_here(g));
+    emit_op_mem(e, EF_W, 0x2b, R14, entry); // sub: the target again
+    gen_remat(g, plan);
+    emit_lea_rip(e, R15, (uint8_t *)g->tb);
+    emit_jmp(e, g->bt->glue.ibl_miss);
+}
+
+// The same without writing flags, with RCX borrowed.
+static void indirect_neutral(struct gen *g)
+{
+    struct emit *e = &g->e;
+    if (!g->rcx_saved)
+        emit_store(e, eng(g->bt, ENG_RCX), RCX);
     emit_op_reg(e, EF_0F, 0xb7, R15, R14); // movzx r15d, r14w
     emit_lea(e, R15, (struct emem){.base = R15, .index = R15, .scale = 1});
     emit_load(e, RCX, eng(g->bt, g->user ? ENG_IBL_USER : ENG_IBL_SUP));
@@ -131,17 +159,34 @@ void gen_indirect(struct gen *g)
         emit_jmp_mem(e, EMEM(R15, offsetof(struct ibl_entry, code)));
         emit_here(e, miss);
         emit_load(e, RCX, eng(g->bt, ENG_RCX));
+        emit_lea_rip(e, R15, (uint8_t *)g->tb);
         emit_jmp(e, g->bt->glue.ibl_miss);
     } else {
         emit_lea(e, RCX, (struct emem){.base = RCX, .index = R14, .scale = 1});
         uint8_t *hit = emit_jmp8(e, 0xe3);
         emit_load(e, RCX, eng(g->bt, ENG_RCX));
+        emit_lea_rip(e, R15, (uint8_t *)g->tb);
         emit_jmp(e, g->bt->glue.ibl_miss);
         emit_here(e, hit);
         emit_load(e, RCX, eng(g->bt, ENG_RCX));
         emit_jmp_mem(e, EMEM(R15, offsetof(struct ibl_entry, code)));
     }
     g->tb->ibl_end = gen_here(g) - g->tb->code;
+}
+
+// r14 holds the target of the branch that instruction i makes. Keeps flags.
+void gen_indirect(struct gen *g, unsigned i)
+{
+    struct gen_remat plan;
+    int32_t rsp = 0;
+    gen_stack_delta(g, &g->insn[i], &rsp);
+    g->tb->ibl_guest = g->rip[i] - g->tb->va;
+    g->tb->ibl_rsp = rsp;
+    g->tb->ibl_remat = gen_remat_plan(g, i + 1, FL_ARITH, &plan);
+    if (g->tb->ibl_remat)
+        indirect_remat(g, &plan);
+    else
+        indirect_neutral(g);
 }
 
 static gva branch_target(const struct gen *g, unsigned i)
@@ -174,7 +219,7 @@ static bool gen_indirect_branch(struct gen *g, unsigned i, bool call)
         gen_push_const(g, i, g->rip[i] + in->len);
         emit_load(e, R14, eng(g->bt, ENG_TMP));
     }
-    gen_indirect(g);
+    gen_indirect(g, i);
     return true;
 }
 
@@ -196,12 +241,12 @@ static bool gen_loop(struct gen *g, unsigned i, gva target)
         emit_8(e, 0x67);
     uint8_t *zero = emit_jmp8(e, 0xe3);
     if (in->opcode == 0xe2) {
-        link_jmp(g, target, true, EXIT_LINK);
+        link_jmp(g, i, target, true, EXIT_LINK);
         emit_here(e, zero);
     } else {
         uint8_t *over = emit_jmp8(e, 0xeb);
         emit_here(e, zero);
-        link_jmp(g, target, true, EXIT_LINK);
+        link_jmp(g, i, target, true, EXIT_LINK);
         emit_here(e, over);
     }
     return true;
@@ -216,22 +261,22 @@ bool gen_branch(struct gen *g, unsigned i)
         return false;
     switch (in->class) {
     case IC_JMP:
-        link_jmp(g, target, g->taken_live[i] != 0, EXIT_LINK);
+        link_jmp(g, i, target, g->taken_live[i] != 0, EXIT_LINK);
         return true;
     case IC_JCC:
         if (g->nlinks < GEN_MAX_LINKS)
             g->link_live[g->nlinks] = g->taken_live[i] != 0;
-        new_link(g, target, emit_jcc(&g->e, in->opcode & 15, NULL), EXIT_LINK);
+        new_link(g, i, target, emit_jcc(&g->e, in->opcode & 15, NULL), EXIT_LINK);
         return true;
     case IC_LOOP:
         return gen_loop(g, i, target);
     case IC_CALL:
         gen_push_const(g, i, g->rip[i] + in->len);
-        link_jmp(g, target, g->taken_live[i] != 0, EXIT_LINK);
+        link_jmp(g, i, target, g->taken_live[i] != 0, EXIT_LINK);
         return true;
     case IC_RET:
         gen_ret_pop(g, i);
-        gen_indirect(g);
+        gen_indirect(g, i);
         return true;
     case IC_JMP_IND:
         return gen_indirect_branch(g, i, false);

@@ -18,6 +18,7 @@
 //      mov   rax, [r14+r15]
 //
 // Where flags are live the same is done with instructions that keep them (BMI2 shifts, LEA, JRCXZ).
+#include "base/stats.h"
 #include "translator/gen.h"
 #include "translator/host_insn.h"
 
@@ -140,7 +141,9 @@ static void lookup_flags_live(struct gen *g, struct gen_slow *s, unsigned size, 
 {
     struct emit *e = &g->e;
     s->restore_rcx = true;
-    emit_store(e, eng(g->bt, ENG_RCX), RCX);
+    if (!g->rcx_saved) // saved once: a store and load for each would be a chain through memory
+        emit_store(e, eng(g->bt, ENG_RCX), RCX);
+    g->rcx_saved = true;
     uint8_t *slow = hidden_jump(e, s);
     if (size > 1 && !aligned) {
         host_rorx32(e, RCX, R14, 12);
@@ -177,10 +180,19 @@ void gen_lookup(struct gen *g, unsigned i, unsigned size, bool write, bool align
         return;
     s->site->size = size;
     s->site->write = write;
-    if (live)
+    stack = stack && (size & (size - 1)) == 0 && size <= 16;
+    if (live && gen_remat_plan(g, i, g->live[i], &s->plan))
+        s->remat = true;
+    if (live && !s->remat)
         lookup_flags_live(g, s, size, write, aligned);
     else
-        lookup_flags_dead(g, s, size, write, aligned, stack && (size & (size - 1)) == 0 && size <= 16);
+        lookup_flags_dead(g, s, size, write, aligned, stack);
+    if (s->remat) {
+        gen_remat(g, &s->plan);
+        stat_inc(STAT_tb_remat);
+    } else if (live) {
+        stat_inc(STAT_tb_neutral);
+    }
     s->site->resume = gen_here(g);
 }
 
@@ -192,6 +204,8 @@ void gen_slow_stubs(struct gen *g)
             emit_patch(&g->e, s->branch[b], gen_here(g));
         if (s->restore_rcx)
             emit_load(&g->e, RCX, eng(g->bt, ENG_RCX));
+        if (s->remat) // the slow path may fault: the guest must see its flags
+            gen_remat(g, &s->plan);
         emit_lea_rip(&g->e, R15, (uint8_t *)s->site);
         emit_jmp(&g->e, g->bt->glue.mem_slow);
     }

@@ -148,17 +148,6 @@ void gen_ret_pop(struct gen *g, unsigned i)
 
 // --- runs
 
-static bool branch_target_inside(const struct gen *g, unsigned k)
-{
-    for (unsigned i = 0; i < g->n; i++) {
-        const struct insn *in = &g->insn[i];
-        if ((in->class == IC_JMP || in->class == IC_JCC || in->class == IC_LOOP || in->class == IC_CALL) &&
-            g->rip[i] + in->len + in->imm == g->rip[k])
-            return true;
-    }
-    return false;
-}
-
 static bool run_member(const struct gen *g, unsigned k, unsigned class)
 {
     const struct insn *in = &g->insn[k];
@@ -171,7 +160,7 @@ static bool run_member(const struct gen *g, unsigned k, unsigned class)
 static unsigned run_length(const struct gen *g, unsigned i)
 {
     unsigned class = g->insn[i].class, n = 0;
-    while (n < RUN_MAX && i + n < g->n && run_member(g, i + n, class) && (n == 0 || !branch_target_inside(g, i + n)))
+    while (n < RUN_MAX && i + n < g->n && run_member(g, i + n, class) && (n == 0 || !gen_entered_at(g, i + n)))
         n++;
     return n;
 }
@@ -201,7 +190,7 @@ unsigned gen_stack_run(struct gen *g, unsigned i)
     unsigned n = run_length(g, i);
     const struct insn *after = &g->insn[i + n];
     bool ret = class == IC_POP && n && i + n < g->n && after->class == IC_RET && after->opsize == width_of(g) &&
-               !branch_target_inside(g, i + n);
+               !gen_entered_at(g, i + n);
     if (n + ret < 2)
         return 0;
     int32_t width = (int32_t)width_of(g);
@@ -233,7 +222,7 @@ unsigned gen_stack_run(struct gen *g, unsigned i)
     }
     r->resume = gen_here(g);
     if (ret)
-        gen_indirect(g);
+        gen_indirect(g, i + n);
     stat_inc(STAT_tb_stack_runs);
     return n + ret;
 }
@@ -243,12 +232,15 @@ void gen_run_stubs(struct gen *g)
 {
     for (unsigned k = 0; k < g->nruns && !g->e.overflow; k++) {
         struct gen_run *r = &g->runs[k];
+        g->rcx_saved = false;
         for (unsigned b = 0; b < r->branches.nbranch; b++)
             emit_patch(&g->e, r->branches.branch[b], gen_here(g));
         for (unsigned i = r->first; i < r->first + r->n + r->ret; i++) {
             gen_map(g, i);
             if (i == r->first && r->branches.restore_rcx)
                 emit_load(&g->e, RCX, eng(g->bt, ENG_RCX));
+            if (i == r->first && r->branches.remat)
+                gen_remat(g, &r->branches.plan);
             if (g->insn[i].class == IC_PUSH)
                 gen_push(g, i);
             else if (g->insn[i].class == IC_POP)

@@ -153,8 +153,10 @@ int glue_make(struct bt *bt, struct emit *e)
 
     // An inline lookup that missed, or was made to miss by a kick. RCX is the guest's again.
     g->ibl_kicked = here(bt, e);
+    emit_mov_imm(e, R15, 0);
     g->ibl_miss = here(bt, e);
     emit_store(e, eng(bt, ENG_TARGET), R14);
+    emit_mov(e, R14, R15);
     emit_mov_imm(e, R15, EXIT_INDIRECT);
     emit_jmp(e, g->exit);
 

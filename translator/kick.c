@@ -58,7 +58,15 @@ static void on_kick(int signo, siginfo_t *si, void *ctx)
     suspend(bt, tb);
     if (tb->ibl_off && rip >= tb->code + tb->ibl_off && rip < tb->code + tb->ibl_end) {
         const uint8_t *lookup = tb->code + tb->ibl_off;
-        if (rip == lookup) // the table is in rcx, its entry not yet in r15
+        greg_t *r = uc->uc_mcontext.gregs;
+        if (tb->ibl_remat) {
+            // Matched already (r14 is 0), and to be sent elsewhere with its target back; or about to compare.
+            if (rip != lookup && r[REG_R14] == 0)
+                r[REG_R14] = -(greg_t)((struct ibl_entry *)r[REG_R15])->neg_va;
+            else if (rip != lookup)
+                return;
+            r[REG_R15] = (greg_t)bt->kick_entry;
+        } else if (rip == lookup) // the table is in rcx, its entry not yet in r15
             uc->uc_mcontext.gregs[REG_RCX] = (greg_t)bt->ibl_empty;
         else
             uc->uc_mcontext.gregs[REG_R15] = (greg_t)bt->kick_entry;

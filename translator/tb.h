@@ -129,6 +129,11 @@ struct tb {
     // there drops the block, too.
     struct { uint16_t lo, hi; } deps[TB_MAX_DEPS];
     uint32_t ibl_off;          // of the instruction after `mov rcx, fs:[IBL]` in the inline lookup; 0 none
+    // The indirect branch that ends the block: where it is, and how far it moved RSP, for a target it must
+    // refuse. It has been carried out when the target is looked at.
+    uint16_t ibl_guest;        // offset from va
+    int32_t ibl_rsp;
+    bool ibl_remat;            // which of its two forms (gen_flow.c)
     uint32_t ibl_end;          // and behind its last one
     uint8_t *drop_stub;        // executable address: exits with EXIT_DROPPED
     struct tb_link *in;        // links that are chained to here
@@ -174,7 +179,7 @@ struct glue {
     uint8_t *exit;         // stores them and returns from enter; r14: value for ENG_EXIT, r15d: exit kind
     uint8_t *helper;       // r15: struct tb_site *: stores registers, calls site->fn
     uint8_t *mem_slow;     // r14: address, r15: struct tb_site *: resolves, resumes with r15 = addend
-    uint8_t *ibl_miss;     // r14: target of an indirect branch that the inline lookup did not find
+    uint8_t *ibl_miss;     // r14: target of an indirect branch that the inline lookup did not find; r15: its block or 0
     uint8_t *ibl_kicked;   // r14: target; exits as a missed indirect branch
     uint8_t *fault_exit;   // registers live, rip set by the signal handler: store and return
     uint8_t *lo, *hi;      // executable range of all of it

@@ -248,7 +248,12 @@ static bool gen_one(struct gen *g, unsigned i)
     case IC_INVALID:
         return false;
     default:
-        return is_branch(in) ? gen_branch(g, i) : gen_system(g, i);
+        if (is_branch(in))
+            return gen_branch(g, i);
+        g->rcx_saved = false; // inline rules have uses of their own for the state block's scratch fields
+        bool done = gen_system(g, i);
+        g->rcx_saved = false;
+        return done;
     }
 }
 
@@ -257,12 +262,14 @@ static void gen_insn(struct gen *g, unsigned i)
     uint8_t *start = g->e.p;
     unsigned nslow = g->nslow, nlinks = g->nlinks;
     uint32_t ibl_off = g->tb->ibl_off;
+    bool rcx_saved = g->rcx_saved;
     g->helper = false;
     if (!gen_one(g, i) && !g->e.overflow) {
         g->e.p = start;
         g->nslow = nslow;
         g->nlinks = nlinks;
         g->tb->ibl_off = ibl_off;
+        g->rcx_saved = rcx_saved;
         gen_helper(g, i, bt_helper_interp, 0, 0);
     }
     // Dropping a block writes a 5-byte jump over its entry, which must not reach a second branch target.
@@ -320,7 +327,11 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n)
             g->helper = false;
         else
             gen_insn(g, i);
-        i += run ? run : 1;
+        for (unsigned done = run ? run : 1; done; done--, i++)
+            if (w->insn[i].gpr_written & 1u << RCX || g->helper)
+                g->rcx_saved = false;
+        if (i < n && gen_entered_at(g, i))
+            g->rcx_saved = false;
     }
     const struct insn *last = &w->insn[n - 1];
     if (g->helper || !is_branch(last) || !ends_block(last))
