@@ -45,6 +45,7 @@ struct gen {
     bool helper;       // the last instruction emitted is a helper call: control may fall through it
     unsigned n;
     bool code64, user;
+    uint8_t high_loaded, high_dirty; // guest r14 (bit 0), r15 (bit 1) are in the host's, and newer there than in gpr[]
     bool rcx_saved;    // ENG_RCX holds the guest's RCX here, from an earlier lookup of this block
     struct gen_slow slow[GEN_MAX_SLOW];
     unsigned nslow;
@@ -69,6 +70,9 @@ bool gen_ea(struct gen *g, unsigned i);
 // Clobbers flags unless live. stack: the address is expected to be aligned to size.
 void gen_lookup(struct gen *g, unsigned i, unsigned size, bool write, bool aligned, bool stack, bool live);
 bool gen_plain(struct gen *g, unsigned i);
+// Is this one of those that may find guest r14/r15 in the host's? All others want gen_high_forget() first.
+bool gen_keeps_high(const struct gen *g, unsigned i);
+void gen_high_forget(struct gen *g); // stores what is newer, and host r14/r15 are scratch again
 bool gen_lea(struct gen *g, unsigned i);
 void gen_slow_stubs(struct gen *g);
 
@@ -101,6 +105,7 @@ int gen_reg(struct gen *g, int guest, int scratch);
 void gen_helper(struct gen *g, unsigned i, uint64_t (*fn)(struct cpu *, const struct tb_site *), uint64_t a, uint64_t b);
 bool gen_system(struct gen *g, unsigned i); // false: no rule of its own, the interpreter does it
 uint64_t bt_helper_interp(struct cpu *cpu, const struct tb_site *site);
+uint64_t bt_go_on(struct cpu *cpu, const struct tb_site *site); // how a helper that did not transfer control ends
 uint64_t bt_helper_sti(struct cpu *cpu, const struct tb_site *site);
 
 // What helpers return: go on at site->resume, leave for the dispatcher with cpu->rip set, or an address in the
@@ -108,6 +113,10 @@ uint64_t bt_helper_sti(struct cpu *cpu, const struct tb_site *site);
 enum { HELPER_GO_ON, HELPER_LEAVE };
 // --- transfer.c: the last of these for cpu->rip, or HELPER_LEAVE.
 uint64_t bt_transfer(struct cpu *cpu);
+
+// --- gen_operand.c
+bool gen_rep_string(struct gen *g, unsigned i);
+bool gen_operand(struct gen *g, unsigned i);
 
 // --- gen_inline.c
 bool gen_inline(struct gen *g, unsigned i); // sensitive instructions without a helper; false: not this one

@@ -21,6 +21,8 @@ static uint64_t go_on(struct cpu *cpu, const struct tb_site *site, uint32_t mode
     return 0;
 }
 
+uint64_t bt_go_on(struct cpu *cpu, const struct tb_site *site) { return go_on(cpu, site, site->tb->mode); }
+
 uint64_t bt_helper_interp(struct cpu *cpu, const struct tb_site *site)
 {
     uint32_t mode = cpu->mode;
@@ -180,6 +182,8 @@ static bool gen_string(struct gen *g, unsigned i)
     const struct insn *in = &g->insn[i];
     if ((in->opcode & 0xf0) != 0xa0 || (!g->code64 && !(g->tb->mode & MODE_FLAT)))
         return false; // INS, OUTS
+    if (gen_rep_string(g, i))
+        return true;
     uint64_t size = in->opcode & 1 ? in->opsize : 1;
     uint64_t rep = in->repne ? REP_NE : in->rep ? REP_E : REP_NONE;
     gen_helper(g, i, h_string, op_of[in->opcode & 15] | size << 8 | (uint64_t)in->addrsize << 16 | rep << 24,
@@ -192,7 +196,11 @@ bool gen_system(struct gen *g, unsigned i)
     const struct insn *in = &g->insn[i];
     if (in->class == IC_STRING)
         return gen_string(g, i);
-    if (in->class != IC_SYSTEM || in->lock || in->enc != ENC_LEGACY)
+    if ((in->class != IC_SYSTEM && in->class != IC_XSTATE) || in->lock || in->enc != ENC_LEGACY)
+        return false;
+    if (gen_operand(g, i))
+        return true;
+    if (in->class != IC_SYSTEM)
         return false;
     if (gen_inline(g, i))
         return true;
