@@ -10,6 +10,7 @@ enum { // optimisations of bt
     ACCEL_NO_FLAGS = 4, // all flags taken for live everywhere
     ACCEL_NO_RUNS = 8,  // stack instructions one at a time
     ACCEL_NO_REMAT = 16, // live flags are always kept, never made again
+    ACCEL_NO_HIGH = 32,  // guest r14/r15 go back to memory after each instruction
 };
 
 struct accel_config {

@@ -98,6 +98,7 @@ static int parse_optimisations(struct keyval *kv, uint32_t *disable, struct err 
         { "flags", ACCEL_NO_FLAGS },
         { "runs", ACCEL_NO_RUNS },
         { "remat", ACCEL_NO_REMAT },
+        { "high", ACCEL_NO_HIGH },
     };
 
     *disable = 0;

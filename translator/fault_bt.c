@@ -22,6 +22,10 @@ bool bt_on_host_fault(void *opaque, struct host_fault *f)
         return false;
     for (unsigned i = 0; i < ARRAY_SIZE(greg_of); i++)
         cpu->gpr[i] = r[greg_of[i]];
+    if (m->high & 1)
+        cpu->gpr[R14] = r[REG_R14];
+    if (m->high & 2)
+        cpu->gpr[R15] = r[REG_R15];
     if (m->swapped) { // between the two XCHGs around an instruction that names AH..BH
         uint64_t *g = &cpu->gpr[m->swapped - 1];
         *g = (*g & ~0xffffull) | (*g & 0xff) << 8 | (*g >> 8 & 0xff);

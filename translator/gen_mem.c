@@ -224,14 +224,31 @@ static unsigned high_operands(const struct insn *in)
     return m;
 }
 
+// Runs of instructions without memory operands keep guest r14/r15 in the host's between them: in memory, each
+// use would wait for the store before it.
+bool gen_keeps_high(const struct gen *g, unsigned i)
+{
+    const struct insn *in = &g->insn[i];
+    return g->code64 && in->class == IC_PLAIN && !in->has_mem && !(g->bt->disable & ACCEL_NO_HIGH);
+}
+
+void gen_high_forget(struct gen *g)
+{
+    for (int r = R14; r <= R15; r++)
+        if (g->high_dirty & 1u << (r - R14))
+            emit_store(&g->e, CPU_FIELD(g->bt, gpr[r]), r);
+    g->high_loaded = g->high_dirty = 0;
+}
+
 static bool plain_registers(struct gen *g, unsigned i)
 {
     const struct insn *in = &g->insn[i];
     struct emit *e = &g->e;
     unsigned high = high_operands(in);
     for (int r = R14; r <= R15; r++)
-        if (high & 1u << (r - R14))
+        if (high & ~(unsigned)g->high_loaded & 1u << (r - R14))
             emit_load(e, r, CPU_FIELD(g->bt, gpr[r]));
+    g->high_loaded |= high;
     if (g->code64) {
         emit_bytes(e, in->bytes, in->len);
     } else {
@@ -239,9 +256,9 @@ static bool plain_registers(struct gen *g, unsigned i)
         if (rewrite_plain(e, in, &how))
             return false;
     }
-    for (int r = R14; r <= R15; r++)
-        if ((high & 1u << (r - R14)) && (in->gpr_written & 1u << r))
-            emit_store(e, CPU_FIELD(g->bt, gpr[r]), r);
+    g->high_dirty |= high & in->gpr_written >> R14;
+    if (!gen_keeps_high(g, i))
+        gen_high_forget(g);
     return true;
 }
 

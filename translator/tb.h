@@ -109,6 +109,7 @@ struct tb_map_entry {
     uint32_t host;  // offset from tb->code of the instruction's first host byte
     uint16_t guest; // offset from tb->va
     uint8_t len;
+    uint8_t high;    // guest r14 (bit 0), r15 (bit 1) are in the host's here, not in gpr[]
     uint8_t swapped; // 1 + register (0..3) whose two low bytes are exchanged while the instruction runs, or 0
 };
 

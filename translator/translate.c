@@ -64,7 +64,8 @@ void gen_map(struct gen *g, unsigned i)
 {
     struct tb *tb = g->tb;
     tb->map[tb->nmap++] =
-        (struct tb_map_entry){.host = gen_here(g) - tb->code, .guest = g->rip[i] - tb->va, .len = g->insn[i].len};
+        (struct tb_map_entry){.host = gen_here(g) - tb->code, .guest = g->rip[i] - tb->va, .len = g->insn[i].len,
+                                .high = g->high_dirty};
 }
 
 static enum decode_mode decode_mode_of(uint32_t mode)
@@ -260,6 +261,7 @@ static bool gen_one(struct gen *g, unsigned i)
 static void gen_insn(struct gen *g, unsigned i)
 {
     uint8_t *start = g->e.p;
+    uint8_t loaded = g->high_loaded, dirty = g->high_dirty;
     unsigned nslow = g->nslow, nlinks = g->nlinks;
     uint32_t ibl_off = g->tb->ibl_off;
     bool rcx_saved = g->rcx_saved;
@@ -270,6 +272,9 @@ static void gen_insn(struct gen *g, unsigned i)
         g->nlinks = nlinks;
         g->tb->ibl_off = ibl_off;
         g->rcx_saved = rcx_saved;
+        g->high_loaded = loaded;
+        g->high_dirty = dirty;
+        gen_high_forget(g);
         gen_helper(g, i, bt_helper_interp, 0, 0);
     }
     // Dropping a block writes a 5-byte jump over its entry, which must not reach a second branch target.
@@ -320,6 +325,8 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n)
         return false;
     tb->nmap = 0;
     for (unsigned i = 0; i < n;) {
+        if (!gen_keeps_high(g, i) || gen_entered_at(g, i))
+            gen_high_forget(g);
         gen_map(g, i);
         w->host[i] = gen_here(g);
         unsigned run = gen_stack_run(g, i);
@@ -333,6 +340,7 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n)
         if (i < n && gen_entered_at(g, i))
             g->rcx_saved = false;
     }
+    gen_high_forget(g);
     const struct insn *last = &w->insn[n - 1];
     if (g->helper || !is_branch(last) || !ends_block(last))
         gen_fallthrough(g, w->rip[n - 1] + last->len);
