@@ -112,19 +112,26 @@ static bool gen_swapgs(struct gen *g)
 }
 
 // Guest TSC = host TSC + offset.
-static bool gen_rdtsc(struct gen *g, bool aux)
+static bool gen_rdtsc(struct gen *g, unsigned i, bool aux)
 {
     struct emit *e = &g->e;
+    struct emem offset = CPU_FIELD(g->bt, tsc_offset);
     if ((g->tb->mode & MODE_TSD_USER) || (aux && !g->bt->cpu->model->has_rdtscp))
         return false;
     emit_bytes(e, aux ? "\x0f\x01\xf9" : "\x0f\x31", aux ? 3 : 2);
-    host_rorx(e, RDX, RDX, 32);
-    emit_load(e, R15, CPU_FIELD(g->bt, tsc_offset));
-    emit_lea(e, RAX, (struct emem){.base = RAX, .index = RDX, .scale = 1});
-    emit_lea(e, RAX, (struct emem){.base = RAX, .index = R15, .scale = 1});
-    host_rorx(e, RDX, RAX, 32);
-    emit_mov32(e, RDX, RDX);
-    emit_mov32(e, RAX, RAX);
+    if (!live_after(g, i)) {
+        emit_op_mem(e, 0, 0x03, RAX, offset); // add eax, low half
+        offset.disp += 4;
+        emit_op_mem(e, 0, 0x13, RDX, offset); // adc edx, high half
+    } else {
+        host_rorx(e, RDX, RDX, 32);
+        emit_load(e, R15, offset);
+        emit_lea(e, RAX, (struct emem){.base = RAX, .index = RDX, .scale = 1});
+        emit_lea(e, RAX, (struct emem){.base = RAX, .index = R15, .scale = 1});
+        host_rorx(e, RDX, RAX, 32);
+        emit_mov32(e, RDX, RDX);
+        emit_mov32(e, RAX, RAX);
+    }
     if (aux)
         emit_load32(e, RCX, CPU_FIELD(g->bt, tsc_aux));
     return true;
@@ -193,13 +200,13 @@ bool gen_inline(struct gen *g, unsigned i)
         case 0xfc: return gen_cld(g, i);
         }
     } else if (in->map == MAP_0F && in->opcode == 0x31) {
-        return gen_rdtsc(g, false);
+        return gen_rdtsc(g, i, false);
     } else if (in->map == MAP_0F && in->opcode == 0x01) {
         switch (in->modrm) {
         case 0xca: return gen_stac(g, i, false);
         case 0xcb: return gen_stac(g, i, true);
         case 0xf8: return gen_swapgs(g);
-        case 0xf9: return gen_rdtsc(g, true);
+        case 0xf9: return gen_rdtsc(g, i, true);
         }
     }
     return false;
