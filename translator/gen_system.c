@@ -65,6 +65,22 @@ static uint64_t h_iret(struct cpu *cpu, const struct tb_site *site)
     return bt_transfer(cpu);
 }
 
+static uint64_t h_sysenter(struct cpu *cpu, const struct tb_site *site)
+{
+    cpu_op_sysenter(cpu);
+    return bt_transfer(cpu);
+}
+static uint64_t h_sysexit(struct cpu *cpu, const struct tb_site *site)
+{
+    cpu_op_sysexit(cpu, site->arg[0]);
+    return bt_transfer(cpu);
+}
+static uint64_t h_int(struct cpu *cpu, const struct tb_site *site)
+{
+    cpu_op_int(cpu, site->arg[0]);
+    return bt_transfer(cpu);
+}
+
 // --- helpers that do not
 
 static uint64_t h_cli(struct cpu *cpu, const struct tb_site *site)
@@ -163,6 +179,7 @@ struct system_rule {
 static const struct system_rule rules[] = {
     {MAP_0F, 0x05, -1, h_syscall, 0, false},  // SYSCALL
     {MAP_0F, 0x07, -1, h_sysret, 0, true},    // SYSRET
+    {MAP_0F, 0x34, -1, h_sysenter, 0, false}, // SYSENTER
     {MAP_1, 0xcf, -1, h_iret, 0, true},       // IRET
     {MAP_1, 0xfa, -1, h_cli, 0, false},       // CLI
     {MAP_1, 0x9c, -1, h_pushf, 0, true},      // PUSHF
@@ -210,6 +227,14 @@ bool gen_system(struct gen *g, unsigned i)
     }
     if (in->map == MAP_0F && (in->opcode == 0x20 || in->opcode == 0x22) && g->code64) { // MOV CR
         gen_helper(g, i, in->opcode == 0x20 ? h_mov_from_cr : h_mov_to_cr, in->reg, in->rm);
+        return true;
+    }
+    if (in->map == MAP_1 && in->opcode == 0xcd) { // INT n
+        gen_helper(g, i, h_int, (uint8_t)in->imm, 0);
+        return true;
+    }
+    if (in->map == MAP_0F && in->opcode == 0x35) { // SYSEXIT
+        gen_helper(g, i, h_sysexit, in->rex & 8 ? 8 : 4, 0);
         return true;
     }
     for (unsigned k = 0; k < ARRAY_SIZE(rules); k++) {
