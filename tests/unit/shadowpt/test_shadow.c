@@ -405,6 +405,30 @@ START_TEST(protect_code)
 }
 END_TEST
 
+// A store beside code is let through by what the resolver found out, until anything is invalidated.
+START_TEST(code_store_stands_until_an_invalidation)
+{
+    gpa pa = 0;
+    e.code[0x1000000 >> 12] = true; // the page at USER in space 0
+    privilege(true, false);
+    ck_assert_ptr_null(shadow_code_store(e.s, USER + 8, &pa));
+    ck_assert_int_eq(resolve(USER, true), 1);
+    ck_assert(!resident(USER, true));
+    ck_assert_ptr_nonnull(shadow_code_store(e.s, USER + 8, &pa));
+    ck_assert_uint_eq(pa, 0x1000008);
+    ck_assert_ptr_null(shadow_code_store(e.s, USER + PAGE_SIZE, &pa));
+    privilege(false, true); // another view has its own rights
+    ck_assert_ptr_null(shadow_code_store(e.s, USER + 8, &pa));
+    privilege(true, false);
+    mmu_invlpg(&e.m, LARGE);
+    ck_assert_ptr_null(shadow_code_store(e.s, USER + 8, &pa));
+    ck_assert_int_eq(resolve(USER, true), 1);
+    ck_assert_ptr_nonnull(shadow_code_store(e.s, USER + 8, &pa));
+    mmu_load_cr3(&e.m, root[1] | 2, false);
+    ck_assert_ptr_null(shadow_code_store(e.s, USER + 8, &pa));
+}
+END_TEST
+
 START_TEST(protect_code_with_many_aliases)
 {
     for (unsigned i = 0; i < 20; i++) {
@@ -561,6 +585,7 @@ int main(void)
     tcase_add_test(t, pae_and_4m_pages);
     tcase_add_test(t, paging_off);
     tcase_add_test(t, protect_code);
+    tcase_add_test(t, code_store_stands_until_an_invalidation);
     tcase_add_test(t, protect_code_with_many_aliases);
     tcase_add_test(t, crossing_store_tells_of_code);
     tcase_add_test(t, aliases_fault);
