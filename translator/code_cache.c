@@ -43,6 +43,7 @@ int code_cache_init(struct bt *bt, size_t size)
             goto fail;
     }
     c->p = c->rw + GLUE_SIZE;
+    c->cold = c->p + c->region_size / 2;
     c->d = c->data;
     return 0;
 fail:;
@@ -81,29 +82,36 @@ static void start_region(struct bt *bt, unsigned region)
     struct code_cache *c = &bt->cache;
     c->region = region;
     c->p = c->rw + GLUE_SIZE + region * c->region_size;
+    c->cold = c->p + c->region_size / 2;
     c->d = c->data + region * c->region_size;
 }
 
 void code_cache_reserve(struct bt *bt)
 {
     struct code_cache *c = &bt->cache;
-    uint8_t *code_end = c->rw + GLUE_SIZE + (c->region + 1) * c->region_size;
+    uint8_t *cold_end = c->rw + GLUE_SIZE + (c->region + 1) * c->region_size;
+    uint8_t *code_end = cold_end - c->region_size / 2;
     uint8_t *data_end = c->data + (c->region + 1) * c->region_size;
-    if (c->p + TB_MAX_CODE <= code_end && c->d + TB_MAX_DATA <= data_end && c->ntbs[c->region] < TB_PER_REGION)
+    if (c->p + TB_MAX_CODE <= code_end && c->cold + TB_MAX_CODE <= cold_end && c->d + TB_MAX_DATA <= data_end &&
+        c->ntbs[c->region] < TB_PER_REGION)
         return;
     unsigned next = (c->region + 1) % CACHE_REGIONS;
     evict_region(bt, next);
     start_region(bt, next);
 }
 
-void code_cache_commit(struct bt *bt, struct tb *tb, uint8_t *code_end, uint8_t *data_end)
+static uint8_t *align16(uint8_t *p) { return (uint8_t *)(((uintptr_t)p + 15) & ~(uintptr_t)15); }
+
+void code_cache_commit(struct bt *bt, struct tb *tb, uint8_t *code_end, uint8_t *cold_end, uint8_t *data_end)
 {
     struct code_cache *c = &bt->cache;
     tb->region = c->region;
     c->tbs[c->region][c->ntbs[c->region]++] = tb;
     stat_add(STAT_tb_bytes, code_end - c->p);
-    c->p = (uint8_t *)(((uintptr_t)code_end + 15) & ~(uintptr_t)15);
-    c->d = (uint8_t *)(((uintptr_t)data_end + 15) & ~(uintptr_t)15);
+    stat_add(STAT_tb_cold_bytes, cold_end - c->cold);
+    c->p = align16(code_end);
+    c->cold = align16(cold_end);
+    c->d = align16(data_end);
 }
 
 void code_cache_flush(struct bt *bt)
@@ -121,10 +129,12 @@ struct tb *tb_by_host(struct bt *bt, const uint8_t *host)
     if (host < base || host >= base + c->size)
         return NULL;
     unsigned region = (host - base) / c->region_size;
+    bool cold = (host - base) % c->region_size >= c->region_size / 2; // both parts rise in the same order
     unsigned lo = 0, hi = c->ntbs[region];
     while (lo < hi) {
         unsigned mid = (lo + hi) / 2;
-        if (c->tbs[region][mid]->code <= host)
+        const struct tb *tb = c->tbs[region][mid];
+        if ((cold ? tb->cold : tb->code) <= host)
             lo = mid + 1;
         else
             hi = mid;
@@ -132,7 +142,7 @@ struct tb *tb_by_host(struct bt *bt, const uint8_t *host)
     if (lo == 0)
         return NULL;
     struct tb *tb = c->tbs[region][lo - 1];
-    return host < tb->code + tb->code_size ? tb : NULL;
+    return host < (cold ? tb->cold + tb->cold_size : tb->code + tb->code_size) ? tb : NULL;
 }
 
 const struct tb_map_entry *tb_map_lookup(const struct tb *tb, const uint8_t *host)

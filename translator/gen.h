@@ -55,6 +55,9 @@ struct gen {
     unsigned nlinks;
     bool link_live[GEN_MAX_LINKS]; // flags live at the link's target
     struct { bool ok; struct gen_remat plan; } link_remat[GEN_MAX_LINKS];
+    // By number in tb->links, once gen_link_checks() has settled them:
+    uint8_t *link_miss[GEN_MAX_LINKS];              // the check's branch to the exit
+    const struct gen_remat *link_plan[GEN_MAX_LINKS]; // how to make the flags again there
 };
 
 void *gen_data(struct gen *g, size_t size); // zeroed, 8-aligned; NULL when full (g->e.overflow is then set)
@@ -95,6 +98,7 @@ void gen_run_stubs(struct gen *g);
 // --- gen_flow.c
 bool gen_branch(struct gen *g, unsigned i); // JMP, JCC, CALL, RET, indirect, LOOP; false: interpreter
 void gen_fallthrough(struct gen *g, gva next);  // end of the block without a branch
+void gen_link_checks(struct gen *g);
 void gen_link_stubs(struct gen *g);
 void gen_indirect(struct gen *g, unsigned i); // the inline lookup, ending instruction i; r14: target
 // Guest register r (0..15) for reading: the host register it is in, r14/r15 loaded into scratch.

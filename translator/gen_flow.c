@@ -44,39 +44,41 @@ static void emit_rip_load32(struct emit *e, int r, const void *target)
     emit_patch(e, site, target);
 }
 
-static void emit_cross_stub(struct gen *g, struct tb_link *l, bool live, const struct gen_remat *plan)
+// The check in front of a cross-page jump, with the flags dead or made again behind it. Returns the branch that
+// misses. l->site becomes the jump to be chained.
+static uint8_t *emit_cross_check(struct gen *g, struct tb_link *l, const struct gen_remat *plan)
 {
     struct emit *e = &g->e;
-    struct emem epoch = eng(g->bt, g->user ? ENG_EPOCH_USER : ENG_EPOCH_SUP);
     emit_patch(e, l->site, gen_here(g));
-    if (!live || plan) {
-        emit_rip_load32(e, R14, &l->neg_epoch);
-        emit_op_mem(e, 0, 0x03, R14, epoch); // add r14d, epoch
-        uint8_t *miss = emit_jmp8(e, 0x75);
-        if (live)
-            gen_remat(g, plan);
-        l->site = emit_jmp(e, NULL);
-        emit_here(e, miss);
-        if (live)
-            gen_remat(g, plan);
-    } else {
-        emit_store(e, eng(g->bt, ENG_RCX), RCX);
-        emit_load32(e, RCX, epoch);
-        emit_rip_load32(e, R14, &l->neg_epoch);
-        emit_lea32(e, RCX, (struct emem){.base = RCX, .index = R14, .scale = 1});
-        uint8_t *ok = emit_jmp8(e, 0xe3);
-        emit_load(e, RCX, eng(g->bt, ENG_RCX));
-        uint8_t *miss = emit_jmp8(e, 0xeb);
-        emit_here(e, ok);
-        emit_load(e, RCX, eng(g->bt, ENG_RCX));
-        l->site = emit_jmp(e, NULL);
-        emit_here(e, miss);
-    }
-    emit_link_exit(g, l);
-    emit_patch(e, l->site, l->stub);
+    emit_rip_load32(e, R14, &l->neg_epoch);
+    emit_op_mem(e, 0, 0x03, R14, eng(g->bt, g->user ? ENG_EPOCH_USER : ENG_EPOCH_SUP)); // add r14d, epoch
+    uint8_t *miss = emit_jcc(e, CC_NZ, NULL);
+    if (plan)
+        gen_remat(g, plan);
+    l->site = emit_jmp(e, NULL);
+    return miss;
 }
 
-void gen_link_stubs(struct gen *g)
+// The same without writing flags.
+static void emit_cross_check_neutral(struct gen *g, struct tb_link *l)
+{
+    struct emit *e = &g->e;
+    emit_patch(e, l->site, gen_here(g));
+    emit_store(e, eng(g->bt, ENG_RCX), RCX);
+    emit_load32(e, RCX, eng(g->bt, g->user ? ENG_EPOCH_USER : ENG_EPOCH_SUP));
+    emit_rip_load32(e, R14, &l->neg_epoch);
+    emit_lea32(e, RCX, (struct emem){.base = RCX, .index = R14, .scale = 1});
+    uint8_t *ok = emit_jmp8(e, 0xe3);
+    emit_load(e, RCX, eng(g->bt, ENG_RCX));
+    uint8_t *miss = emit_jmp8(e, 0xeb);
+    emit_here(e, ok);
+    emit_load(e, RCX, eng(g->bt, ENG_RCX));
+    l->site = emit_jmp(e, NULL);
+    emit_here(e, miss);
+}
+
+// Behind the block's instructions: settles which links there are, and emits the checks of those that leave the page.
+void gen_link_checks(struct gen *g)
 {
     struct tb *tb = g->tb;
     struct tb_link *kept = gen_data(g, g->nlinks * sizeof(struct tb_link));
@@ -89,24 +91,41 @@ void gen_link_stubs(struct gen *g)
         int inside = internal_index(g, l->target);
         // A target in the last bytes of a page may be an instruction that leaves it: that depends on two mappings.
         bool near_end = (l->target & ~PAGE_MASK) > PAGE_SIZE - INSN_MAX;
+        g->link_miss[n] = NULL;
+        g->link_plan[n] = g->link_live[k] && g->link_remat[k].ok ? &g->link_remat[k].plan : NULL;
         if (inside >= 0) {
             emit_patch(&g->e, l->site, g->host[inside]);
             if (g->host[inside] > l->site + g->e.exec)
                 continue; // forward: no loop, nothing to undo for a kick
             l->internal = true;
             l->internal_target = g->host[inside];
-            emit_link_exit(g, l);
         } else if (near_end || tb->pa2 != NO_PA || (l->target & PAGE_MASK) != (tb->va & PAGE_MASK)) {
             l->cross = true;
-            emit_cross_stub(g, l, g->link_live[k], g->link_remat[k].ok ? &g->link_remat[k].plan : NULL);
-        } else {
-            emit_link_exit(g, l);
-            emit_patch(&g->e, l->site, l->stub);
+            if (!g->link_live[k] || g->link_plan[n])
+                g->link_miss[n] = emit_cross_check(g, l, g->link_plan[n]);
         }
         n++;
     }
     tb->links = kept;
     tb->nlinks = n;
+}
+
+// Out of line: where each link goes while it is not chained.
+void gen_link_stubs(struct gen *g)
+{
+    for (unsigned k = 0; k < g->tb->nlinks; k++) {
+        struct tb_link *l = &g->tb->links[k];
+        if (g->link_miss[k]) {
+            emit_patch(&g->e, g->link_miss[k], gen_here(g));
+            if (g->link_plan[k])
+                gen_remat(g, g->link_plan[k]);
+        } else if (l->cross) {
+            emit_cross_check_neutral(g, l);
+        }
+        emit_link_exit(g, l);
+        if (!l->internal)
+            emit_patch(&g->e, l->site, l->stub);
+    }
 }
 
 static void link_jmp(struct gen *g, unsigned i, gva target, bool live, enum exit_kind kind)

@@ -31,7 +31,7 @@ enum {
     TB_MAX_INSNS = 64,
     TB_MAX_CODE = 24 * 1024,     // host bytes one block may take
     TB_MAX_DATA = 32 * 1024,     // bytes of its struct tb, links, sites and map
-    TB_MAX_DEPS = 4,
+    TB_MAX_DEPS = 16,
     TB_PER_REGION = 1 << 16,
     IBL_ENTRIES = 1 << 16,       // indirect-branch table: indexed by the low 16 bits of the target
     IBL_LOG = 32768,             // entries filled before the table is cleared as a whole
@@ -120,7 +120,8 @@ struct tb {
     uint16_t size;       // guest bytes
     uint16_t insns;
     uint8_t *code;       // executable address of the entry
-    uint32_t code_size;
+    uint8_t *cold;       // executable address of its out-of-line part, behind all code of the region
+    uint32_t code_size, cold_size;
     bool dropped;
     uint8_t region;
     uint16_t nlinks, nmap, ndeps;
@@ -162,7 +163,7 @@ struct code_cache {
     size_t size, region_size; // of code; data has the same size
     uint8_t *glue_rw;           // GLUE_SIZE bytes before region 0
     unsigned region;            // being filled
-    uint8_t *p, *d;             // next free byte of code (writable address) and of data
+    uint8_t *p, *cold, *d;      // next free byte of code, of out-of-line code (writable addresses) and of data
     struct tb **tbs[CACHE_REGIONS]; // blocks by rising address
     unsigned ntbs[CACHE_REGIONS];
     int fd;
@@ -231,7 +232,7 @@ int code_cache_init(struct bt *bt, size_t size);
 void code_cache_destroy(struct bt *bt);
 // Room for a block of up to TB_MAX_CODE plus its data; evicts the next region when the current one is full.
 void code_cache_reserve(struct bt *bt); // room from cache.p and cache.d on
-void code_cache_commit(struct bt *bt, struct tb *tb, uint8_t *code_end, uint8_t *data_end);
+void code_cache_commit(struct bt *bt, struct tb *tb, uint8_t *code_end, uint8_t *cold_end, uint8_t *data_end);
 void code_cache_flush(struct bt *bt);
 
 // --- tb_map.c: lookup, pages, invalidation, links

@@ -22,7 +22,7 @@
 #include "translator/gen.h"
 #include "translator/interp.h"
 
-enum { LOOKAHEAD = 6 };
+enum { LOOKAHEAD = 10 };
 
 struct work { // scratch of one translation: large, so not on the stack
     struct insn insn[TB_MAX_INSNS];
@@ -32,6 +32,7 @@ struct work { // scratch of one translation: large, so not on the stack
     uint16_t taken_live[TB_MAX_INSNS]; // flags live at the taken target
     struct tb_link links[GEN_MAX_LINKS];
     struct gen gen;
+    uint8_t *code_end;
 };
 
 void *gen_data(struct gen *g, size_t size)
@@ -282,6 +283,23 @@ static void gen_insn(struct gen *g, unsigned i)
         emit_8(&g->e, 0x90);
 }
 
+static void log_code(struct bt *bt, const struct tb *tb, const uint8_t *code, uint32_t size)
+{
+    char text[128];
+    for (const uint8_t *p = code; p < code + size;) {
+        struct insn in;
+        size_t left = code + size - p;
+        for (unsigned i = 0; i < tb->nmap; i++)
+            if (tb->code + tb->map[i].host == p)
+                log_printf(LOG_out_asm, " guest %llx:", (unsigned long long)tb->va + tb->map[i].guest);
+        if (decode(bt->decoder, p, left > INSN_MAX ? INSN_MAX : left, DECODE_64, (uintptr_t)p, &in) || in.len == 0)
+            break;
+        disassemble(bt->decoder, p, in.len, DECODE_64, (uintptr_t)p, text, sizeof(text));
+        log_printf(LOG_out_asm, "  %p: %s", (const void *)p, text);
+        p += in.len;
+    }
+}
+
 static void log_block(struct bt *bt, const struct work *w, const struct tb *tb)
 {
     char text[128];
@@ -296,18 +314,9 @@ static void log_block(struct bt *bt, const struct work *w, const struct tb *tb)
     }
     if (log_on(LOG_out_asm)) {
         log_printf(LOG_out_asm, "---- host code for %016llx, %u bytes", (unsigned long long)tb->va, tb->code_size);
-        for (const uint8_t *p = tb->code; p < tb->code + tb->code_size;) {
-            struct insn in;
-            size_t left = tb->code + tb->code_size - p;
-            for (unsigned i = 0; i < tb->nmap; i++)
-                if (tb->code + tb->map[i].host == p)
-                    log_printf(LOG_out_asm, " guest %llx:", (unsigned long long)tb->va + tb->map[i].guest);
-            if (decode(bt->decoder, p, left > 15 ? 15 : left, DECODE_64, (uintptr_t)p, &in) || in.len == 0)
-                break;
-            disassemble(bt->decoder, p, in.len, DECODE_64, (uintptr_t)p, text, sizeof(text));
-            log_printf(LOG_out_asm, "  %p: %s", (const void *)p, text);
-            p += in.len;
-        }
+        log_code(bt, tb, tb->code, tb->code_size);
+        log_printf(LOG_out_asm, " out of line, %u bytes:", tb->cold_size);
+        log_code(bt, tb, tb->cold, tb->cold_size);
     }
 }
 
@@ -344,6 +353,12 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n)
     const struct insn *last = &w->insn[n - 1];
     if (g->helper || !is_branch(last) || !ends_block(last))
         gen_fallthrough(g, w->rip[n - 1] + last->len);
+    gen_link_checks(g);
+    tb->code_size = gen_here(g) - tb->code;
+    w->code_end = g->e.p;
+    // What is seldom run goes elsewhere, so that what runs lies close together.
+    g->e = (struct emit){.p = c->cold, .end = c->cold + TB_MAX_CODE, .exec = cache_exec(bt), .overflow = g->e.overflow};
+    tb->cold = gen_here(g);
     gen_run_stubs(g);
     gen_slow_stubs(g);
     gen_link_stubs(g);
@@ -351,7 +366,7 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n)
     emit_lea_rip(&g->e, R14, (uint8_t *)tb);
     emit_mov_imm(&g->e, R15, EXIT_DROPPED);
     emit_jmp(&g->e, bt->glue.exit);
-    tb->code_size = gen_here(g) - tb->code;
+    tb->cold_size = gen_here(g) - tb->cold;
     return !g->e.overflow;
 }
 
@@ -404,7 +419,7 @@ struct tb *translate_block(struct bt *bt, gva va, gpa pa, struct mmu_fault *f, b
     }
     tb->insns = limit;
     tb->size = w->rip[limit - 1] + w->insn[limit - 1].len - va;
-    code_cache_commit(bt, tb, g->e.p, g->d);
+    code_cache_commit(bt, tb, w->code_end, g->e.p, g->d);
     tb_insert(bt, tb);
     stat_inc(STAT_tb_translated);
     stat_add(STAT_tb_insns, limit);
