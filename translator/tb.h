@@ -15,7 +15,7 @@
 //
 // Being interrupted. No block polls. A kick (signal from another thread) makes the epochs and the indirect-branch
 // tables invalid and undoes the same-page links of the running block, so that the block soon comes back to
-// the dispatcher, which puts all back (interrupt.c of this folder).
+// the dispatcher, which puts all back (kick.c).
 #pragma once
 
 #include <pthread.h>
@@ -64,7 +64,7 @@ enum engine_slot {
     X(INTERP, "one instruction for the interpreter; ENG_EXIT is the site")                \
     X(SLOW_MEM, "memory access to be emulated; ENG_EXIT is the site")                     \
     X(HELPER, "a helper changed control flow or mode; rip is right")                      \
-    X(FAULT, "host fault at a guest instruction; ENG_EXIT is the fault record")           \
+    X(FAULT, "host fault at a guest instruction; registers and rip are right  ")           \
     X(DROPPED, "entered a block that has been dropped; rip is right")                     \
     X(NEXT, "end of block without a branch; ENG_EXIT is the link")
 
