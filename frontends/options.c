@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The parser of the command line, driven by options.def.
-#include "frontends/options.h"
+#include "frontends/options_internal.h"
 
 #include "base/log.h"
 #include "cpu/accel.h"
@@ -16,21 +16,11 @@
 
 #define RING3_VERSION "0.1.0"
 
-// A handler returns 0, -EINVAL with *e filled, or this: what the user wanted was printed.
-enum { HANDLED_HELP = 1 };
-typedef int option_fn(struct config *c, const char *flag, const char *arg, struct err *e);
-
 struct option {
     const char *section; // set in a section's own row only
     const char *flag, *arg, *help;
     option_fn *fn;
 };
-
-#define SECTION(title)
-#define OPTION(handler, flag, arg, help) static option_fn opt_##handler;
-#include "frontends/options.def"
-#undef SECTION
-#undef OPTION
 
 static const struct option options[] = {
 #define SECTION(title) { .section = title },
@@ -56,7 +46,7 @@ static int add_keyval(struct keyval *array, unsigned *count, unsigned max, const
 
 // --- machine
 
-static int opt_machine(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_machine(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     struct keyval kv;
     const char *type, *accel;
@@ -112,7 +102,7 @@ static int parse_optimisations(struct keyval *kv, uint32_t *disable, struct err 
     return 0;
 }
 
-static int opt_accel(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_accel(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     struct keyval kv;
     const char *name;
@@ -150,7 +140,7 @@ static int opt_accel(struct config *c, const char *flag, const char *arg, struct
 
 static void print_line(const char *line) { puts(line); }
 
-static int opt_cpu(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_cpu(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     if (wants_help(arg)) {
         cpu_model_help(print_line);
@@ -160,7 +150,7 @@ static int opt_cpu(struct config *c, const char *flag, const char *arg, struct e
     return 0;
 }
 
-static int opt_smp(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_smp(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     static const char *const keys[] = {
         "cpus", "sockets", "cores", "threads", "maxcpus", "dies", "clusters"
@@ -185,7 +175,7 @@ static int opt_smp(struct config *c, const char *flag, const char *arg, struct e
     return ret;
 }
 
-static int opt_m(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_m(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     struct keyval kv;
     const char *size;
@@ -207,13 +197,13 @@ static int opt_m(struct config *c, const char *flag, const char *arg, struct err
     return ret;
 }
 
-static int opt_name(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_name(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     c->name = !strncmp(arg, "guest=", 6) ? arg + 6 : arg;
     return 0;
 }
 
-static int opt_uuid(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_uuid(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     const char *s = arg;
 
@@ -247,7 +237,7 @@ static int parse_rtc_base(struct config *c, const char *base, struct err *e)
     return 0;
 }
 
-static int opt_rtc(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_rtc(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     struct keyval kv;
     const char *base, *clock, *drift;
@@ -272,69 +262,69 @@ static int opt_rtc(struct config *c, const char *flag, const char *arg, struct e
     return ret;
 }
 
-static int opt_nodefaults(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_nodefaults(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     c->nodefaults = true;
     return 0;
 }
 
-static int opt_no_hpet(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_no_hpet(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     c->no_hpet = true;
     return 0;
 }
 
-static int opt_ignored(struct config *c, const char *flag, const char *arg, struct err *e) { return 0; }
+int opt_ignored(struct config *c, const char *flag, const char *arg, struct err *e) { return 0; }
 
 // --- boot
 
-static int opt_kernel(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_kernel(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     c->kernel = arg;
     return 0;
 }
-static int opt_initrd(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_initrd(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     c->initrd = arg;
     return 0;
 }
-static int opt_append(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_append(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     c->append = arg;
     return 0;
 }
 
-static int opt_firmware(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_firmware(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     return err_set(e, "-%s: booting through firmware is not supported yet; use -kernel", flag);
 }
 
 // --- disks and network
 
-static int opt_drive(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_drive(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     return add_keyval(c->drives, &c->drive_count, CONFIG_DRIVES, arg, NULL, flag, e);
 }
 
-static int opt_ide(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_ide(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     return err_set(e, "-%s: IDE disks are not supported yet; use -drive file=%.100s,format=raw,if=virtio",
                    flag, arg);
 }
 
-static int opt_snapshot(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_snapshot(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     c->snapshot = true;
     return 0;
 }
 
-static int opt_netdev(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_netdev(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     return add_keyval(c->netdevs, &c->netdev_count, CONFIG_NETDEVS, arg, "type", flag, e);
 }
 
 // -nic is a -netdev that carries its card: devices.c tells the two apart by this pair.
-static int opt_nic(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_nic(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     if (!strcmp(arg, "none"))
         return 0;
@@ -345,12 +335,12 @@ static int opt_nic(struct config *c, const char *flag, const char *arg, struct e
                : 0;
 }
 
-static int opt_net(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_net(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     return strcmp(arg, "none") ? err_set(e, "-net %.60s is not supported; use -nic %.60s", arg, arg) : 0;
 }
 
-static int opt_device(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_device(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     if (wants_help(arg)) {
         devices_print_help();
@@ -365,20 +355,20 @@ static int opt_device(struct config *c, const char *flag, const char *arg, struc
     return 0;
 }
 
-static int opt_object(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_object(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     return add_keyval(c->objects, &c->object_count, CONFIG_OBJECTS, arg, "qom-type", flag, e);
 }
 
 // --- consoles
 
-static int opt_nographic(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_nographic(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     c->nographic = true;
     return 0;
 }
 
-static int opt_display(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_display(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     if (strcmp(arg, "none"))
         return err_set(e, "-display %.60s: only 'none' is supported for now", arg);
@@ -386,12 +376,12 @@ static int opt_display(struct config *c, const char *flag, const char *arg, stru
     return 0;
 }
 
-static int opt_vga(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_vga(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     return strcmp(arg, "none") ? err_set(e, "-vga %.60s: only 'none' is supported for now", arg) : 0;
 }
 
-static int opt_serial(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_serial(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     if (c->serial_count == CONFIG_SERIALS)
         return err_set(e, "-serial: a PC has at most %d serial ports", CONFIG_SERIALS);
@@ -399,50 +389,50 @@ static int opt_serial(struct config *c, const char *flag, const char *arg, struc
     return 0;
 }
 
-static int opt_debugcon(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_debugcon(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     c->debugcon = arg;
     return 0;
 }
 
-static int opt_monitor(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_monitor(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     c->monitor = arg;
     return 0;
 }
 
-static int opt_chardev(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_chardev(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     return add_keyval(c->chardevs, &c->chardev_count, CONFIG_CHARDEVS, arg, "backend", flag, e);
 }
 
 // --- running
 
-static int opt_start_paused(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_start_paused(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     c->start_paused = true;
     return 0;
 }
 
-static int opt_no_reboot(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_no_reboot(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     c->no_reboot = true;
     return 0;
 }
 
-static int opt_no_shutdown(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_no_shutdown(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     c->no_shutdown = true;
     return 0;
 }
 
-static int opt_pidfile(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_pidfile(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     c->pidfile = arg;
     return 0;
 }
 
-static int opt_sandbox(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_sandbox(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     bool on;
 
@@ -452,14 +442,14 @@ static int opt_sandbox(struct config *c, const char *flag, const char *arg, stru
     return 0;
 }
 
-static int opt_gdb(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_gdb(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     return err_set(e, "-%s: the GDB stub is not supported yet", flag);
 }
 
 // --- help
 
-static int opt_d(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_d(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     static const char *const rows[][2] = {
 #define X(name, help) { #name, help },
@@ -477,13 +467,13 @@ static int opt_d(struct config *c, const char *flag, const char *arg, struct err
     return 0;
 }
 
-static int opt_D(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_D(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     c->log_file = arg;
     return 0;
 }
 
-static int opt_version(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_version(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     puts("ring3 version " RING3_VERSION);
     return HANDLED_HELP;
@@ -513,7 +503,7 @@ static void print_wrapped(const char *text, unsigned indent)
     putchar('\n');
 }
 
-static int opt_help(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_help(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     puts("usage: ring3 [options]\n\n"
          "Runs a whole x86 PC in one unprivileged process. For example, a Linux kernel on this terminal:\n\n"
@@ -550,7 +540,7 @@ static void print_roff(const char *s)
     }
 }
 
-static int opt_man(struct config *c, const char *flag, const char *arg, struct err *e)
+int opt_man(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     puts(".\\\" SPDX-License-Identifier: MIT\n.\\\" Written by 'ring3 -man' from frontends/options.def.\n"
          ".TH RING3 1 \"\" \"ring3 " RING3_VERSION
