@@ -40,6 +40,7 @@ void input_set_relative(struct input *in, const struct input_pointer_ops *ops, v
 // An absolute device (VMware port) takes the pointer while it is active; NULL ops: gone.
 void input_set_absolute(struct input *in, const struct input_pointer_ops *ops, void *opaque);
 void input_device_ready(struct input *in); // a device has room again: hand on what waits
+void input_reset(struct input *in);        // the machine was reset: what waits is dropped
 
 // --- sources
 bool input_wants_absolute(const struct input *in);
