@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "base/loop.h"
 #include "hw/ps2.h"
 
 enum { STATUS_OBF = 0x01, STATUS_SYS = 0x04, STATUS_CMD = 0x08, STATUS_UNLOCKED = 0x10, STATUS_AUX = 0x20 };
@@ -40,6 +41,7 @@ struct i8042 {
     bool breaking; // translation swallowed an F0h
     uint8_t reply;
     bool reply_waits, reply_aux;
+    struct loop_timer *typematic;
 };
 
 static uint8_t *ctr(struct i8042 *k) { return &k->ram[0]; }
@@ -189,6 +191,13 @@ static void write_data(struct i8042 *k, uint8_t v)
     }
 }
 
+// What waits outside may fit now.
+static void input_ready(struct i8042 *k)
+{
+    if (k->cfg.input)
+        input_device_ready(k->cfg.input);
+}
+
 static uint64_t i8042_read_data(void *opaque, uint64_t offset, unsigned size)
 {
     struct i8042 *k = opaque;
@@ -197,6 +206,7 @@ static uint64_t i8042_read_data(void *opaque, uint64_t offset, unsigned size)
         k->full = false;
         update_irqs(k);
         refill(k);
+        input_ready(k);
     }
     return v;
 }
@@ -207,6 +217,7 @@ static void i8042_write_data(void *opaque, uint64_t offset, uint64_t value, unsi
     k->status &= (uint8_t)~STATUS_CMD;
     write_data(k, (uint8_t)value);
     refill(k);
+    input_ready(k); // a command may have emptied a queue or stopped the keyboard
 }
 
 static uint64_t i8042_read_status(void *opaque, uint64_t offset, unsigned size)
@@ -232,10 +243,24 @@ static const struct io_ops command_ops = {
 
 // --- input
 
+static void on_typematic(void *opaque)
+{
+    struct i8042 *k = opaque;
+    if (!ps2_kbd_repeating(&k->kbd))
+        return;
+    ps2_kbd_repeat(&k->kbd);
+    refill(k);
+    loop_timer_mod(k->typematic, clock_now_ns() + ps2_kbd_period_ns(&k->kbd));
+}
+
 void kbd_send_scancode(struct i8042 *k, uint16_t scancode, bool down)
 {
     ps2_kbd_key(&k->kbd, scancode, down);
     refill(k);
+    if (!ps2_kbd_repeating(&k->kbd))
+        loop_timer_del(k->typematic);
+    else if (down)
+        loop_timer_mod(k->typematic, clock_now_ns() + ps2_kbd_delay_ns(&k->kbd));
 }
 
 void mouse_send_event(struct i8042 *k, int dx, int dy, int dz, unsigned buttons)
@@ -246,7 +271,26 @@ void mouse_send_event(struct i8042 *k, int dx, int dy, int dz, unsigned buttons)
     refill(k);
 }
 
+void mouse_poke(struct i8042 *k)
+{
+    if (k->cfg.no_aux)
+        return;
+    ps2_mouse_poke(&k->mouse);
+    refill(k);
+}
+
 unsigned kbd_get_leds(const struct i8042 *k) { return k->kbd.leds; }
+
+static bool kbd_has_room(void *opaque) { return ps2_kbd_has_room(&((struct i8042 *)opaque)->kbd); }
+static void kbd_key(void *opaque, uint16_t scancode, bool down) { kbd_send_scancode(opaque, scancode, down); }
+static bool mouse_has_room(void *opaque) { return ps2_mouse_has_room(&((struct i8042 *)opaque)->mouse); }
+static void mouse_pointer(void *opaque, const struct input_pointer *p)
+{
+    mouse_send_event(opaque, p->dx, p->dy, p->dz, p->buttons);
+}
+
+static const struct input_keyboard_ops keyboard_ops = { .has_room = kbd_has_room, .key = kbd_key };
+static const struct input_pointer_ops pointer_ops = { .has_room = mouse_has_room, .pointer = mouse_pointer };
 
 // --- for the board
 
@@ -258,10 +302,15 @@ void i8042_a20_changed(struct i8042 *k, bool enabled)
 void i8042_reset(struct i8042 *k)
 {
     struct i8042_config cfg = k->cfg;
-    *k = (struct i8042){.cfg = cfg, .status = STATUS_UNLOCKED, .output_port = OUTPUT_NO_RESET | OUTPUT_A20};
+    struct loop_timer *typematic = k->typematic;
+    *k = (struct i8042){.cfg = cfg, .typematic = typematic, .status = STATUS_UNLOCKED,
+                        .output_port = OUTPUT_NO_RESET | OUTPUT_A20};
     *ctr(k) = CTR_KBD_INT | CTR_AUX_INT;
     ps2_kbd_reset(&k->kbd);
     ps2_mouse_reset(&k->mouse);
+    loop_timer_del(typematic);
+    if (cfg.input)
+        input_reset(cfg.input);
     update_irqs(k);
 }
 
@@ -271,11 +320,19 @@ struct i8042 *i8042_create(const struct i8042_config *cfg)
     if (!k)
         return NULL;
     k->cfg = *cfg;
-    if (!as_map_io(cfg->ports, "i8042-data", 0x60, 1, &data_ops, k, 0) ||
+    k->typematic = loop_timer_new(on_typematic, k);
+    if (!k->typematic || !as_map_io(cfg->ports, "i8042-data", 0x60, 1, &data_ops, k, 0) ||
         !as_map_io(cfg->ports, "i8042-command", 0x64, 1, &command_ops, k, 0)) {
+        if (k->typematic)
+            loop_timer_free(k->typematic);
         free(k);
         return NULL;
     }
     i8042_reset(k);
+    if (cfg->input) {
+        input_set_keyboard(cfg->input, &keyboard_ops, k);
+        if (!cfg->no_aux)
+            input_set_relative(cfg->input, &pointer_ops, k);
+    }
     return k;
 }

@@ -123,7 +123,8 @@ void input_set_absolute(struct input *in, const struct input_pointer_ops *ops, v
 
 void input_reset(struct input *in)
 {
-    in->key_count = in->pointer_count = 0;
+    in->key_count = in->pointer_count = in->buttons = 0;
+    memset(in->is_down, 0, sizeof(in->is_down));
     loop_timer_del(in->pause);
 }
 

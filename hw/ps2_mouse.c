@@ -38,9 +38,23 @@ static int take(int *backlog, int limit)
     return v;
 }
 
+// "Set Scaling 2:1": in stream mode small counts are damped and large ones doubled.
+static int scale(const struct ps2_mouse *m, int v)
+{
+    static const uint8_t small[] = { 0, 1, 1, 3, 6, 9 };
+    int size = v < 0 ? -v : v;
+
+    if (!m->scaling || m->remote)
+        return v;
+    size = size < (int)sizeof(small) ? small[size] : 2 * size;
+    return v < 0 ? -size : size;
+}
+
 static void send_packet(struct ps2_mouse *m)
 {
-    int x = take(&m->dx, 255), y = take(&m->dy, 255), z = take(&m->dz, 7);
+    int limit = m->scaling && !m->remote ? 127 : 255;
+    int x = scale(m, take(&m->dx, limit)), y = scale(m, take(&m->dy, limit)), z = take(&m->dz, 7);
+
     answer(m, (uint8_t)(0x08 | (m->buttons & 7) | (x < 0 ? 0x10 : 0) | (y < 0 ? 0x20 : 0)));
     answer(m, (uint8_t)x);
     answer(m, (uint8_t)y);
@@ -67,7 +81,7 @@ static void set_rate(struct ps2_mouse *m, uint8_t v)
     m->knock[2] = v;
     if (m->knock[0] == 200 && m->knock[1] == 100 && m->knock[2] == 80)
         m->id = ID_WHEEL;
-    else if (m->id == ID_WHEEL && m->knock[0] == 200 && m->knock[1] == 200 && m->knock[2] == 80)
+    else if (m->knock[0] == 200 && m->knock[1] == 200 && m->knock[2] == 80)
         m->id = ID_EXPLORER;
 }
 
@@ -139,7 +153,7 @@ bool ps2_mouse_ready(const struct ps2_mouse *m) { return m->out.count > 0; }
 
 uint8_t ps2_mouse_read(struct ps2_mouse *m)
 {
-    m->last = ps2_queue_pop(&m->out);
+    m->last = (uint8_t)ps2_queue_pop(&m->out);
     report(m); // there may be room for what waited
     return m->last;
 }
@@ -160,5 +174,16 @@ void ps2_mouse_event(struct ps2_mouse *m, int dx, int dy, int dz, unsigned butto
     add(&m->dz, dz);
     m->changed |= dx || dy || dz || m->buttons != (uint8_t)buttons;
     m->buttons = (uint8_t)buttons;
+    report(m);
+}
+
+bool ps2_mouse_has_room(const struct ps2_mouse *m)
+{
+    return !m->reporting || m->remote || m->wrap || (!m->changed && ps2_queue_has_room(&m->out, PACKET_MAX));
+}
+
+void ps2_mouse_poke(struct ps2_mouse *m)
+{
+    m->changed = true;
     report(m);
 }

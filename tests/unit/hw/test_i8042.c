@@ -236,12 +236,156 @@ START_TEST(loopback_buffers)
 }
 END_TEST
 
+START_TEST(scan_set_3)
+{
+    start();
+    set_ctr(0x00);
+    outb(0x60, 0xf0);
+    outb(0x60, 0x03);
+    EXPECT(0xfa, 0xfa);
+    outb(0x60, 0xf0);
+    EXPECT(0xfa);
+    outb(0x60, 0x00);
+    EXPECT(0xfa, 0x03);
+    kbd_send_scancode(kbc, 0x1e, true); // A: typematic, no break code
+    kbd_send_scancode(kbc, 0x1e, false);
+    EXPECT(0x1c);
+    kbd_send_scancode(kbc, 0x2a, true); // left shift: make and break
+    kbd_send_scancode(kbc, 0x2a, false);
+    EXPECT(0x12, 0xf0, 0x12);
+    kbd_send_scancode(kbc, 0xe048, true); // cursor up has a code of its own
+    EXPECT(0x63);
+    kbd_send_scancode(kbc, 0xe11d, true); // Pause is an ordinary key
+    EXPECT(0x62);
+    outb(0x60, 0xf8); // all keys make and break
+    EXPECT(0xfa);
+    kbd_send_scancode(kbc, 0x1e, true);
+    kbd_send_scancode(kbc, 0x1e, false);
+    EXPECT(0x1c, 0xf0, 0x1c);
+    outb(0x60, 0xfd); // one key make only, then another
+    EXPECT(0xfa);
+    outb(0x60, 0x1c);
+    EXPECT(0xfa);
+    outb(0x60, 0x32);
+    EXPECT(0xfa);
+    outb(0x60, 0xf4);
+    EXPECT(0xfa);
+    kbd_send_scancode(kbc, 0x30, true); // B
+    kbd_send_scancode(kbc, 0x30, false);
+    kbd_send_scancode(kbc, 0x2e, true); // C keeps its break code
+    kbd_send_scancode(kbc, 0x2e, false);
+    EXPECT(0x32, 0x21, 0xf0, 0x21);
+    outb(0x60, 0xf6); // defaults: set 2 again
+    EXPECT(0xfa);
+    kbd_send_scancode(kbc, 0x30, true);
+    kbd_send_scancode(kbc, 0x30, false);
+    EXPECT(0x32, 0xf0, 0x32);
+}
+END_TEST
+
+START_TEST(typematic_repeats_the_last_key)
+{
+    start();
+    set_ctr(0x00);
+    kbd_send_scancode(kbc, 0x1e, true);
+    kbd_send_scancode(kbc, 0x30, true);
+    EXPECT(0x1c, 0x32);
+    bench_advance(499000000);
+    ck_assert_int_eq(next(), -1);
+    bench_advance(1000001); // 500 ms after the press
+    EXPECT(0x32);
+    bench_advance(91740000); // 11 * 2 * 4.17 ms: 10.9 a second
+    EXPECT(0x32);
+    kbd_send_scancode(kbc, 0x30, false);
+    EXPECT(0xf0, 0x32);
+    bench_advance(2000000000);
+    ck_assert_int_eq(next(), -1);
+    outb(0x60, 0xf3);
+    EXPECT(0xfa);
+    outb(0x60, 0x00); // 250 ms, 30 a second
+    EXPECT(0xfa);
+    kbd_send_scancode(kbc, 0x1e, true);
+    EXPECT(0x1c);
+    bench_advance(250000000);
+    EXPECT(0x1c);
+    bench_advance(33360000);
+    EXPECT(0x1c);
+    bench_advance(3000000000); // nobody reads: one in each buffer, no more
+    EXPECT(0x1c, 0x1c);
+}
+END_TEST
+
+START_TEST(answers_go_before_scan_codes)
+{
+    start();
+    set_ctr(0x00);
+    kbd_send_scancode(kbc, 0xe048, true);
+    kbd_send_scancode(kbc, 0x1e, true);
+    outb(0x60, 0xee); // E0 is in the buffer: its second byte comes before the answer
+    EXPECT(0xe0, 0x75, 0xee, 0x1c);
+}
+END_TEST
+
+START_TEST(five_buttons_and_scaling)
+{
+    static const uint8_t rates[] = {200, 200, 80};
+    start();
+    set_ctr(0x00);
+    for (unsigned i = 0; i < 3; i++) {
+        aux(0xf3);
+        aux(rates[i]);
+        EXPECT(0xfa, 0xfa);
+    }
+    aux(0xf2);
+    EXPECT(0xfa, 0x04);
+    aux(0xf4);
+    EXPECT(0xfa);
+    mouse_send_event(kbc, 1, 0, 2, 8 | 16 | 1);
+    EXPECT(0x09, 1, 0, 0x32);
+    mouse_send_event(kbc, 0, 0, 0, 0);
+    EXPECT(0x08, 0, 0, 0);
+    mouse_poke(kbc); // an empty packet
+    EXPECT(0x08, 0, 0, 0);
+    aux(0xe7); // 2:1
+    EXPECT(0xfa);
+    mouse_send_event(kbc, 3, 2, 0, 0);
+    EXPECT(0x28, 3, 0xff, 0);
+    mouse_send_event(kbc, 10, -5, 0, 0);
+    EXPECT(0x08, 20, 9, 0);
+}
+END_TEST
+
+// 1,000 keys pressed and released before the guest reads the first byte.
+START_TEST(no_key_is_lost)
+{
+    struct input *in = input_create();
+    const struct i8042_config cfg = {
+        .ports = ports, .irq_kbd = bench_irq(1), .irq_aux = bench_irq(12), .reset = on_reset, .set_a20 = on_a20,
+        .input = in,
+    };
+    kbc = i8042_create(&cfg);
+    set_ctr(0x41);
+    for (unsigned i = 0; i < 1000; i++) {
+        uint16_t key = (uint16_t)(0x02 + i % 0x50);
+        ck_assert(input_key(in, key, true));
+        ck_assert(input_key(in, key, false));
+    }
+    for (unsigned i = 0; i < 1000; i++) {
+        ck_assert_int_eq(next(), 0x02 + (int)i % 0x50);
+        ck_assert_int_eq(next(), 0x82 + (int)i % 0x50);
+    }
+    ck_assert_int_eq(next(), -1);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
         self_tests, keyboard_commands, scan_codes_set_2_and_translated, every_key_translates_back,
         interrupts_one_edge_a_byte, disabled_keyboard_waits, flood_is_bounded, mouse_reset_and_packets,
         mouse_wheel_is_found_by_knocking, reset_line_and_a20, loopback_buffers,
+        scan_set_3, typematic_repeats_the_last_key, answers_go_before_scan_codes, five_buttons_and_scaling,
+        no_key_is_lost,
     };
     return bench_main("i8042", tests, ARRAY_SIZE(tests));
 }
