@@ -5,6 +5,7 @@
 // binary heap ordered by deadline; the timerfd is armed for the earliest. Arming is lazy: a timer that is
 // moved later or deleted leaves the timerfd alone (one wake-up with nothing to do is cheaper than a
 // system call at every re-arm, and most device timers are re-armed far more often than they fire).
+// There is one heap per clock: timers of the guest's clock wait while it stands still.
 #include "base/loop.h"
 
 #include <errno.h>
@@ -20,7 +21,13 @@
 
 enum { TIMER_NOT_QUEUED = -1 };
 
+struct timer_heap {
+    struct loop_timer **entry; // guarded by the big lock, like all of it
+    unsigned count, capacity;
+};
+
 struct loop_timer {
+    struct timer_heap *heap; // of its clock
     uint64_t deadline;
     void (*fn)(void *);
     void *opaque;
@@ -44,9 +51,8 @@ static struct {
     bool started;
     int timer_fd;
     struct loop_watch *timer_watch;
-    struct loop_timer **heap; // guarded by the big lock
-    unsigned count, capacity;
-    uint64_t armed; // what the timerfd is set to; UINT64_MAX: disarmed
+    struct timer_heap guest, host;
+    uint64_t armed; // what the timerfd is set to, host time; UINT64_MAX: disarmed
     bool dispatching;
 } loop = {.timer_fd = -1, .armed = UINT64_MAX};
 
@@ -54,60 +60,83 @@ static _Thread_local bool on_loop_thread;
 
 // --- timers
 
-static void heap_place(struct loop_timer *t, unsigned slot)
+static void heap_place(struct timer_heap *h, struct loop_timer *t, unsigned slot)
 {
-    loop.heap[slot] = t;
+    h->entry[slot] = t;
     t->slot = (int)slot;
 }
 
-static void heap_up(struct loop_timer *t, unsigned slot)
+static void heap_up(struct timer_heap *h, struct loop_timer *t, unsigned slot)
 {
     while (slot > 0) {
         unsigned parent = (slot - 1) / 2;
-        if (loop.heap[parent]->deadline <= t->deadline)
+        if (h->entry[parent]->deadline <= t->deadline)
             break;
-        heap_place(loop.heap[parent], slot);
+        heap_place(h, h->entry[parent], slot);
         slot = parent;
     }
-    heap_place(t, slot);
+    heap_place(h, t, slot);
 }
 
-static void heap_down(struct loop_timer *t, unsigned slot)
+static void heap_down(struct timer_heap *h, struct loop_timer *t, unsigned slot)
 {
     for (;;) {
         unsigned child = 2 * slot + 1;
-        if (child >= loop.count)
+        if (child >= h->count)
             break;
-        if (child + 1 < loop.count && loop.heap[child + 1]->deadline < loop.heap[child]->deadline)
+        if (child + 1 < h->count && h->entry[child + 1]->deadline < h->entry[child]->deadline)
             child++;
-        if (loop.heap[child]->deadline >= t->deadline)
+        if (h->entry[child]->deadline >= t->deadline)
             break;
-        heap_place(loop.heap[child], slot);
+        heap_place(h, h->entry[child], slot);
         slot = child;
     }
-    heap_place(t, slot);
+    heap_place(h, t, slot);
 }
 
 static void heap_remove(struct loop_timer *t)
 {
+    struct timer_heap *h = t->heap;
     unsigned slot = (unsigned)t->slot;
-    struct loop_timer *last = loop.heap[--loop.count];
+    struct loop_timer *last = h->entry[--h->count];
     t->slot = TIMER_NOT_QUEUED;
     if (last == t)
         return;
-    heap_up(last, slot);
-    heap_down(last, (unsigned)last->slot);
+    heap_up(h, last, slot);
+    heap_down(h, last, (unsigned)last->slot);
+}
+
+// Host time of the first timer; UINT64_MAX: none, or it waits for a clock that stands still.
+static uint64_t next_deadline(void)
+{
+    uint64_t guest = loop.guest.count ? clock_to_host_ns(loop.guest.entry[0]->deadline) : UINT64_MAX;
+    uint64_t host = loop.host.count ? loop.host.entry[0]->deadline : UINT64_MAX;
+
+    return guest < host ? guest : host;
 }
 
 static void timerfd_arm(void)
 {
-    uint64_t want = loop.count ? loop.heap[0]->deadline : UINT64_MAX;
+    uint64_t want = next_deadline();
     if (want >= loop.armed || loop.timer_fd < 0)
         return;
     uint64_t ns = want ? want : 1; // 0 would disarm
     struct itimerspec its = {.it_value = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)}};
     if (timerfd_settime(loop.timer_fd, TFD_TIMER_ABSTIME, &its, NULL) == 0)
         loop.armed = want;
+}
+
+// A callback may re-arm its timer into the past. One round runs each timer about once, then lets go
+// of the big lock, so that no guest can keep the vCPUs from it.
+static void run_expired(struct timer_heap *h, uint64_t now)
+{
+    for (unsigned budget = h->count; budget > 0 && h->count > 0; budget--) {
+        struct loop_timer *t = h->entry[0];
+        if (t->deadline > now)
+            break;
+        heap_remove(t);
+        t->fn(t->opaque);
+    }
 }
 
 static void timerfd_fired(void *opaque, unsigned revents)
@@ -117,27 +146,27 @@ static void timerfd_fired(void *opaque, unsigned revents)
         return;
     loop.armed = UINT64_MAX;
     loop.dispatching = true;
-    // A callback may re-arm its timer into the past. One round runs each timer about once, then lets go
-    // of the big lock, so that no guest can keep the vCPUs from it.
-    uint64_t now = clock_now_ns();
-    for (unsigned budget = loop.count; budget > 0 && loop.count > 0; budget--) {
-        struct loop_timer *t = loop.heap[0];
-        if (t->deadline > now)
-            break;
-        heap_remove(t);
-        t->fn(t->opaque);
-    }
+    if (clock_running())
+        run_expired(&loop.guest, clock_now_ns());
+    run_expired(&loop.host, clock_host_ns());
     loop.dispatching = false;
     timerfd_arm();
 }
 
-struct loop_timer *loop_timer_new(void (*fn)(void *), void *opaque)
+static struct loop_timer *timer_new(struct timer_heap *h, void (*fn)(void *), void *opaque)
 {
     struct loop_timer *t = calloc(1, sizeof(*t));
     if (!t)
         return NULL;
-    *t = (struct loop_timer){.fn = fn, .opaque = opaque, .slot = TIMER_NOT_QUEUED};
+    *t = (struct loop_timer){.heap = h, .fn = fn, .opaque = opaque, .slot = TIMER_NOT_QUEUED};
     return t;
+}
+
+struct loop_timer *loop_timer_new(void (*fn)(void *), void *opaque) { return timer_new(&loop.guest, fn, opaque); }
+
+struct loop_timer *loop_timer_new_host(void (*fn)(void *), void *opaque)
+{
+    return timer_new(&loop.host, fn, opaque);
 }
 
 void loop_timer_free(struct loop_timer *t)
@@ -148,30 +177,32 @@ void loop_timer_free(struct loop_timer *t)
     free(t);
 }
 
-static bool heap_reserve(void)
+static bool heap_reserve(struct timer_heap *h)
 {
-    if (loop.count < loop.capacity)
+    if (h->count < h->capacity)
         return true;
-    unsigned capacity = loop.capacity ? 2 * loop.capacity : 64;
-    struct loop_timer **heap = realloc(loop.heap, capacity * sizeof(struct loop_timer *));
-    if (!heap)
+    unsigned capacity = h->capacity ? 2 * h->capacity : 64;
+    struct loop_timer **entry = realloc(h->entry, capacity * sizeof(struct loop_timer *));
+    if (!entry)
         return false;
-    loop.heap = heap;
-    loop.capacity = capacity;
+    h->entry = entry;
+    h->capacity = capacity;
     return true;
 }
 
 void loop_timer_mod(struct loop_timer *t, uint64_t deadline_ns)
 {
+    struct timer_heap *h = t->heap;
+
     if (t->slot == TIMER_NOT_QUEUED) {
-        if (!heap_reserve())
+        if (!heap_reserve(h))
             return;
         t->deadline = deadline_ns;
-        heap_up(t, loop.count++);
+        heap_up(h, t, h->count++);
     } else {
         t->deadline = deadline_ns;
-        heap_up(t, (unsigned)t->slot);
-        heap_down(t, (unsigned)t->slot);
+        heap_up(h, t, (unsigned)t->slot);
+        heap_down(h, t, (unsigned)t->slot);
     }
     if (!loop.dispatching)
         timerfd_arm();
@@ -181,6 +212,12 @@ void loop_timer_del(struct loop_timer *t)
 {
     if (t->slot != TIMER_NOT_QUEUED)
         heap_remove(t);
+}
+
+void loop_clock_changed(void)
+{
+    if (!loop.dispatching)
+        timerfd_arm();
 }
 
 bool loop_timer_pending(const struct loop_timer *t)

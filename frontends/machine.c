@@ -9,7 +9,9 @@
 #include "cpu/fpu.h"
 #include "cpu/interrupt.h"
 #include "frontends/acpi.h"
+#include "frontends/firmware.h"
 #include "frontends/monitor.h"
+#include "hw/block.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -18,39 +20,109 @@
 #include <sys/eventfd.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 // --- requests
 
 void machine_request_exit(struct machine *m, int status)
 {
+    runstate_shutdown(m->runstate, status ? RUN_CAUSE_HOST_ERROR : RUN_CAUSE_HOST_QMP_QUIT, status);
+}
+
+void machine_request_reset(struct machine *m) { runstate_reset(m->runstate, RUN_CAUSE_GUEST_RESET); }
+void machine_power_off(struct machine *m) { runstate_shutdown(m->runstate, RUN_CAUSE_GUEST_SHUTDOWN, 0); }
+
+static void on_quit_key(void *opaque)
+{
+    runstate_shutdown(((struct machine *)opaque)->runstate, RUN_CAUSE_HOST_UI, 0);
+}
+
+// It ends the process even under -no-shutdown: the guest names the exit status.
+static void on_debug_exit(void *opaque, int status)
+{
+    struct machine *m = opaque;
+
+    runstate_set_policy(m->runstate, m->cfg->no_reboot, false);
+    runstate_shutdown(m->runstate, RUN_CAUSE_GUEST_SHUTDOWN, status);
+}
+
+static void on_reset(void *opaque) { machine_request_reset(opaque); }
+static void on_power_off(void *opaque) { machine_power_off(opaque); }
+
+void machine_hold_cpu(struct machine *m)
+{
+    big_unlock(); // the vCPU may be waiting for it inside a device
+    vcpu_hold(m->vcpu);
+    big_lock();
+}
+
+void machine_release_cpu(struct machine *m) { vcpu_release(m->vcpu); }
+
+// --- what the run state asks for
+
+static void rs_halt(void *opaque)
+{
+    if (((struct machine *)opaque)->vcpu)
+        vcpu_pause_async(((struct machine *)opaque)->vcpu);
+}
+
+static void rs_pause(void *opaque) { vcpu_pause(((struct machine *)opaque)->vcpu); }
+static void rs_resume(void *opaque) { vcpu_resume(((struct machine *)opaque)->vcpu); }
+static void rs_reset(void *opaque) { vcpu_reset(((struct machine *)opaque)->vcpu); }
+static void rs_power_button(void *opaque) { board_power_button(((struct machine *)opaque)->board); }
+
+// The guest's TSC is the host's with an offset, which grows by as much as the guest's clock stood still.
+static void rs_clocks(void *opaque, bool run)
+{
+    struct machine *m = opaque;
+
+    if (run) {
+        vcpu_cpu(m->vcpu)->tsc_offset -= __rdtsc() - m->stopped_tsc;
+        clock_start();
+    } else {
+        clock_stop();
+        m->stopped_tsc = __rdtsc();
+    }
+}
+
+static void flush_block(void *opaque, const char *id, struct block *b)
+{
+    block_drain(b);
+    block_flush(b);
+}
+
+// What the guest has written is on the disks and on the consoles when the user sees it stopped.
+static void rs_flush(void *opaque)
+{
+    struct machine *m = opaque;
+
+    board_flush(m->board);
+    devices_for_each_block(m->devices, flush_block, NULL);
+}
+
+// Whoever looks at the CPU from the I/O thread goes before it does.
+static void close_frontends(struct machine *m)
+{
+    monitor_destroy(m->monitor);
+    m->monitor = NULL;
+}
+
+static void rs_exit(void *opaque, int status)
+{
+    struct machine *m = opaque;
     uint64_t one = 1;
 
-    if (!atomic_exchange(&m->exiting, true))
-        m->exit_status = status;
-    if (m->vcpu)
-        vcpu_pause_async(m->vcpu);
+    close_frontends(m);
+    m->exit_status = status;
+    m->ended = true;
     while (write(m->event_fd, &one, sizeof(one)) < 0 && errno == EINTR)
         continue;
 }
 
-void machine_request_reset(struct machine *m)
-{
-    if (m->vcpu)
-        cpu_request(vcpu_cpu(m->vcpu), CPU_REQ_RESET);
-}
-
-void machine_power_off(struct machine *m)
-{
-    if (m->cfg->no_shutdown)
-        vcpu_pause_async(m->vcpu);
-    else
-        machine_request_exit(m, 0);
-}
-
-static void on_quit_key(void *opaque) { machine_request_exit(opaque, 0); }
-static void on_debug_exit(void *opaque, int status) { machine_request_exit(opaque, status); }
-static void on_reset(void *opaque) { machine_request_reset(opaque); }
-static void on_power_off(void *opaque) { machine_power_off(opaque); }
+static const struct runstate_ops runstate_ops = {
+    .halt = rs_halt, .pause = rs_pause, .clocks = rs_clocks, .resume = rs_resume, .flush = rs_flush,
+    .reset = rs_reset, .power_button = rs_power_button, .exit = rs_exit,
+};
 
 // On the vCPU thread: see vcpu.h.
 static bool reset_machine(void *opaque, struct cpu *cpu, bool first)
@@ -59,14 +131,16 @@ static bool reset_machine(void *opaque, struct cpu *cpu, bool first)
     struct err e;
     int ret;
 
-    if (!first && (m->exiting || m->cfg->no_reboot)) {
-        machine_request_exit(m, 0);
+    if (!first && (runstate_ending(m->runstate) || m->cfg->no_reboot)) {
+        machine_request_reset(m); // which becomes a shutdown
         return false;
     }
     big_lock();
     cpu_reset(cpu);
     board_reset(m->board);
     ret = linux_boot_load(m->boot, m->mem, &e);
+    if (!clock_running())
+        m->stopped_tsc = __rdtsc(); // the guest's TSC is 0 now
     big_unlock();
     if (ret) {
         error_report("%s", e.text);
@@ -74,6 +148,8 @@ static bool reset_machine(void *opaque, struct cpu *cpu, bool first)
         return false;
     }
     linux_boot_set_cpu(m->boot, cpu);
+    if (!first)
+        runstate_reset_done(m->runstate);
     return true;
 }
 
@@ -85,10 +161,10 @@ static int open_boot(struct machine *m, struct err *e)
     struct linux_boot_config lc = { .kernel = cfg->kernel, .initrd = cfg->initrd, .cmdline = cfg->append,
                                     .low_ram = board_low_ram(cfg->ram_bytes), .acpi_rsdp = ACPI_RSDP_ADDR };
 
+    if (!cfg->kernel && (cfg->initrd || cfg->append))
+        return err_set(e, "-initrd and -append need -kernel");
     if (!cfg->kernel)
-        return err_set(e, cfg->initrd || cfg->append
-                              ? "-initrd and -append need -kernel"
-                              : "nothing to boot: give it a kernel with -kernel (ring3 -help)");
+        return firmware_open(cfg, &m->firmware, e);
     lc.e820_count = board_e820(cfg->ram_bytes, lc.e820);
     return linux_boot_open(&lc, &m->boot, e);
 }
@@ -184,6 +260,8 @@ static int create_board(struct machine *m, struct board_config *bc, struct err *
     bc->ports = m->ports;
     bc->cpu = vcpu_cpu(m->vcpu);
     bc->model = &m->model;
+    bc->firmware = m->firmware;
+    bc->options = m->cfg;
     bc->rtc_base = m->cfg->rtc_base;
     bc->rtc_date = m->cfg->rtc_date;
     bc->rtc_vm_clock = m->cfg->rtc_vm_clock;
@@ -196,8 +274,11 @@ static int create_board(struct machine *m, struct board_config *bc, struct err *
     ret = board_create(bc, &m->board, e);
     if (!ret) {
         dc.bus = board_pci_bus(m->board);
+        dc.boot_order = board_boot_order(m->board);
         ret = devices_create(&dc, &m->devices, e);
     }
+    if (!ret)
+        ret = board_finish(m->board, e);
     if (!ret && m->monitor_chr && monitor_create(m, m->monitor_chr, &m->monitor))
         ret = err_set(e, "out of memory");
     big_unlock();
@@ -215,6 +296,15 @@ int machine_create(struct config *cfg, struct machine **out, struct err *e)
     m->cfg = cfg;
     m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     m->ram.fd = -1;
+    m->runstate = runstate_create(&runstate_ops, m);
+    if (!m->runstate) {
+        err_set(e, "out of memory");
+        goto fail;
+    }
+    runstate_set_policy(m->runstate, cfg->no_reboot, cfg->no_shutdown);
+    big_lock();
+    rs_clocks(m, false); // until the first cont
+    big_unlock();
     if (cpu_model_parse(cfg->cpu, &m->model, why)) {
         err_set(e, "-cpu: %.160s", why);
         goto fail;
@@ -238,15 +328,15 @@ int machine_start(struct machine *m, struct err *e)
     int ret = vcpu_start(m->vcpu);
 
     if (ret)
-        return m->exiting ? err_set(e, "the machine cannot start") // it was said why
+        return runstate_ending(m->runstate) ? err_set(e, "the machine cannot start") // it was said why
                           : err_set(e, "accelerator '%s': %s", m->cfg->accel, strerror(-ret));
     big_lock();
     chardevs_start(m->chardevs);
     if (m->monitor)
         monitor_start(m->monitor);
-    big_unlock();
     if (!m->cfg->start_paused)
-        vcpu_resume(m->vcpu);
+        runstate_cont(m->runstate);
+    big_unlock();
     return 0;
 }
 
@@ -254,6 +344,9 @@ void machine_destroy(struct machine *m)
 {
     if (!m)
         return;
+    big_lock();
+    close_frontends(m);
+    big_unlock();
     vcpu_destroy(m->vcpu);
     big_lock();
     devices_destroy(m->devices); // waits for the disks
@@ -262,13 +355,14 @@ void machine_destroy(struct machine *m)
     big_unlock();
     loop_stop();
     big_lock();
-    monitor_destroy(m->monitor);
     chardevs_destroy(m->chardevs);
     big_unlock();
     linux_boot_close(m->boot);
+    firmware_close(m->firmware);
     if (m->ram.fd >= 0)
         ram_destroy(&m->ram);
     close(m->event_fd);
+    runstate_destroy(m->runstate);
     // The board's devices and address spaces end with the process.
     free(m);
 }

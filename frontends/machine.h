@@ -8,6 +8,7 @@
 #include "frontends/chardevs.h"
 #include "frontends/devices.h"
 #include "frontends/options.h"
+#include "frontends/runstate.h"
 #include "frontends/vcpu.h"
 
 struct monitor;
@@ -17,16 +18,19 @@ struct machine {
     struct cpu_model model;
     struct ram ram;
     struct address_space *mem, *ports;
-    struct linux_boot *boot;
+    struct linux_boot *boot;   // NULL: the firmware boots
+    struct firmware *firmware; // NULL: there is none
     struct chardevs *chardevs;
     struct chardev *monitor_chr;
     struct monitor *monitor;
     struct vcpu *vcpu;
     struct board *board;
     struct devices *devices;
-    int event_fd; // written when the main thread has to look
-    _Atomic bool exiting;
-    _Atomic int exit_status;
+    struct runstate *runstate; // stop, cont, reset, shutdown, power button and their events
+    uint64_t stopped_tsc;      // the host's TSC when guest time was stopped
+    int event_fd;              // written when the main thread has to look
+    _Atomic bool ended;
+    int exit_status; // once it has ended
 };
 
 // 0 or -EINVAL with a message; on an error nothing is left behind.
@@ -34,7 +38,11 @@ int machine_create(struct config *cfg, struct machine **out, struct err *e);
 int machine_start(struct machine *m, struct err *e); // the CPU runs unless -S
 void machine_destroy(struct machine *m);             // NULL is fine
 
-// Any thread.
-void machine_request_exit(struct machine *m, int status);
-void machine_request_reset(struct machine *m);
+// Any thread. More of this, with the causes, is in runstate.h.
+void machine_request_exit(struct machine *m, int status); // because of an error or a device
+void machine_request_reset(struct machine *m);            // by the guest
 void machine_power_off(struct machine *m); // the guest's own power-off: -no-shutdown pauses
+// Big lock held (it is released meanwhile), not on a vCPU thread: the CPU's state can be looked at in between,
+// whether the machine runs or not.
+void machine_hold_cpu(struct machine *m);
+void machine_release_cpu(struct machine *m);

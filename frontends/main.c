@@ -45,20 +45,20 @@ static int set_up_log(const struct config *cfg, struct err *e)
     return 0;
 }
 
-// Waits for a signal or for somebody's machine_request_exit(). Returns the exit status.
+// Waits for a signal and for the machine's end. Returns the exit status.
 static int wait_for_end(struct machine *m, int signal_fd)
 {
     struct pollfd p[2] = { { .fd = signal_fd, .events = POLLIN }, { .fd = m->event_fd, .events = POLLIN } };
     struct signalfd_siginfo si;
 
-    while (!m->exiting) {
+    while (!m->ended) {
         if (poll(p, 2, -1) < 0 && errno != EINTR)
             return 1;
         while (read(signal_fd, &si, sizeof(si)) == sizeof(si)) {
             if (si.ssi_signo == SIGCONT)
                 chardev_stdio_reapply();
             else
-                machine_request_exit(m, 0);
+                runstate_shutdown(m->runstate, RUN_CAUSE_HOST_SIGNAL, 0);
         }
     }
     return m->exit_status;

@@ -78,42 +78,38 @@ void monitor_print_line(void *opaque, const char *line) { monitor_printf(opaque,
 
 // --- holding the CPU
 
-bool monitor_hold_cpu(struct monitor *mon)
-{
-    bool ran = !vcpu_paused(mon->machine->vcpu);
-
-    big_unlock(); // the vCPU may be waiting for it inside a device
-    vcpu_pause(mon->machine->vcpu);
-    big_lock();
-    return ran;
-}
-
-void monitor_release_cpu(struct monitor *mon, bool ran)
-{
-    if (ran && !mon->machine->exiting)
-        vcpu_resume(mon->machine->vcpu);
-}
+void monitor_hold_cpu(struct monitor *mon) { machine_hold_cpu(mon->machine); }
+void monitor_release_cpu(struct monitor *mon) { machine_release_cpu(mon->machine); }
 
 // --- commands
 
 static void cmd_help(struct monitor *mon, char *args);
 static void cmd_info(struct monitor *mon, char *args);
 
-static void cmd_stop(struct monitor *mon, char *args) { monitor_hold_cpu(mon); }
+static void cmd_stop(struct monitor *mon, char *args)
+{
+    runstate_stop(mon->machine->runstate, RUN_STATE_PAUSED);
+}
 
 static void cmd_cont(struct monitor *mon, char *args)
 {
-    if (!mon->machine->exiting)
-        vcpu_resume(mon->machine->vcpu);
+    if (runstate_cont(mon->machine->runstate))
+        monitor_printf(mon, "Error: Resetting the Virtual Machine is required\n");
 }
 
-static void cmd_quit(struct monitor *mon, char *args) { machine_request_exit(mon->machine, 0); }
-static void cmd_system_reset(struct monitor *mon, char *args) { machine_request_reset(mon->machine); }
+static void cmd_quit(struct monitor *mon, char *args)
+{
+    runstate_shutdown(mon->machine->runstate, RUN_CAUSE_HOST_QMP_QUIT, 0);
+}
+
+static void cmd_system_reset(struct monitor *mon, char *args)
+{
+    runstate_reset(mon->machine->runstate, RUN_CAUSE_HOST_QMP_SYSTEM_RESET);
+}
 
 static void cmd_system_powerdown(struct monitor *mon, char *args)
 {
-    if (!board_power_button(mon->machine->board))
-        monitor_printf(mon, "the guest does not listen to the power button\n");
+    runstate_powerdown(mon->machine->runstate);
 }
 
 static void cmd_nmi(struct monitor *mon, char *args) { board_send_nmi(mon->machine->board); }

@@ -24,6 +24,6 @@ struct monitor_command {
 };
 extern const struct monitor_command monitor_info_commands[]; // "info NAME"; ends with a NULL name
 extern const struct monitor_command monitor_memory_commands[]; // x, xp, print
-// Pauses the CPU and lets it run again: around whatever looks at its state. Returns whether it ran.
-bool monitor_hold_cpu(struct monitor *mon);
-void monitor_release_cpu(struct monitor *mon, bool ran);
+// Around whatever looks at the CPU's state.
+void monitor_hold_cpu(struct monitor *mon);
+void monitor_release_cpu(struct monitor *mon);

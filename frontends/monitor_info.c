@@ -20,15 +20,19 @@
 
 static void info_registers(struct monitor *mon, char *args)
 {
-    bool ran = monitor_hold_cpu(mon);
-
+    monitor_hold_cpu(mon);
     cpu_dump(vcpu_cpu(monitor_machine(mon)->vcpu), monitor_print_line, mon);
-    monitor_release_cpu(mon, ran);
+    monitor_release_cpu(mon);
 }
 
 static void info_status(struct monitor *mon, char *args)
 {
-    monitor_printf(mon, "VM status: %s\n", vcpu_paused(monitor_machine(mon)->vcpu) ? "paused" : "running");
+    enum run_state s = runstate_get(monitor_machine(mon)->runstate);
+
+    if (s == RUN_STATE_RUNNING || s == RUN_STATE_PAUSED)
+        monitor_printf(mon, "VM status: %s\n", run_state_name(s));
+    else
+        monitor_printf(mon, "VM status: paused (%s)\n", run_state_name(s));
 }
 
 static void info_cpus(struct monitor *mon, char *args)
@@ -41,12 +45,12 @@ static void info_cpus(struct monitor *mon, char *args)
 static void info_mem(struct monitor *mon, char *args)
 {
     enum { LINES = 256 };
-    bool ran = monitor_hold_cpu(mon);
     struct mmu *mmu = &vcpu_cpu(monitor_machine(mon)->vcpu)->mmu;
     unsigned lines = 0, steps = 0;
     uint64_t start = 0;
     bool in_run = false;
 
+    monitor_hold_cpu(mon);
     // Every 2 MiB of the two canonical halves' ends: where kernels and programs are.
     for (gva va = 0; steps < 1 << 20 && lines < LINES; steps++, va += 2 << 20) {
         gpa pa;
@@ -62,7 +66,7 @@ static void info_mem(struct monitor *mon, char *args)
             in_run = present;
         }
     }
-    monitor_release_cpu(mon, ran);
+    monitor_release_cpu(mon);
 }
 
 // --- the board
@@ -305,19 +309,18 @@ static void dump(struct monitor *mon, char *args, bool physical)
 {
     struct format f;
     uint64_t addr;
-    bool ran;
 
     parse_format(*args == '/' ? args : "", &f);
     if (*args == '/')
         args += strcspn(args, " ") + (strchr(args, ' ') != NULL);
-    ran = monitor_hold_cpu(mon);
+    monitor_hold_cpu(mon);
     if (!parse_address(mon, args, &addr))
         monitor_printf(mon, "not an address: '%s' (a number, or $rip, $rsp, ...)\n", args);
     else if (f.kind == 'i')
         dump_code(mon, addr, physical, f.count);
     else
         dump_words(mon, addr, physical, &f);
-    monitor_release_cpu(mon, ran);
+    monitor_release_cpu(mon);
 }
 
 static void cmd_x(struct monitor *mon, char *args) { dump(mon, args, false); }

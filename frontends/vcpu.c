@@ -16,7 +16,8 @@ struct vcpu {
     struct cpu *cpu;
     pthread_mutex_t lock; // guards all below; cond says one of them changed
     pthread_cond_t cond;
-    bool created, start, started, pause, parked, quit;
+    bool created, start, started, pause, parked, quit, reset;
+    unsigned holds; // of vcpu_hold(); the CPU waits while there is one
     int error; // of accel->init
 };
 
@@ -28,18 +29,28 @@ static void publish(struct vcpu *v, bool *flag)
     pthread_mutex_unlock(&v->lock);
 }
 
-// Waits while paused. False: the thread ends.
-static bool park(struct vcpu *v)
+static bool must_park(const struct vcpu *v) { return (v->pause || v->holds) && !v->quit; }
+
+// Waits while paused, and carries out resets meanwhile. False: the thread ends.
+static bool park(struct vcpu *v, struct cpu *cpu)
 {
     bool quit;
 
     pthread_mutex_lock(&v->lock);
-    while (v->pause && !v->quit) {
+    while (must_park(v)) {
+        if (v->reset && !v->holds) {
+            v->reset = false;
+            cpu_request_clear(cpu, CPU_REQ_RESET);
+            pthread_mutex_unlock(&v->lock);
+            v->cfg.reset(v->cfg.opaque, cpu, false);
+            pthread_mutex_lock(&v->lock);
+            continue;
+        }
         v->parked = true;
         pthread_cond_broadcast(&v->cond);
         pthread_cond_wait(&v->cond, &v->lock);
+        v->parked = false;
     }
-    v->parked = false;
     quit = v->quit;
     pthread_mutex_unlock(&v->lock);
     return !quit;
@@ -57,15 +68,23 @@ static bool wait_for_start(struct vcpu *v)
     return !quit;
 }
 
+static void take_reset(struct vcpu *v, struct cpu *cpu)
+{
+    pthread_mutex_lock(&v->lock);
+    v->reset = false;
+    cpu_request_clear(cpu, CPU_REQ_RESET);
+    pthread_mutex_unlock(&v->lock);
+}
+
 static void run(struct vcpu *v, struct cpu *cpu)
 {
-    while (park(v)) {
+    while (park(v, cpu)) {
         uint32_t requests;
 
         v->cfg.accel->run(cpu, 0);
         requests = cpu_requests(cpu);
         if (requests & CPU_REQ_RESET) {
-            cpu_request_clear(cpu, CPU_REQ_RESET);
+            take_reset(v, cpu);
             if (!v->cfg.reset(v->cfg.opaque, cpu, false))
                 vcpu_pause_async(v);
         }
@@ -151,12 +170,43 @@ void vcpu_pause_async(struct vcpu *v)
     cpu_request(v->cpu, CPU_REQ_STOP);
 }
 
+static void wait_until_parked(struct vcpu *v)
+{
+    pthread_mutex_lock(&v->lock);
+    while (v->started && !v->error && !v->parked && must_park(v))
+        pthread_cond_wait(&v->cond, &v->lock);
+    pthread_mutex_unlock(&v->lock);
+}
+
 void vcpu_pause(struct vcpu *v)
 {
     vcpu_pause_async(v);
+    wait_until_parked(v);
+}
+
+void vcpu_hold(struct vcpu *v)
+{
     pthread_mutex_lock(&v->lock);
-    while (v->started && !v->parked && !v->quit && v->pause)
-        pthread_cond_wait(&v->cond, &v->lock);
+    v->holds++;
+    pthread_mutex_unlock(&v->lock);
+    cpu_request(v->cpu, CPU_REQ_STOP);
+    wait_until_parked(v);
+}
+
+void vcpu_release(struct vcpu *v)
+{
+    pthread_mutex_lock(&v->lock);
+    v->holds--;
+    pthread_cond_broadcast(&v->cond);
+    pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_reset(struct vcpu *v)
+{
+    pthread_mutex_lock(&v->lock);
+    v->reset = true;
+    cpu_request(v->cpu, CPU_REQ_RESET); // inside, as take_reset() clears both at once
+    pthread_cond_broadcast(&v->cond);
     pthread_mutex_unlock(&v->lock);
 }
 

@@ -219,6 +219,54 @@ START_TEST(post_runs_on_the_loop)
 }
 END_TEST
 
+static unsigned host_fired;
+static void record_host(void *opaque) { host_fired++; }
+
+START_TEST(a_stopped_clock_holds_its_timers_and_goes_on_without_a_jump)
+{
+    start();
+    big_lock();
+    struct loop_timer *guest = loop_timer_new(record, NULL), *host = loop_timer_new_host(record_host, NULL);
+    ck_assert(clock_running());
+    clock_stop();
+    clock_stop(); // twice is once
+    uint64_t then = clock_now_ns(), host_then = clock_host_ns();
+    ck_assert(!clock_running() && clock_to_host_ns(then) == UINT64_MAX);
+    loop_timer_mod(guest, then + 1000000); // armed while stopped, due long before the host's
+    loop_timer_mod(host, host_then + 30000000);
+    big_unlock();
+    wait_for(&host_fired, 1);
+    big_lock();
+    ck_assert_uint_eq(fired, 0);
+    ck_assert_uint_eq(clock_now_ns(), then);
+    ck_assert(loop_timer_pending(guest));
+    clock_start();
+    ck_assert_uint_ge(clock_now_ns(), then);
+    ck_assert_uint_le(clock_now_ns() - then, clock_host_ns() - host_then - 30000000);
+    big_unlock();
+    wait_for(&fired, 1);
+    ck_assert_uint_ge(fired_at, then + 1000000);
+    // A timer armed while it ran waits over a stop, too.
+    big_lock();
+    uint64_t due = clock_now_ns() + 20000000;
+    loop_timer_mod(guest, due);
+    clock_stop();
+    host_then = clock_host_ns();
+    loop_timer_mod(host, host_then + 40000000);
+    big_unlock();
+    wait_for(&host_fired, 2);
+    big_lock();
+    ck_assert_uint_eq(fired, 1);
+    clock_start();
+    big_unlock();
+    wait_for(&fired, 2);
+    ck_assert_uint_ge(fired_at, due);
+    loop_stop();
+    loop_timer_free(guest);
+    loop_timer_free(host);
+}
+END_TEST
+
 START_TEST(tsc_rate_fits_the_clock)
 {
     uint64_t hz = clock_tsc_hz();
@@ -236,7 +284,8 @@ int main(void)
 {
     const TTest *const tests[] = {
         timers_fire_in_order_with_the_lock, timer_moved_earlier_and_later, timer_in_the_past_does_not_lock_out,
-        many_timers, watch_reads_pauses_and_sees_the_end, post_runs_on_the_loop, tsc_rate_fits_the_clock,
+        many_timers, watch_reads_pauses_and_sees_the_end, post_runs_on_the_loop,
+        a_stopped_clock_holds_its_timers_and_goes_on_without_a_jump, tsc_rate_fits_the_clock,
     };
     Suite *suite = suite_create("loop");
     for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
