@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A vCPU's life: power-on state, the mode word, and the register dump.
+#include "cpu/debug_points.h"
 #include "cpu/fpu.h"
 #include "cpu/internal.h"
 #include "cpu/msr.h"
@@ -105,6 +106,8 @@ void cpu_update_mode(struct cpu *cpu)
     if ((cpu->cr4 & CR4_UMIP) && cpu->cpl)
         m |= MODE_UMIP;
     if ((cpu->rflags & FL_TF) || (cpu->dr[7] & 0xff) || (cpu->shadow_sti | cpu->shadow_ss))
+        m |= MODE_STEP;
+    if (UNLIKELY(cpu->debug_active & (DEBUG_ACTIVE_STEP | DEBUG_ACTIVE_HIT)))
         m |= MODE_STEP;
     // Alignment checks are on: rare enough to leave to the interpreter, which makes them.
     if (UNLIKELY(user && (cpu->rflags & FL_AC) && (cpu->cr0 & CR0_AM)))

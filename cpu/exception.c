@@ -2,6 +2,7 @@
 // Exceptions and interrupts: raising, delivery through the IDT in every mode; iret.c is the way back.
 // SDM vol. 3A, chapter 6 "Interrupt and Exception Handling".
 #include "base/log.h"
+#include "cpu/debug_points.h"
 #include "cpu/internal.h"
 
 // --- raising
@@ -335,6 +336,8 @@ void cpu_deliver_interrupt(struct cpu *cpu, uint8_t vector)
 {
     struct event ev = {.vector = vector, .ext = 1, .rip = cpu->rip, .rflags = cpu->rflags};
     cpu->delivering = DELIVERING_EXTERNAL;
+    if (UNLIKELY(cpu->debug_active))
+        cpu->debug->stepped = true;
     if (log_on(LOG_int))
         log_event(cpu, &ev);
     deliver(cpu, &ev);

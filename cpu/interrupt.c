@@ -2,6 +2,7 @@
 // Requests to a vCPU, interrupt acceptance, and the sleep of a halted one.
 // Acceptance: SDM vol. 3A, section 6.8 "Enabling and Disabling Interrupts".
 #include "cpu/interrupt.h"
+#include "cpu/debug_points.h"
 #include "cpu/internal.h"
 
 #include <linux/futex.h>
@@ -28,6 +29,12 @@ void cpu_request_clear(struct cpu *cpu, uint32_t bits)
 
 // --- acceptance (vCPU thread)
 
+// A debugger's step may hold interrupts off, but not those that a halted CPU waits for.
+static bool held_off(const struct cpu *cpu)
+{
+    return UNLIKELY(cpu->debug_active & DEBUG_ACTIVE_STEP) && cpu->debug->mask_irqs && !cpu->halted;
+}
+
 static bool nmi_pending(const struct cpu *cpu, uint32_t req)
 {
     return (req & CPU_REQ_NMI) && !cpu->nmi_blocked && !cpu->shadow_ss && !cpu->shadow_sti;
@@ -43,6 +50,8 @@ bool cpu_interrupt_pending(const struct cpu *cpu)
     uint32_t req = cpu_requests(cpu);
     if (LIKELY(!(req & (CPU_REQ_INTR | CPU_REQ_NMI | CPU_REQ_INIT | CPU_REQ_SIPI | CPU_REQ_SMI))))
         return false;
+    if (held_off(cpu))
+        req &= ~(uint32_t)(CPU_REQ_INTR | CPU_REQ_NMI | CPU_REQ_SMI);
     return nmi_pending(cpu, req) || intr_pending(cpu, req) || (req & (CPU_REQ_INIT | CPU_REQ_SIPI | CPU_REQ_SMI));
 }
 
@@ -81,10 +90,8 @@ void cpu_halt_wait(struct cpu *cpu)
     while (cpu->halted) {
         __atomic_store_n((uint32_t *)&cpu->sleeping, 1, __ATOMIC_SEQ_CST);
         uint32_t req = __atomic_load_n((uint32_t *)&cpu->request, __ATOMIC_SEQ_CST);
-        if (cpu_interrupt_pending(cpu)) {
-            cpu->halted = false;
+        if (cpu_interrupt_pending(cpu)) // taking it ends the halt
             break;
-        }
         if (req & (CPU_REQ_RESET | CPU_REQ_STOP | CPU_REQ_FLUSH))
             break;
         // Returns at once if request is no longer what was just looked at.

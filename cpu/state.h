@@ -91,8 +91,8 @@ enum mode_bits {
     MODE_SSE_OFF = 1 << 6,  // CR4.OSFXSR clear
     MODE_AVX_OFF = 1 << 7,  // CR4.OSXSAVE clear or XCR0 without AVX
     MODE_AVX512_OFF = 1 << 8,
-    MODE_STEP = 1 << 9,  // TF, an armed data or instruction breakpoint, an interrupt shadow, or alignment checks: run in
-                         // the interpreter
+    MODE_STEP = 1 << 9,  // TF, an armed data or instruction breakpoint, an interrupt shadow, alignment checks, or a
+                         // debugger's step: run in the interpreter
     MODE_REAL = 1 << 10, // CR0.PE clear, or VM86
     MODE_UMIP = 1 << 11,
     MODE_TSD_USER = 1 << 12, // RDTSC faults at this CPL
@@ -171,6 +171,10 @@ struct cpu {
     // Any thread: set by the accelerator (its ops->kick); cpu_request() calls it. NULL: nothing to kick.
     void (*kick)(struct cpu *cpu);
     _Atomic uint32_t sleeping; // 1 while cpu_halt_wait() waits for `request` to change
+
+    // --- a debugger outside the guest (debug_points.h)
+    uint8_t debug_active;       // DEBUG_ACTIVE_* bits; 0: nothing to look at
+    struct debug_points *debug; // NULL: there is none
 
     void *accel; // private to the accelerator
 };

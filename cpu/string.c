@@ -84,6 +84,8 @@ static bool host_page(struct cpu *cpu, gva la, bool write, struct host_run *r)
         cpu_raise_pf(cpu, &f);
     if (m->shadow && (r->p = m->shadow->lookup(m->shadow_ctx, la, kind, m->user, m->ac)))
         return true;
+    if (UNLIKELY(m->watch) && m->watch->page(m->watch_opaque, la, write))
+        return false; // element by element, so that the one that is watched is seen
     // No fast entry: there is no shadow, or the page holds translations, or it is no RAM.
     if (!mmu_debug_translate(m, la, &r->pa) || !(r->p = as_ram_ptr(cpu->mem, r->pa, write, NULL)))
         return false;
@@ -345,15 +347,15 @@ void cpu_op_string(struct cpu *cpu, enum string_op op, unsigned size, unsigned a
         cpu->rip = cpu->next_rip;
         return;
     }
-    bool compares = op == STR_CMPS || op == STR_SCAS, single = cpu->mode & MODE_STEP;
+    bool compares = op == STR_CMPS || op == STR_SCAS;
     uint32_t requests = cpu_requests(cpu);
     uint64_t count = reg_get(&s, RCX);
     while (count) {
-        count -= ops[op](&s, single ? 1 : count);
+        count -= ops[op](&s, cpu->mode & MODE_STEP ? 1 : count);
         reg_set(&s, RCX, count);
         if (!count || (compares && s.stop))
             break;
-        if (single || cpu_interrupt_pending(cpu) || cpu_requests(cpu) != requests)
+        if (cpu->mode & MODE_STEP || cpu_interrupt_pending(cpu) || cpu_requests(cpu) != requests)
             return; // rip stays: the rest is done when the instruction runs again
     }
     cpu->rip = cpu->next_rip;

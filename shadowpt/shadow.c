@@ -198,6 +198,12 @@ static bool write_allowed(const struct shadow *s, unsigned view, gpa page, const
     return w->dirty && !(page >> RMAP_GPA_BITS) && (w->writable || (view >= SHADOW_SLOTS && !s->wp));
 }
 
+static bool watched(const struct shadow *s, gva va, bool write)
+{
+    const struct mmu *m = s->cfg.mmu;
+    return UNLIKELY(m->watch) && m->watch->page(m->watch_opaque, va, write);
+}
+
 static bool has_code(const struct shadow *s, gpa page)
 {
     return s->cfg.page_has_code && s->cfg.page_has_code(s->cfg.opaque, page);
@@ -213,13 +219,13 @@ static unsigned fill_page(struct shadow *s, unsigned i, gva va, gpa page, bool w
     uint64_t entry = (uint64_t)host - va;
 
     // An entry of 0 means "not resident", so a page at its own host address stays slow.
-    if (!host || !entry || !host_in_home(s, host)) {
+    if (!host || !entry || !host_in_home(s, host) || watched(s, va, false)) {
         return 0;
     }
     struct view *v = s->view[i];
     unsigned grown = view_set(v, view_read_id(va), entry, w->global);
     stat_inc(STAT_shadow_fill_read);
-    if (write && !rom && write_allowed(s, i, page, w)) {
+    if (write && !rom && write_allowed(s, i, page, w) && !watched(s, va, true)) {
         as_mark_dirty(s->cfg.mmu->mem, page, PAGE_SIZE);
         if (has_code(s, page)) {
             *grant_of(s, va) = (struct grant){.page = va, .pa = page, .host = host, .serial = s->serial, .view = i};

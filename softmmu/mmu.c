@@ -140,6 +140,13 @@ static void phys_store(struct mmu *m, gpa pa, const uint8_t *from, unsigned len,
 
 // ---- data accesses ----
 
+static void tell_watch(struct mmu *m, gva va, unsigned size, bool write)
+{
+    if (UNLIKELY(m->watch)) {
+        m->watch->access(m->watch_opaque, va, size, write);
+    }
+}
+
 // Translates the one or two pages of an access; nothing moves before both are known to be allowed.
 struct span {
     struct walk_result page[2];
@@ -197,6 +204,7 @@ static bool read_slow(struct mmu *m, gva va, uint8_t *to, unsigned size, unsigne
     if (flags & MMU_PROBE) {
         return true;
     }
+    tell_watch(m, va, size, false);
     phys_load(m, s.page[0].pa, to, s.len[0]);
     if (s.len[1]) {
         phys_load(m, s.page[1].pa, to + s.len[0], s.len[1]);
@@ -236,6 +244,7 @@ static bool write_slow(struct mmu *m, gva va, const uint8_t *from, unsigned size
     if (flags & MMU_PROBE) {
         return true;
     }
+    tell_watch(m, va, size, true);
     // Asked before the first store: what the code hook drops may be filled again by nobody but us.
     bool watched[2] = {!fast_lookup(m, va, a), s.len[1] && !fast_lookup(m, s.va[1], a)};
     phys_store(m, s.page[0].pa, from, s.len[0], watched[0]);
@@ -281,6 +290,7 @@ hva mmu_rmw_ptr(struct mmu *m, gva va, unsigned size, unsigned flags, struct mmu
     if (!p || run < size) {
         return NULL;
     }
+    tell_watch(m, va, size, true);
     as_mark_dirty(m->mem, w.pa, size);
     return p;
 }

@@ -14,6 +14,13 @@
 
 struct mmu;
 
+// A debugger's watchpoints. access() is told of each data access that moves bytes, before it does. page(): does
+// anything watch a load (or store) of this page? Then it gets no fast entry for it.
+struct mmu_watch_ops {
+    void (*access)(void *opaque, gva va, unsigned size, bool write);
+    bool (*page)(void *opaque, gva page, bool write);
+};
+
 struct mmu_fault {
     gva addr;       // CR2
     uint32_t error; // PF_* bits
@@ -69,6 +76,8 @@ struct mmu {
     // Stores into pages that hold translations end here (after the bytes are in memory).
     void (*code_written)(void *opaque, gpa addr, unsigned len);
     void *code_written_opaque;
+    const struct mmu_watch_ops *watch; // NULL: nothing is watched
+    void *watch_opaque;
     // Which translated-code links are still good. Each is a fresh number whenever a fetch of that
     // privilege may translate differently (CR3 load, flush, INVLPG of a page code was fetched from).
     uint32_t epoch_user, epoch_supervisor;

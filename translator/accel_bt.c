@@ -15,6 +15,7 @@
 #include "cpu/fpu.h"
 #include "cpu/interrupt.h"
 #include "shadowpt/shadow.h"
+#include "translator/debug_bt.h"
 #include "translator/decode_cache.h"
 #include "translator/interp.h"
 #include "translator/tb.h"
@@ -166,6 +167,8 @@ static struct tb *find_block(struct bt *bt)
     struct cpu *cpu = bt->cpu;
     gva va = cpu->rip;
     if ((cpu->mode & MODE_CS64) && (int64_t)(va << 16) >> 16 != (int64_t)va)
+        return NULL;
+    if (UNLIKELY(debug_break_at(cpu, va))) // being stepped over
         return NULL;
     gpa pa = fetch_translate(bt, va);
     struct tb *tb = tb_find(bt, va, pa, cpu->mode);
@@ -329,6 +332,7 @@ static void bt_run(struct cpu *cpu, uint64_t max_insns)
     cpu->engine[ENG_IN_CODE] = 1;
     bt_load_epochs(bt);
     space_changed(bt);
+    bt_debug_sync(bt);
     view_changed(bt, shadow_view_base(bt->shadow));
     if (setjmp(cpu->unwind)) {
         raised = true;
@@ -342,10 +346,12 @@ static void bt_run(struct cpu *cpu, uint64_t max_insns)
             stat_inc(STAT_exit_exception);
             cpu_deliver_exception(cpu);
         }
-        if (!attend(bt))
+        if (debug_done(cpu) || !attend(bt))
             break;
         if (cpu->halted)
             continue;
+        if (debug_break(cpu))
+            break;
         if (interpret_only(cpu->mode))
             interp_step(bt->interp);
         else
@@ -353,6 +359,7 @@ static void bt_run(struct cpu *cpu, uint64_t max_insns)
     }
     cpu->engine[ENG_IN_CODE] = 0;
     cpu_fpu_save(cpu);
+    debug_report(cpu);
 }
 
 // --- life

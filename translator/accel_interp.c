@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cpu/accel.h"
 #include "cpu/cpu.h"
+#include "cpu/debug_points.h"
 #include "cpu/fpu.h"
 #include "cpu/interrupt.h"
 #include "translator/host_fault.h"
@@ -45,6 +46,8 @@ static void accel_interp_run(struct cpu *cpu, uint64_t max_insns)
     if (setjmp(cpu->unwind))
         cpu_deliver_exception(cpu); // may come back here with the next one
     for (;;) {
+        if (debug_done(cpu))
+            break;
         uint32_t req = cpu_requests(cpu);
         if (req & (CPU_REQ_STOP | CPU_REQ_RESET))
             break;
@@ -59,12 +62,15 @@ static void accel_interp_run(struct cpu *cpu, uint64_t max_insns)
         }
         if (max_insns && n >= max_insns)
             break;
+        if (debug_break(cpu))
+            break;
         n++;
         interp_step(cpu->accel);
         if (log_on(LOG_trace))
             trace(cpu);
     }
     cpu_fpu_save(cpu);
+    debug_report(cpu);
 }
 
 static void accel_interp_kick(struct cpu *cpu)

@@ -260,7 +260,7 @@ void interp_string(struct interp *in)
     unsigned size = io && i->opsize == 8 ? 4 : i->opsize, seg = i->seg >= 0 ? (unsigned)i->seg : DS;
     bool compares = op == STR_CMPS || op == STR_SCAS;
     enum rep rep = i->rep ? REP_E : i->repne ? (compares ? REP_NE : REP_E) : REP_NONE;
-    bool single = (cpu->rflags & FL_TF) || in->watch; // traps come between iterations
+    bool single = (cpu->mode & MODE_STEP) || in->watch; // traps come between iterations
     cpu->next_rip = in->next_rip;
     if (!single) {
         cpu_op_string(cpu, op, size, i->addrsize, rep, (enum sreg)seg);

@@ -22,6 +22,7 @@
 #include <stdatomic.h>
 
 #include "cpu/accel.h"
+#include "cpu/debug_points.h"
 #include "cpu/state.h"
 #include "translator/decode.h"
 #include "translator/emit.h"
@@ -215,6 +216,8 @@ struct bt {
     bool pending_all, map_changed;
     bool indirect_missed; // the block found next goes into the indirect-branch table
     struct fetch_entry { gva page; gpa pa; uint32_t epoch; } fetch[FETCH_ENTRIES];
+    // debug_bt.c: what a debugger has set that the code cache and the shadow are right for
+    struct debug_bt { struct debug_set set; uint32_t generation; } debug;
 };
 
 static inline struct bt *bt_of(struct cpu *cpu) { return cpu->accel; }

@@ -106,6 +106,8 @@ static unsigned decode_run(struct bt *bt, struct work *w, gva va, gpa pa, const 
             break;
         off += in->len;
         n++;
+        if (debug_break_at(bt->cpu, (va & PAGE_MASK) + off))
+            break;
         if (in->map == MAP_1 && in->opcode == 0xfb && in->enc == ENC_LEGACY)
             continue; // STI: its shadow is to end in the same block
         // Code that has a block already is linked to rather than translated again.
@@ -140,6 +142,8 @@ static uint16_t lookahead(struct bt *bt, struct tb *tb, const uint8_t *page, gva
     unsigned start = target & ~PAGE_MASK, off = start;
     for (unsigned k = 0; k < LOOKAHEAD && off < PAGE_SIZE; k++) {
         struct insn in;
+        if (debug_break_at(bt->cpu, (target & PAGE_MASK) + off))
+            break; // the debugger wants to see the flags
         if (decode_cached(bt->decode_cache, page + off, PAGE_SIZE - off, decode_mode_of(tb->mode),
                           (target & PAGE_MASK) + off, &in))
             break;
