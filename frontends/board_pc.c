@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Builds the PC board from one table, and does what firmware does where there is none.
+// Builds the PC board from one table.
 //
 // Memory                                    Interrupts
 //   00000000  RAM                             ISA n -> 8259 input n and I/O APIC pin n (0 -> pin 2)
@@ -11,12 +11,12 @@
 //   fed00000  HPET
 //   fee00000  local APIC
 //   1 00000000  the rest of RAM
-#include "frontends/board_pc.h"
+#include "frontends/board_internal.h"
 
 #include "cpu/cpuid.h"
 #include "cpu/interrupt.h"
-#include "frontends/acpi.h"
-#include "frontends/smbios.h"
+#include "frontends/boot_order.h"
+#include "frontends/firmware.h"
 #include "hw/acpi_pm.h"
 #include "hw/debugcon.h"
 #include "hw/fw_cfg.h"
@@ -37,32 +37,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { PM_BASE = 0x600, GPE_BASE = 0xafe0, SCI_IRQ = 9, PCI_IO_BASE = 0xc000, PCI_IO_END = 0xffff };
-static const uint8_t pirq_routes[4] = { 10, 10, 11, 11 };
-
-struct board {
-    struct board_config cfg;
-    struct i8259 *pic;
-    struct ioapic *ioapic;
-    struct lapic_bus *lapic_bus;
-    struct lapic *lapic;
-    struct i8254 *pit;
-    struct port_b *port_b;
-    struct mc146818 *rtc;
-    struct hpet *hpet;
-    struct i8042 *kbd;
-    struct reset_ports *reset_ports;
-    struct pci_bus *pci;
-    struct i440fx *i440fx;
-    struct piix3 *piix3;
-    struct piix4_pm *piix4_pm;
-    struct acpi_pm *pm;
-    struct fw_cfg *fw_cfg;
-    struct uart_16550 *uart[BOARD_UARTS];
-    struct debugcon *debugcon;
-    uint8_t *acpi; // ACPI and SMBIOS tables, ACPI_AREA_SIZE bytes
-};
 
 // --- wires
 
@@ -137,6 +111,8 @@ static bool create_memory(struct board *b, uint32_t base, unsigned irq)
 
     if (!as_map_ram(mem, "ram-640k", 0, 0xa0000, b->cfg.ram, 0, false, 0) ||
         !as_map_ram(mem, "ram-low", 0x100000, low - 0x100000, b->cfg.ram, 0x100000, false, 0))
+        return false;
+    if (b->cfg.firmware && firmware_map(b->cfg.firmware, mem))
         return false;
     return size == low || as_map_ram(mem, "ram-high", 1ull << 32, size - low, b->cfg.ram, low, false, 0);
 }
@@ -216,6 +192,9 @@ static bool create_i440fx(struct board *b, uint32_t base, unsigned irq)
 {
     struct i440fx_config ic = { .bus = b->pci, .mem = b->cfg.mem, .ram = b->cfg.ram };
 
+    if (b->cfg.firmware)
+        ic.rom = &b->cfg.firmware->rom;
+
     return (b->i440fx = i440fx_create(&ic));
 }
 
@@ -228,7 +207,7 @@ static bool create_piix3(struct board *b, uint32_t base, unsigned irq)
 
 static bool create_pm(struct board *b, uint32_t base, unsigned irq)
 {
-    struct acpi_pm_config ac = { .ports = b->cfg.ports, .base = (uint16_t)base, .gpe_base = GPE_BASE,
+    struct acpi_pm_config ac = { .ports = b->cfg.ports, .base = (uint16_t)base, .gpe_base = BOARD_GPE_BASE,
                                  .sci = isa_irq(b, irq), .timer_32bit = false, .power_off = request_power_off,
                                  .opaque = b };
     struct piix4_pm_config pc = {
@@ -249,21 +228,7 @@ static bool create_reset_ports(struct board *b, uint32_t base, unsigned irq)
 
 static bool create_fw_cfg(struct board *b, uint32_t base, unsigned irq)
 {
-    struct e820_entry map[LINUX_MAX_E820];
-    uint8_t table[LINUX_MAX_E820][20];
-    unsigned n = board_e820(b->cfg.ram->size, map);
-
-    b->fw_cfg = fw_cfg_create(b->cfg.ports, b->cfg.mem);
-    if (!b->fw_cfg)
-        return false;
-    for (unsigned i = 0; i < n; i++) {
-        memcpy(table[i], &map[i].addr, 8);
-        memcpy(table[i] + 8, &map[i].size, 8);
-        memcpy(table[i] + 16, &map[i].type, 4);
-    }
-    return !fw_cfg_add_u64(b->fw_cfg, FW_CFG_RAM_SIZE, b->cfg.ram->size) &&
-           !fw_cfg_add_u16(b->fw_cfg, FW_CFG_NB_CPUS, 1) && !fw_cfg_add_u16(b->fw_cfg, FW_CFG_MAX_CPUS, 1) &&
-           !fw_cfg_add_file(b->fw_cfg, "etc/e820", table, n * 20);
+    return (b->fw_cfg = fw_cfg_create(b->cfg.ports, b->cfg.mem));
 }
 
 static bool create_uart(struct board *b, uint32_t base, unsigned irq)
@@ -302,7 +267,7 @@ static const struct board_row {
     { "PCI bus", 0xcf8, 0, create_pci },
     { "440FX host bridge", 0, 0, create_i440fx },
     { "PIIX3 ISA bridge", 0, 0, create_piix3 },
-    { "PIIX4 power management", PM_BASE, SCI_IRQ, create_pm },
+    { "PIIX4 power management", BOARD_PM_BASE, BOARD_SCI_IRQ, create_pm },
     { "reset ports", 0x92, 0, create_reset_ports },
     { "fw_cfg", 0x510, 0, create_fw_cfg },
     { "COM1", 0x3f8, 4, create_uart },
@@ -311,25 +276,6 @@ static const struct board_row {
     { "COM4", 0x2e8, 3, create_uart },
     { "debug console", 0xe9, 0, create_debugcon },
 };
-
-static int create_tables(struct board *b)
-{
-    struct acpi_config ac = {
-        .cpus = 1, .lapic_base = LAPIC_DEFAULT_BASE, .ioapic_base = IOAPIC_DEFAULT_BASE,
-        .hpet_base = b->cfg.no_hpet ? 0 : HPET_DEFAULT_BASE, .pm_base = PM_BASE, .gpe_base = GPE_BASE,
-        .smi_cmd = ACPI_SMI_CMD, .enable_cmd = 0xf1, .disable_cmd = 0xf0, .sci_irq = SCI_IRQ,
-    };
-
-    for (unsigned i = 0; i < BOARD_UARTS; i++)
-        ac.com_ports |= (uint8_t)(b->cfg.has_uart[i] << i);
-    b->acpi = malloc(ACPI_AREA_SIZE);
-    struct smbios_config sc = { .product = "Standard PC (i440FX + PIIX, 1996)", .version = "0.1.0" };
-
-    memcpy(sc.uuid, b->cfg.uuid, sizeof(sc.uuid));
-    if (!b->acpi || acpi_build(&ac, b->acpi))
-        return -ENOMEM;
-    return smbios_build(&sc, b->acpi + (SMBIOS_ADDR - ACPI_AREA_BASE));
-}
 
 int board_create(const struct board_config *cfg, struct board **out, struct err *e)
 {
@@ -341,99 +287,24 @@ int board_create(const struct board_config *cfg, struct board **out, struct err 
     for (unsigned i = 0; i < ARRAY_SIZE(board_table); i++)
         if (!board_table[i].create(b, board_table[i].base, board_table[i].irq))
             return err_set(e, "cannot create the board's %s: out of memory", board_table[i].name);
-    if (create_tables(b))
-        return err_set(e, "cannot build the ACPI and SMBIOS tables");
+    b->boot_order = boot_order_create();
+    if (!b->boot_order)
+        return err_set(e, "out of memory");
     *out = b;
     return 0;
 }
 
+int board_finish(struct board *b, struct err *e)
+{
+    if (board_describe(b, e))
+        return -EINVAL;
+    return b->cfg.firmware ? 0 : board_direct_create(b, e);
+}
+
 struct pci_bus *board_pci_bus(struct board *b) { return b->pci; }
+struct boot_order *board_boot_order(struct board *b) { return b->boot_order; }
 
-// --- memory map
-
-uint64_t board_low_ram(uint64_t ram_bytes)
-{
-    return ram_bytes < BOARD_RAM_HOLE_MAX ? ram_bytes : BOARD_RAM_SPLIT;
-}
-
-unsigned board_e820(uint64_t ram_bytes, struct e820_entry *map)
-{
-    uint64_t low = board_low_ram(ram_bytes);
-    unsigned n = 0;
-
-    map[n++] = (struct e820_entry){ 0, 0x9fc00, 1 };
-    map[n++] = (struct e820_entry){ 0x9fc00, 0x400, 2 };
-    map[n++] = (struct e820_entry){ ACPI_AREA_BASE, ACPI_AREA_SIZE, 2 };
-    map[n++] = (struct e820_entry){ 0x100000, low - 0x100000, 1 };
-    map[n++] = (struct e820_entry){ 0xfeffc000, 0x4000, 2 };
-    if (ram_bytes > low)
-        map[n++] = (struct e820_entry){ 1ull << 32, ram_bytes - low, 1 };
-    return n;
-}
-
-// --- reset, and the firmware's part
-
-static void reset_cmos(struct board *b)
-{
-    uint64_t low = board_low_ram(b->cfg.ram->size), high = b->cfg.ram->size - low;
-    uint64_t ext_k = low / 1024 - 1024 < 0xffff ? low / 1024 - 1024 : 0xffff;
-    uint64_t above_16m = low > 16 << 20 ? (low - (16 << 20)) >> 16 : 0;
-    const struct {
-        uint8_t index, value;
-    } bytes[] = {
-        { 0x14, 0x06 }, // equipment: mouse, FPU
-        { 0x15, 640 & 0xff },
-        { 0x16, 640 >> 8 }, // base memory, KiB
-        { 0x17, (uint8_t)ext_k },
-        { 0x18, (uint8_t)(ext_k >> 8) },
-        { 0x30, (uint8_t)ext_k },
-        { 0x31, (uint8_t)(ext_k >> 8) },
-        { 0x34, (uint8_t)above_16m },
-        { 0x35, (uint8_t)(above_16m >> 8) },
-        { 0x5b, (uint8_t)(high >> 16) },
-        { 0x5c, (uint8_t)(high >> 24) },
-        { 0x5d, (uint8_t)(high >> 32) },
-    };
-
-    for (unsigned i = 0; i < ARRAY_SIZE(bytes); i++)
-        mc146818_set_cmos(b->rtc, bytes[i].index, bytes[i].value);
-}
-
-// "Virtual wire": LINT0 takes the 8259's interrupts, LINT1 is NMI. MP Specification 1.4, section 3.6.2.2.
-static void setup_virtual_wire(struct board *b)
-{
-    static const struct {
-        uint32_t offset, value;
-    } regs[] = { { 0xf0, 0x1ff }, { 0x350, 0x700 }, { 0x360, 0x400 } };
-
-    for (unsigned i = 0; i < ARRAY_SIZE(regs); i++)
-        as_store(b->cfg.mem, LAPIC_DEFAULT_BASE + regs[i].offset, regs[i].value, 4);
-}
-
-// Everything is write-back but the VGA and PCI holes. SDM vol. 3A, section 11.11 "Memory Type Range
-// Registers".
-static void setup_mtrr(struct board *b)
-{
-    enum { UC = 0, WP = 5, WB = 6, DEF_ENABLE = 0xc00, MASK_VALID = 0x800 };
-    const uint64_t every_byte = 0x0101010101010101, phys = (1ull << b->cfg.model->maxphyaddr) - 1;
-    struct cpu *cpu = b->cfg.cpu;
-
-    cpu->mtrr_fixed[0] = cpu->mtrr_fixed[1] = WB * every_byte; // up to A0000h
-    cpu->mtrr_fixed[2] = UC * every_byte;                      // A0000h..BFFFFh
-    for (unsigned i = 3; i < 11; i++)
-        cpu->mtrr_fixed[i] = WP * every_byte;
-    cpu->mtrr_base[0] =
-        (board_low_ram(b->cfg.ram->size) > BOARD_RAM_SPLIT ? BOARD_PCI_BASE : BOARD_RAM_SPLIT) | UC;
-    cpu->mtrr_mask[0] = (phys & ~((1ull << 32) - cpu->mtrr_base[0] - 1)) | MASK_VALID;
-    cpu->mtrr_def_type = DEF_ENABLE | WB;
-}
-
-// The command byte as every BIOS leaves it: both interrupts on, system flag, translation to scan code set 1.
-static void setup_keyboard(struct board *b)
-{
-    as_store(b->cfg.ports, 0x64, 0x60, 1);
-    as_store(b->cfg.ports, 0x60, 0x47, 1);
-}
+// --- reset
 
 static void reset_devices(struct board *b)
 {
@@ -458,17 +329,10 @@ static void reset_devices(struct board *b)
 void board_reset(struct board *b)
 {
     reset_devices(b);
-    piix3_set_routes(b->piix3, pirq_routes);
-    piix4_pm_set_base(b->piix4_pm, PM_BASE);
-    as_store(b->cfg.ports, 0x4d0, 0x00, 1); // ELCR: 10 and 11 are level
-    as_store(b->cfg.ports, 0x4d1, 0x0c, 1);
-    pci_assign_resources(b->pci, PCI_IO_BASE, PCI_IO_END, BOARD_PCI_BASE, BOARD_PCI_END, pirq_routes);
-    i440fx_open_pam(b->i440fx);
-    setup_virtual_wire(b);
-    setup_mtrr(b);
-    setup_keyboard(b);
-    reset_cmos(b);
-    as_write(b->cfg.mem, ACPI_AREA_BASE, b->acpi, ACPI_AREA_SIZE);
+    board_set_boot_drives(b);
+    if (!b->cfg.firmware)
+        board_direct_reset(b);
+    b->was_reset = true;
 }
 
 bool board_power_button(struct board *b) { return acpi_pm_power_button(b->pm); }

@@ -3,13 +3,16 @@
 #pragma once
 
 #include "frontends/keyval.h"
-#include "frontends/linux_loader.h"
+#include "frontends/boot_image.h"
 #include "hw/chardev.h"
 #include "softmmu/address_space.h"
 
 struct cpu;
 struct cpu_model;
 struct pci_bus;
+struct firmware;
+struct config;
+struct boot_order;
 struct board;
 
 enum { BOARD_UARTS = 4 };
@@ -24,6 +27,8 @@ struct board_config {
     struct address_space *mem, *ports;
     struct cpu *cpu;
     const struct cpu_model *model;
+    struct firmware *firmware;    // NULL: the kernel is entered directly
+    const struct config *options; // what to tell the firmware
     struct chardev *serial[BOARD_UARTS];
     bool has_uart[BOARD_UARTS];
     struct chardev *debugcon; // NULL: none
@@ -38,14 +43,17 @@ struct board_config {
 };
 
 int board_create(const struct board_config *cfg, struct board **out, struct err *e);
+// When every device is plugged in: tells the firmware about them, or writes the tables for a kernel.
+int board_finish(struct board *b, struct err *e);
 struct pci_bus *board_pci_bus(struct board *b);
-// Every device back to its power-on state, then what firmware would have done: BARs, PIRQ routes, ACPI
-// tables, CMOS. On the vCPU thread with the big lock held (its local APIC is among them).
+struct boot_order *board_boot_order(struct board *b);
+// Every device back to its power-on state; without firmware then what it would have done: BARs, PIRQ routes, ACPI
+// tables. On the vCPU thread with the big lock held (its local APIC is among them).
 void board_reset(struct board *b);
 bool board_power_button(struct board *b); // false: the guest does not listen
 void board_send_nmi(struct board *b);
 // Sends serial output that waits to be sent in one piece: before the process ends.
 void board_flush(struct board *b);
 uint64_t board_low_ram(uint64_t ram_bytes); // bytes of RAM below 4 GiB
-unsigned board_e820(uint64_t ram_bytes, struct e820_entry *map); // at most LINUX_MAX_E820 entries
+unsigned board_e820(uint64_t ram_bytes, struct e820_entry *map); // at most BOOT_MAX_E820 entries
 void board_info_irq(struct board *b, void (*print)(void *opaque, const char *line), void *opaque);

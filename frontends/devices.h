@@ -9,12 +9,14 @@
 struct block;
 struct netdev;
 struct pci_bus;
+struct boot_order;
 
 struct devices;
 struct devices_config {
     struct config *cfg;
     struct address_space *ports;
     struct pci_bus *bus;
+    struct boot_order *boot_order; // for bootindex=
     struct chardevs *chardevs;
     void (*debug_exit)(void *opaque, int status); // isa-debug-exit
     void *opaque;

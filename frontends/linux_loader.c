@@ -5,10 +5,8 @@
 #include "cpu/cpu.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 // Offsets in the set-up header and in boot_params alike: boot.rst, section "The Real-Mode Kernel Header";
@@ -44,10 +42,11 @@ enum {
 };
 enum { LOADED_HIGH = 1 << 0, CAN_USE_HEAP = 1 << 7, XLF_KERNEL_64 = 1 << 0, LOADER_UNDEFINED = 0xff };
 
-enum { SECTOR = 512, HEADER_BYTES = 1024, KERNEL_64_ENTRY = 0x200, COPY_BYTES = 1 << 20 };
+enum { SECTOR = 512, HEADER_BYTES = 1024, KERNEL_64_ENTRY = 0x200 };
 
 struct linux_boot {
-    struct linux_boot_config cfg;
+    struct boot_image image;
+    struct boot_image_config cfg;
     struct linux_header header;
     int kernel_fd, initrd_fd; // -1: none
     uint64_t kernel_addr, initrd_addr, initrd_size;
@@ -149,27 +148,10 @@ static int place_initrd(struct linux_boot *b, struct err *e)
     return 0;
 }
 
-static int open_regular(const char *path, uint64_t *size, const char *flag, struct err *e)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+static const struct boot_image_ops linux_boot_ops;
+static void linux_boot_close(struct boot_image *image);
 
-    if (fd < 0 || fstat(fd, &st)) {
-        err_set(e, "-%s %.150s: %s", flag, path, strerror(errno));
-    } else if (!S_ISREG(st.st_mode)) {
-        err_set(e, "-%s %.150s: not a regular file", flag, path);
-    } else if (!st.st_size) {
-        err_set(e, "-%s %.150s: the file is empty", flag, path);
-    } else {
-        *size = (uint64_t)st.st_size;
-        return fd;
-    }
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
-int linux_boot_open(const struct linux_boot_config *cfg, struct linux_boot **out, struct err *e)
+int linux_boot_open(const struct boot_image_config *cfg, struct boot_image **out, struct err *e)
 {
     struct linux_boot *b = calloc(1, sizeof(*b));
     struct err why;
@@ -178,9 +160,10 @@ int linux_boot_open(const struct linux_boot_config *cfg, struct linux_boot **out
 
     if (!b)
         return err_set(e, "out of memory");
+    b->image.ops = &linux_boot_ops;
     b->cfg = *cfg;
     b->initrd_fd = -1;
-    b->kernel_fd = open_regular(cfg->kernel, &size, "kernel", e);
+    b->kernel_fd = boot_file_open(cfg->kernel, &size, "kernel", e);
     if (b->kernel_fd < 0)
         goto fail;
     n = pread(b->kernel_fd, b->first, sizeof(b->first), 0);
@@ -199,21 +182,21 @@ int linux_boot_open(const struct linux_boot_config *cfg, struct linux_boot **out
         goto fail;
     }
     if (cfg->initrd) {
-        b->initrd_fd = open_regular(cfg->initrd, &b->initrd_size, "initrd", e);
+        b->initrd_fd = boot_file_open(cfg->initrd, &b->initrd_size, "initrd", e);
         if (b->initrd_fd < 0 || place_initrd(b, e))
             goto fail;
     }
-    *out = b;
+    *out = &b->image;
     return 0;
 fail:
-    linux_boot_close(b);
+    linux_boot_close(&b->image);
     return -EINVAL;
 }
 
-void linux_boot_close(struct linux_boot *b)
+static void linux_boot_close(struct boot_image *image)
 {
-    if (!b)
-        return;
+    struct linux_boot *b = CONTAINER_OF(image, struct linux_boot, image);
+
     if (b->kernel_fd >= 0)
         close(b->kernel_fd);
     if (b->initrd_fd >= 0)
@@ -223,27 +206,6 @@ void linux_boot_close(struct linux_boot *b)
 }
 
 // --- loading
-
-static int copy_file(struct address_space *mem, int fd, uint64_t offset, uint64_t size, gpa to, struct err *e)
-{
-    uint8_t *buf = malloc(COPY_BYTES);
-    int ret = buf ? 0 : err_set(e, "out of memory");
-
-    while (size && !ret) {
-        size_t want = size < COPY_BYTES ? size : COPY_BYTES;
-        ssize_t n = pread(fd, buf, want, (off_t)offset);
-
-        if (n <= 0)
-            ret = err_set(e, "a file of -kernel or -initrd cannot be read: %s",
-                          n ? strerror(errno) : "it shrank");
-        else if (!as_write(mem, to, buf, (size_t)n))
-            ret = err_set(e, "no memory at %#llx for the kernel", (unsigned long long)to);
-        else
-            offset += (uint64_t)n, to += (uint64_t)n, size -= (uint64_t)n;
-    }
-    free(buf);
-    return ret;
-}
 
 static bool load_boot_params(struct linux_boot *b, struct address_space *mem)
 {
@@ -303,11 +265,13 @@ static bool load_page_tables(struct address_space *mem)
     return true;
 }
 
-int linux_boot_load(struct linux_boot *b, struct address_space *mem, struct err *e)
+static int linux_boot_load(struct boot_image *image, struct address_space *mem, struct err *e)
 {
-    if (copy_file(mem, b->kernel_fd, b->header.setup_bytes, b->header.kernel_bytes, b->kernel_addr, e))
+    struct linux_boot *b = CONTAINER_OF(image, struct linux_boot, image);
+
+    if (boot_file_copy(mem, b->kernel_fd, b->header.setup_bytes, b->header.kernel_bytes, b->kernel_addr, e))
         return -EINVAL;
-    if (b->initrd_size && copy_file(mem, b->initrd_fd, 0, b->initrd_size, b->initrd_addr, e))
+    if (b->initrd_size && boot_file_copy(mem, b->initrd_fd, 0, b->initrd_size, b->initrd_addr, e))
         return -EINVAL;
     if (!load_boot_params(b, mem) || !load_gdt(b, mem) || !load_page_tables(mem) ||
         !as_write(mem, LINUX_CMDLINE, b->cmdline, strlen(b->cmdline) + 1))
@@ -322,8 +286,9 @@ static struct segment flat_segment(uint16_t sel, uint32_t attr)
     return (struct segment){ .sel = sel, .limit = 0xffffffff, .attr = attr };
 }
 
-void linux_boot_set_cpu(const struct linux_boot *b, struct cpu *cpu)
+static void linux_boot_set_cpu(const struct boot_image *image, struct cpu *cpu)
 {
+    const struct linux_boot *b = CONTAINER_OF(image, const struct linux_boot, image);
     const uint32_t code = 0xb00 | SEG_S | SEG_P | SEG_G, data = 0x300 | SEG_S | SEG_P | SEG_G | SEG_DB;
     bool long_mode = b->header.has_64;
 
@@ -347,3 +312,7 @@ void linux_boot_set_cpu(const struct linux_boot *b, struct cpu *cpu)
     cpu_set_rflags(cpu, 2);
     cpu_update_mode(cpu);
 }
+
+static const struct boot_image_ops linux_boot_ops = {
+    .kind = "Linux", .load = linux_boot_load, .set_cpu = linux_boot_set_cpu, .close = linux_boot_close,
+};

@@ -13,13 +13,10 @@
 // The kernel itself goes to its preferred address, the initrd to the top of low memory.
 #pragma once
 
-#include "frontends/keyval.h"
-#include "softmmu/address_space.h"
-
-struct cpu;
+#include "frontends/boot_image.h"
 
 enum { LINUX_GDT = 0x6000, LINUX_BOOT_PARAMS = 0x7000, LINUX_PAGE_TABLES = 0x8000, LINUX_CMDLINE = 0x20000,
-       LINUX_CMDLINE_MAX = 0x10000, LINUX_MAX_E820 = 32 };
+       LINUX_CMDLINE_MAX = 0x10000 };
 
 // What the set-up header of a bzImage says, checked against the file's size.
 struct linux_header {
@@ -37,25 +34,5 @@ struct linux_header {
 int linux_parse_header(const uint8_t *file, size_t len, uint64_t file_size, struct linux_header *h,
                        struct err *e);
 
-struct e820_entry {
-    uint64_t addr, size;
-    uint32_t type; // 1 RAM, 2 reserved, 3 ACPI data, 4 ACPI NVS
-};
-
-struct linux_boot_config {
-    const char *kernel, *initrd, *cmdline; // initrd and cmdline may be NULL
-    uint64_t low_ram; // bytes of memory below 4 GiB
-    struct e820_entry e820[LINUX_MAX_E820];
-    unsigned e820_count;
-    uint64_t acpi_rsdp;
-};
-
-struct linux_boot;
-
-// Opens and checks the files and decides where everything goes. 0 or -EINVAL with a message.
-int linux_boot_open(const struct linux_boot_config *cfg, struct linux_boot **out, struct err *e);
-void linux_boot_close(struct linux_boot *b);
-// At each start or reset: fills memory and, after cpu_reset(), sets the CPU's state. 0 or -EINVAL (a file
-// changed under us).
-int linux_boot_load(struct linux_boot *b, struct address_space *mem, struct err *e);
-void linux_boot_set_cpu(const struct linux_boot *b, struct cpu *cpu);
+// boot_image.h: open, for a bzImage.
+int linux_boot_open(const struct boot_image_config *cfg, struct boot_image **out, struct err *e);

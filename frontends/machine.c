@@ -138,7 +138,7 @@ static bool reset_machine(void *opaque, struct cpu *cpu, bool first)
     big_lock();
     cpu_reset(cpu);
     board_reset(m->board);
-    ret = linux_boot_load(m->boot, m->mem, &e);
+    ret = boot_image_load(m->boot, m->mem, &e);
     if (!clock_running())
         m->stopped_tsc = __rdtsc(); // the guest's TSC is 0 now
     big_unlock();
@@ -147,7 +147,7 @@ static bool reset_machine(void *opaque, struct cpu *cpu, bool first)
         machine_request_exit(m, 1);
         return false;
     }
-    linux_boot_set_cpu(m->boot, cpu);
+    boot_image_set_cpu(m->boot, cpu);
     if (!first)
         runstate_reset_done(m->runstate);
     return true;
@@ -158,15 +158,16 @@ static bool reset_machine(void *opaque, struct cpu *cpu, bool first)
 static int open_boot(struct machine *m, struct err *e)
 {
     struct config *cfg = m->cfg;
-    struct linux_boot_config lc = { .kernel = cfg->kernel, .initrd = cfg->initrd, .cmdline = cfg->append,
+    struct boot_image_config ic = { .kernel = cfg->kernel, .initrd = cfg->initrd, .cmdline = cfg->append,
                                     .low_ram = board_low_ram(cfg->ram_bytes), .acpi_rsdp = ACPI_RSDP_ADDR };
 
     if (!cfg->kernel && (cfg->initrd || cfg->append))
         return err_set(e, "-initrd and -append need -kernel");
     if (!cfg->kernel)
         return firmware_open(cfg, &m->firmware, e);
-    lc.e820_count = board_e820(cfg->ram_bytes, lc.e820);
-    return linux_boot_open(&lc, &m->boot, e);
+    ic.high_ram = cfg->ram_bytes - ic.low_ram;
+    ic.e820_count = board_e820(cfg->ram_bytes, ic.e820);
+    return boot_image_open(&ic, &m->boot, e);
 }
 
 static int create_memory(struct machine *m, struct err *e)
@@ -357,7 +358,7 @@ void machine_destroy(struct machine *m)
     big_lock();
     chardevs_destroy(m->chardevs);
     big_unlock();
-    linux_boot_close(m->boot);
+    boot_image_close(m->boot);
     firmware_close(m->firmware);
     if (m->ram.fd >= 0)
         ram_destroy(&m->ram);

@@ -18,7 +18,7 @@ struct machine {
     struct cpu_model model;
     struct ram ram;
     struct address_space *mem, *ports;
-    struct linux_boot *boot;   // NULL: the firmware boots
+    struct boot_image *boot;   // NULL: the firmware boots
     struct firmware *firmware; // NULL: there is none
     struct chardevs *chardevs;
     struct chardev *monitor_chr;

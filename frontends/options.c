@@ -294,11 +294,6 @@ int opt_append(struct config *c, const char *flag, const char *arg, struct err *
     return 0;
 }
 
-int opt_firmware(struct config *c, const char *flag, const char *arg, struct err *e)
-{
-    return err_set(e, "-%s: booting through firmware is not supported yet; use -kernel", flag);
-}
-
 // --- disks and network
 
 int opt_drive(struct config *c, const char *flag, const char *arg, struct err *e)
@@ -593,6 +588,7 @@ enum options_result options_parse(struct config *c, int argc, char **argv, struc
     c->accel = "bt";
     c->cpu = "max";
     c->ram_bytes = 128 << 20;
+    c->boot.reboot_timeout = -1;
     for (int i = 1; i < argc; i++) {
         const char *flag = argv[i], *arg = NULL;
         const struct option *o;
@@ -628,6 +624,7 @@ void config_free(struct config *c)
     struct { struct keyval *kv; unsigned count; } lists[] = {
         { c->drives, c->drive_count }, { c->devices, c->device_count }, { c->netdevs, c->netdev_count },
         { c->chardevs, c->chardev_count }, { c->objects, c->object_count },
+        { c->option_roms, c->option_rom_count },
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(lists); i++)

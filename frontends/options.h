@@ -5,7 +5,18 @@
 #include "frontends/keyval.h"
 
 enum { CONFIG_DRIVES = 16, CONFIG_DEVICES = 32, CONFIG_NETDEVS = 8, CONFIG_CHARDEVS = 16, CONFIG_SERIALS = 4,
-       CONFIG_OBJECTS = 8 };
+       CONFIG_OBJECTS = 8, CONFIG_DIRS = 8, CONFIG_ROMS = 8 };
+
+// -boot: what is told to the firmware.
+struct boot_options {
+    const char *order, *once;         // letters a to p; NULL: not given
+    bool menu, strict;
+    bool has_splash_time, has_reboot_timeout;
+    uint16_t splash_time;             // ms
+    int32_t reboot_timeout;           // ms; -1: never
+    const char *splash;               // file
+    char text[160];                   // what the strings above point into
+};
 
 struct config {
     // --- machine
@@ -20,6 +31,11 @@ struct config {
     bool nodefaults, no_hpet;
     // --- boot
     const char *kernel, *initrd, *append;
+    const char *bios;
+    const char *dirs[CONFIG_DIRS]; // -L
+    struct boot_options boot;
+    struct keyval option_roms[CONFIG_ROMS]; // romfile, bootindex
+    unsigned dir_count, option_rom_count;
     // --- devices; each keyval as parsed, looked into by whoever creates the thing
     struct keyval drives[CONFIG_DRIVES], devices[CONFIG_DEVICES], netdevs[CONFIG_NETDEVS];
     struct keyval chardevs[CONFIG_CHARDEVS], objects[CONFIG_OBJECTS];

@@ -264,6 +264,8 @@ static void range_store(struct address_space *as, const struct flat_range *f, ui
         memcpy(f->host + (addr - f->start), &value, size);
         range_mark_dirty(f, addr, size);
         listeners_ram_written(as, addr, size);
+    } else if (f->region->ops) {
+        region_store(f->region, f->offset + (addr - f->start), value, size);
     }
 }
 
@@ -289,7 +291,8 @@ static uint64_t dma_piece(struct address_space *as, gpa addr, uint64_t len, stru
     *mapped = as_find(as, addr, f);
     uint64_t n = f->len - (addr - f->start);
     n = n < len ? n : len;
-    return !*mapped || f->ram || n < 8 ? n : 8;
+    bool memory = f->ram && !(f->rom && f->region->ops);
+    return !*mapped || memory || n < 8 ? n : 8;
 }
 
 static void dma_load_io(const struct flat_range *f, gpa addr, uint8_t *to, unsigned len)
@@ -346,7 +349,7 @@ bool as_write(struct address_space *as, gpa addr, const void *buf, size_t len)
         n = dma_piece(as, addr, len, &f, &mapped);
         if (!mapped) {
             all = false;
-        } else if (!f.ram) {
+        } else if (!f.ram || (f.rom && f.region->ops)) {
             dma_store_io(as, &f, addr, from, (unsigned)n);
         } else if (!f.rom) {
             memcpy(f.host + (addr - f.start), from, n);

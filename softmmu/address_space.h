@@ -38,6 +38,10 @@ struct region *as_map_ram(struct address_space *as, const char *name, uint64_t b
                           struct ram *ram, uint64_t ram_offset, bool readonly, int priority);
 struct region *as_map_io(struct address_space *as, const char *name, uint64_t base, uint64_t size,
                          const struct io_ops *ops, void *opaque, int priority);
+// Memory to read and run, whose stores go to ops->write (shadow RAM behind a ROM, flash).
+struct region *as_map_rom_io(struct address_space *as, const char *name, uint64_t base, uint64_t size,
+                             struct ram *ram, uint64_t ram_offset, const struct io_ops *ops, void *opaque,
+                             int priority);
 void as_unmap(struct region *r);
 void as_move(struct region *r, uint64_t new_base);
 // A disabled region stays in the list and is passed over (BAR decoding off, A20, PAM).

@@ -17,7 +17,7 @@ struct region {
     bool enabled;
     struct ram *ram; // REGION_RAM, REGION_ROM
     uint64_t ram_offset;
-    const struct io_ops *ops; // REGION_IO
+    const struct io_ops *ops; // REGION_IO; REGION_ROM: takes the stores, or NULL
     void *opaque;
 };
 

@@ -199,6 +199,20 @@ struct region *as_map_ram(struct address_space *as, const char *name, uint64_t b
     return region_add(as, name, &init);
 }
 
+struct region *as_map_rom_io(struct address_space *as, const char *name, uint64_t base, uint64_t size,
+                             struct ram *ram, uint64_t ram_offset, const struct io_ops *ops, void *opaque,
+                             int priority)
+{
+    if (ram_offset > ram->size || size > ram->size - ram_offset) {
+        return NULL;
+    }
+    const struct region init = {
+        .base = base, .size = size, .ram = ram, .ram_offset = ram_offset, .ops = ops, .opaque = opaque,
+        .priority = priority, .kind = REGION_ROM,
+    };
+    return region_add(as, name, &init);
+}
+
 struct region *as_map_io(struct address_space *as, const char *name, uint64_t base, uint64_t size,
                          const struct io_ops *ops, void *opaque, int priority)
 {

@@ -92,14 +92,14 @@ static void write_file(char *path, const void *data, size_t len)
 
 START_TEST(loads)
 {
-    struct linux_boot_config cfg = { .cmdline = "console=ttyS0",
+    struct boot_image_config cfg = { .cmdline = "console=ttyS0",
                                      .low_ram = 64 << 20,
                                      .e820_count = 2,
                                      .acpi_rsdp = 0xf0000,
                                      .e820 = { { 0, 0x9fc00, 1 }, { 0x100000, 63 << 20, 1 } } };
     struct address_space *mem = as_create("memory", 1ull << 36);
     static struct cpu cpu;
-    struct linux_boot *b;
+    struct boot_image *b;
     struct ram ram;
     uint8_t bp[4096], got[KERNEL_BYTES];
     uint64_t entry;
@@ -113,7 +113,7 @@ START_TEST(loads)
     ck_assert_int_eq(ram_create(&ram, 64 << 20), 0);
     ck_assert_ptr_nonnull(as_map_ram(mem, "ram", 0, 64 << 20, &ram, 0, false, 0));
     ck_assert_msg(linux_boot_open(&cfg, &b, &e) == 0, "%s", e.text);
-    ck_assert_msg(linux_boot_load(b, mem, &e) == 0, "%s", e.text);
+    ck_assert_msg(boot_image_load(b, mem, &e) == 0, "%s", e.text);
 
     as_read(mem, 0x1000000, got, KERNEL_BYTES);
     ck_assert_mem_eq(got, image + (SETUP_SECTS + 1) * 512, KERNEL_BYTES);
@@ -137,13 +137,13 @@ START_TEST(loads)
 
     mmu_init(&cpu.mmu, mem, 36);
     cpu.mem = mem;
-    linux_boot_set_cpu(b, &cpu);
+    boot_image_set_cpu(b, &cpu);
     ck_assert_uint_eq(cpu.rip, 0x1000200);
     ck_assert_uint_eq(cpu.gpr[RSI], LINUX_BOOT_PARAMS);
     ck_assert_uint_eq(cpu.efer, EFER_LME | EFER_LMA);
     ck_assert(cpu.mode & MODE_CS64);
     ck_assert(!(cpu.rflags & FL_IF));
-    linux_boot_close(b);
+    boot_image_close(b);
     ram_destroy(&ram);
     as_destroy(mem);
 }
@@ -151,8 +151,8 @@ END_TEST
 
 START_TEST(does_not_fit)
 {
-    struct linux_boot_config cfg = { .low_ram = 2 << 20 };
-    struct linux_boot *b;
+    struct boot_image_config cfg = { .low_ram = 2 << 20 };
+    struct boot_image *b;
     char path[] = "/tmp/ring3-test-kernel-XXXXXX";
 
     make_image();

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// What the board's files share: board_pc.c creates it, board_firmware.c tells the firmware about it,
+// board_direct.c does the firmware's work where there is none.
+#pragma once
+
+#include "frontends/board_pc.h"
+
+enum { BOARD_PM_BASE = 0x600, BOARD_GPE_BASE = 0xafe0, BOARD_SCI_IRQ = 9 };
+
+struct board {
+    struct board_config cfg;
+    struct i8259 *pic;
+    struct ioapic *ioapic;
+    struct lapic_bus *lapic_bus;
+    struct lapic *lapic;
+    struct i8254 *pit;
+    struct port_b *port_b;
+    struct mc146818 *rtc;
+    struct hpet *hpet;
+    struct i8042 *kbd;
+    struct reset_ports *reset_ports;
+    struct pci_bus *pci;
+    struct i440fx *i440fx;
+    struct piix3 *piix3;
+    struct piix4_pm *piix4_pm;
+    struct acpi_pm *pm;
+    struct fw_cfg *fw_cfg;
+    struct uart_16550 *uart[BOARD_UARTS];
+    struct debugcon *debugcon;
+    struct boot_order *boot_order;
+    uint8_t *acpi; // without firmware: ACPI and SMBIOS tables, ACPI_AREA_SIZE bytes
+    bool was_reset; // since creation: the first reset is power-on
+};
+
+// --- board_firmware.c
+// Once, when all devices are there: fw_cfg items and CMOS bytes. 0 or -EINVAL with a message.
+int board_describe(struct board *b, struct err *e);
+void board_set_boot_drives(struct board *b); // at each reset: -boot once= holds for the first
+
+// --- board_direct.c
+int board_direct_create(struct board *b, struct err *e); // the tables
+void board_direct_reset(struct board *b); // after the devices' own reset
