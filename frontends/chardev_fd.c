@@ -135,14 +135,22 @@ struct chardev_fd *chardev_fd_create(int in_fd, int out_fd)
     return c;
 }
 
+static void tell_connected(struct chardev_fd *c, bool on)
+{
+    if (c->base.fe && c->base.fe->connected)
+        c->base.fe->connected(c->base.fe_opaque, on);
+}
+
 void chardev_fd_set(struct chardev_fd *c, int in_fd, int out_fd)
 {
     drop_watches(c);
     c->in_fd = in_fd;
     c->out_fd = out_fd;
-    if (c->started)
-        add_watches(c);
-    if (c->started && out_fd >= 0 && c->base.fe && c->base.fe->can_write)
+    if (!c->started)
+        return;
+    add_watches(c);
+    tell_connected(c, in_fd >= 0);
+    if (out_fd >= 0 && c->base.fe && c->base.fe->can_write)
         c->base.fe->can_write(c->base.fe_opaque);
 }
 
@@ -154,4 +162,6 @@ void chardev_fd_start(struct chardev *chr)
         return;
     c->started = true;
     add_watches(c);
+    if (c->in_fd >= 0)
+        tell_connected(c, true);
 }

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +19,17 @@ struct server {
     int fd;
     struct loop_watch *watch;
     char path[108]; // of a Unix socket, unlinked at the end
+    bool nodelay;
 };
+
+// Packets of a request-reply protocol go out at once.
+static void set_nodelay(int fd, bool on)
+{
+    int one = 1;
+
+    if (on)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
 
 static void accept_peer(void *opaque, unsigned revents)
 {
@@ -27,6 +39,7 @@ static void accept_peer(void *opaque, unsigned revents)
 
     if (fd < 0)
         return;
+    set_nodelay(fd, s->nodelay);
     loop_watch_set(s->watch, 0); // one at a time
     chardev_fd_set(c, fd, fd);
 }
@@ -108,13 +121,13 @@ static int open_tcp(const char *host, const char *port, bool server, struct err 
 int chardev_socket_create(struct keyval *kv, struct chardev **out, struct err *e)
 {
     const char *path = keyval_get(kv, "path"), *host = keyval_get(kv, "host"), *port = keyval_get(kv, "port");
-    bool server = false, wait = true, nowait = false, ignored = true;
+    bool server = false, wait = true, nowait = false, nodelay = false;
     struct server *s = NULL;
     struct chardev_fd *c;
     int fd;
 
     if (keyval_get_bool(kv, "server", &server, e) || keyval_get_bool(kv, "wait", &wait, e) ||
-        keyval_get_bool(kv, "nowait", &nowait, e) || keyval_get_bool(kv, "nodelay", &ignored, e))
+        keyval_get_bool(kv, "nowait", &nowait, e) || keyval_get_bool(kv, "nodelay", &nodelay, e))
         return -EINVAL;
     if (!path && !port)
         return err_set(e, "a socket needs path= or host= and port=");
@@ -128,6 +141,7 @@ int chardev_socket_create(struct keyval *kv, struct chardev **out, struct err *e
             return err_set(e, "out of memory");
         }
         s->fd = fd;
+        s->nodelay = nodelay && !path;
         if (path)
             strncpy(s->path, path, sizeof(s->path) - 1);
         fd = -1;
@@ -136,6 +150,8 @@ int chardev_socket_create(struct keyval *kv, struct chardev **out, struct err *e
             fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
         }
     }
+    if (fd >= 0)
+        set_nodelay(fd, nodelay && !path);
     c = chardev_fd_create(fd, fd);
     if (!c)
         return err_set(e, "out of memory");

@@ -18,6 +18,9 @@ struct chardev_frontend_ops { // all called with the big lock held
     void (*receive)(void *opaque, const uint8_t *buf, size_t len); // host -> device
     void (*can_write)(void *opaque);                              // room for output again; may be NULL
     void (*break_received)(void *opaque);                         // may be NULL
+    // Somebody is at the other end now, or left; may be NULL. Streams that are open from the start say so when input
+    // may come; a mux's ports never do.
+    void (*connected)(void *opaque, bool on);
 };
 struct chardev {
     const struct chardev_backend_ops *be;
