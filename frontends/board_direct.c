@@ -14,6 +14,7 @@
 #include "hw/lapic.h"
 #include "hw/pci.h"
 #include "hw/piix3.h"
+#include "hw/piix3_ide.h"
 #include "hw/piix4_pm.h"
 
 #include <errno.h>
@@ -112,6 +113,7 @@ void board_direct_reset(struct board *b)
     as_store(b->cfg.ports, 0x4d1, 0x0c, 1);
     pci_assign_resources(b->pci, PCI_IO_BASE, PCI_IO_END, BOARD_PCI_BASE, BOARD_PCI_END, pirq_routes);
     i440fx_open_pam(b->i440fx);
+    piix3_ide_enable(b->ide);
     setup_virtual_wire(b);
     setup_mtrr(b);
     setup_keyboard(b);

@@ -7,6 +7,7 @@
 #include "frontends/firmware.h"
 #include "hw/fw_cfg.h"
 #include "hw/mc146818.h"
+#include "hw/piix3_ide.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -20,6 +21,11 @@ uint64_t board_low_ram(uint64_t ram_bytes)
 }
 
 // --- CMOS
+
+static void set_cmos_byte(void *opaque, uint8_t index, uint8_t value)
+{
+    mc146818_set_cmos(opaque, index, value);
+}
 
 static void set_cmos(struct board *b)
 {
@@ -46,6 +52,7 @@ static void set_cmos(struct board *b)
 
     for (unsigned i = 0; i < ARRAY_SIZE(bytes); i++)
         mc146818_set_cmos(b->rtc, bytes[i].index, bytes[i].value);
+    piix3_ide_cmos(b->ide, set_cmos_byte, b->rtc);
 }
 
 // The nibbles that SeaBIOS reads for a drive letter; 0: none.

@@ -22,6 +22,7 @@ struct board {
     struct pci_bus *pci;
     struct i440fx *i440fx;
     struct piix3 *piix3;
+    struct piix3_ide *ide;
     struct piix4_pm *piix4_pm;
     struct acpi_pm *pm;
     struct fw_cfg *fw_cfg;

@@ -29,6 +29,7 @@
 #include "hw/lapic.h"
 #include "hw/mc146818.h"
 #include "hw/piix3.h"
+#include "hw/piix3_ide.h"
 #include "hw/piix4_pm.h"
 #include "hw/port_b.h"
 #include "hw/reset_ports.h"
@@ -175,7 +176,8 @@ static bool create_hpet(struct board *b, uint32_t base, unsigned irq)
 static bool create_kbd(struct board *b, uint32_t base, unsigned irq)
 {
     struct i8042_config kc = { .ports = b->cfg.ports, .irq_kbd = isa_irq(b, irq), .irq_aux = isa_irq(b, 12),
-                               .reset = request_reset, .set_a20 = kbd_set_a20, .opaque = b };
+                               .reset = request_reset, .set_a20 = kbd_set_a20, .opaque = b,
+                               .input = b->cfg.input };
 
     return (b->kbd = i8042_create(&kc));
 }
@@ -203,6 +205,15 @@ static bool create_piix3(struct board *b, uint32_t base, unsigned irq)
     struct piix3_config pc = { .bus = b->pci, .set_isa_irq = isa_set_irq, .opaque = b };
 
     return (b->piix3 = piix3_create(&pc));
+}
+
+static bool create_ide(struct board *b, uint32_t base, unsigned irq)
+{
+    struct piix3_ide_config ic = {
+        .bus = b->pci, .ports = b->cfg.ports, .irq = { isa_irq(b, irq), isa_irq(b, irq + 1) }
+    };
+
+    return (b->ide = piix3_ide_create(&ic));
 }
 
 static bool create_pm(struct board *b, uint32_t base, unsigned irq)
@@ -267,6 +278,7 @@ static const struct board_row {
     { "PCI bus", 0xcf8, 0, create_pci },
     { "440FX host bridge", 0, 0, create_i440fx },
     { "PIIX3 ISA bridge", 0, 0, create_piix3 },
+    { "PIIX3 IDE controller", 0, 14, create_ide },
     { "PIIX4 power management", BOARD_PM_BASE, BOARD_SCI_IRQ, create_pm },
     { "reset ports", 0x92, 0, create_reset_ports },
     { "fw_cfg", 0x510, 0, create_fw_cfg },
@@ -302,6 +314,7 @@ int board_finish(struct board *b, struct err *e)
 }
 
 struct pci_bus *board_pci_bus(struct board *b) { return b->pci; }
+struct piix3_ide *board_ide(struct board *b) { return b->ide; }
 struct boot_order *board_boot_order(struct board *b) { return b->boot_order; }
 
 // --- reset
@@ -335,6 +348,7 @@ void board_reset(struct board *b)
     b->was_reset = true;
 }
 
+bool board_hears_power_button(struct board *b) { return acpi_pm_hears_power_button(b->pm); }
 bool board_power_button(struct board *b) { return acpi_pm_power_button(b->pm); }
 void board_send_nmi(struct board *b) { lapic_send_nmi(b->lapic); }
 

@@ -10,6 +10,7 @@
 struct cpu;
 struct cpu_model;
 struct pci_bus;
+struct piix3_ide;
 struct firmware;
 struct config;
 struct boot_order;
@@ -29,6 +30,7 @@ struct board_config {
     const struct cpu_model *model;
     struct firmware *firmware;    // NULL: the kernel is entered directly
     const struct config *options; // what to tell the firmware
+    struct input *input;          // where keys and movements come from
     struct chardev *serial[BOARD_UARTS];
     bool has_uart[BOARD_UARTS];
     struct chardev *debugcon; // NULL: none
@@ -46,10 +48,12 @@ int board_create(const struct board_config *cfg, struct board **out, struct err 
 // When every device is plugged in: tells the firmware about them, or writes the tables for a kernel.
 int board_finish(struct board *b, struct err *e);
 struct pci_bus *board_pci_bus(struct board *b);
+struct piix3_ide *board_ide(struct board *b);
 struct boot_order *board_boot_order(struct board *b);
 // Every device back to its power-on state; without firmware then what it would have done: BARs, PIRQ routes, ACPI
 // tables. On the vCPU thread with the big lock held (its local APIC is among them).
 void board_reset(struct board *b);
+bool board_hears_power_button(struct board *b); // has the guest asked for its event?
 bool board_power_button(struct board *b); // false: the guest does not listen
 void board_send_nmi(struct board *b);
 // Sends serial output that waits to be sent in one piece: before the process ends.
