@@ -44,6 +44,18 @@ static int parse_devfn(const char *text, int *devfn)
     return 0;
 }
 
+int device_parse_addr(struct keyval *kv, int *devfn, struct err *e)
+{
+    const char *addr = keyval_get(kv, "addr"), *bus = keyval_get(kv, "bus");
+
+    *devfn = -1;
+    if (addr && parse_devfn(addr, devfn))
+        return err_set(e, "addr=%.40s: expected a slot from 00 to 1f, with .function", addr);
+    if (bus && strcmp(bus, "pci.0") && strcmp(bus, "pci"))
+        return err_set(e, "bus=%.40s: the only bus is pci.0", bus);
+    return 0;
+}
+
 static int parse_on_off_auto(struct keyval *kv, const char *key, bool *out, struct err *e)
 {
     const char *v = keyval_get(kv, key);
@@ -53,16 +65,11 @@ static int parse_on_off_auto(struct keyval *kv, const char *key, bool *out, stru
 
 static int pci_config_parse(struct keyval *kv, struct virtio_pci_config *pc, struct err *e)
 {
-    const char *addr = keyval_get(kv, "addr"), *bus = keyval_get(kv, "bus");
     uint64_t vectors = ~0ull;
 
-    *pc = (struct virtio_pci_config){ .devfn = -1, .vectors = -1 };
+    *pc = (struct virtio_pci_config){ .vectors = -1 };
     keyval_get(kv, "bootindex");
-    if (addr && parse_devfn(addr, &pc->devfn))
-        return err_set(e, "addr=%.40s: expected a slot from 00 to 1f, with .function", addr);
-    if (bus && strcmp(bus, "pci.0") && strcmp(bus, "pci"))
-        return err_set(e, "bus=%.40s: the only bus is pci.0", bus);
-    if (keyval_get_uint(kv, "vectors", &vectors, e) ||
+    if (device_parse_addr(kv, &pc->devfn, e) || keyval_get_uint(kv, "vectors", &vectors, e) ||
         parse_on_off_auto(kv, "disable-legacy", &pc->disable_legacy, e) ||
         keyval_get_bool(kv, "disable-modern", &pc->disable_modern, e))
         return -EINVAL;
@@ -318,6 +325,7 @@ static const struct device_type types[] = {
     { "virtio-serial-pci", "virtio-serial", "PCI", "controller of one virtconsole", serial_properties, true,
       create_serial },
     { "virtconsole", NULL, "virtio-serial", "console", console_properties, false, create_console },
+    { "VGA", NULL, "PCI", "graphics adapter with Bochs VBE", vga_properties, false, device_vga_create },
     { "isa-debug-exit", NULL, "ISA", "ends ring3 with status (v << 1) | 1", exit_properties, false,
       create_exit },
     { "isa-debugcon", NULL, "ISA", "debug console", debugcon_properties, false, create_debugcon },

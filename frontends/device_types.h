@@ -29,9 +29,18 @@ struct devices {
         const char *card;
     } net[CONFIG_NETDEVS];
     unsigned net_count, nic_count;
-    struct keyval implied[CONFIG_DRIVES + CONFIG_NETDEVS]; // -device arguments that -drive and -nic stand for
+    struct keyval implied[CONFIG_DRIVES + CONFIG_NETDEVS + 1]; // -device arguments that -drive and -nic stand for
     unsigned implied_count;
+    struct vga *vga;
 };
+
+// addr= and bus=; *devfn is -1 without an address.
+int device_parse_addr(struct keyval *kv, int *devfn, struct err *e);
+
+// --- device_vga.c
+extern const struct device_property vga_properties[];
+int device_vga_create(struct devices *d, struct keyval *kv, struct err *e);
+bool device_vga_default(const struct config *cfg);
 
 const struct device_type *device_type_find(const char *name);
 const struct device_type *device_type_at(unsigned i); // NULL at the end

@@ -275,6 +275,8 @@ int devices_create(const struct devices_config *dc, struct devices **out, struct
     if (!d)
         return err_set(e, "out of memory");
     d->dc = *dc;
+    if (device_vga_default(cfg)) // first, so that it has the slot that it has under QEMU
+        ret = add_implied(d, "VGA", e);
     for (unsigned i = 0; i < cfg->netdev_count && !ret; i++)
         ret = open_net(d, i, &cfg->netdevs[i], e);
     for (unsigned i = 0; i < cfg->drive_count && !ret; i++)

@@ -10,6 +10,7 @@ struct block;
 struct netdev;
 struct pci_bus;
 struct boot_order;
+struct display;
 
 struct devices;
 struct devices_config {
@@ -18,6 +19,7 @@ struct devices_config {
     struct pci_bus *bus;
     struct boot_order *boot_order; // for bootindex=
     struct chardevs *chardevs;
+    struct display *screen; // for the graphics adapter
     void (*debug_exit)(void *opaque, int status); // isa-debug-exit
     void *opaque;
 };

@@ -11,7 +11,9 @@
 #include "frontends/acpi.h"
 #include "frontends/firmware.h"
 #include "frontends/monitor.h"
+#include "hw/input.h"
 #include "hw/block.h"
+#include "hw/display.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -272,9 +274,11 @@ static int create_board(struct machine *m, struct board_config *bc, struct err *
     bc->power_off = on_power_off;
     bc->opaque = m;
     big_lock();
-    ret = board_create(bc, &m->board, e);
+    bc->input = m->input = input_create();
+    ret = m->input ? board_create(bc, &m->board, e) : err_set(e, "out of memory");
     if (!ret) {
         dc.bus = board_pci_bus(m->board);
+        dc.screen = m->screen;
         dc.boot_order = board_boot_order(m->board);
         ret = devices_create(&dc, &m->devices, e);
     }
@@ -298,7 +302,8 @@ int machine_create(struct config *cfg, struct machine **out, struct err *e)
     m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     m->ram.fd = -1;
     m->runstate = runstate_create(&runstate_ops, m);
-    if (!m->runstate) {
+    m->screen = display_create();
+    if (!m->runstate || !m->screen) {
         err_set(e, "out of memory");
         goto fail;
     }

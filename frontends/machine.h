@@ -11,7 +11,9 @@
 #include "frontends/runstate.h"
 #include "frontends/vcpu.h"
 
+struct input;
 struct monitor;
+struct display;
 
 struct machine {
     struct config *cfg;
@@ -24,8 +26,10 @@ struct machine {
     struct chardev *monitor_chr;
     struct monitor *monitor;
     struct vcpu *vcpu;
+    struct input *input;     // keyboard and pointer
     struct board *board;
     struct devices *devices;
+    struct display *screen; // what the graphics adapter shows
     struct runstate *runstate; // stop, cont, reset, shutdown, power button and their events
     uint64_t stopped_tsc;      // the host's TSC when guest time was stopped
     int event_fd;              // written when the main thread has to look

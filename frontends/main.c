@@ -81,6 +81,7 @@ static int run(struct config *cfg, struct err *e)
         ret = machine_start(m, e);
     if (!ret && !cfg->no_sandbox) {
         struct sandbox_needs needs = { .network = cfg->netdev_count,
+                                       .files = m->monitor_chr, // its user names files
                                        .unlink = cfg->pidfile || chardevs_have_sockets(m->chardevs) };
 
         ret = sandbox_enter(&needs);

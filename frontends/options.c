@@ -371,11 +371,6 @@ int opt_display(struct config *c, const char *flag, const char *arg, struct err 
     return 0;
 }
 
-int opt_vga(struct config *c, const char *flag, const char *arg, struct err *e)
-{
-    return strcmp(arg, "none") ? err_set(e, "-vga %.60s: only 'none' is supported for now", arg) : 0;
-}
-
 int opt_serial(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     if (c->serial_count == CONFIG_SERIALS)

@@ -44,6 +44,7 @@ struct config {
     // --- consoles
     const char *serials[CONFIG_SERIALS], *debugcon, *monitor;
     unsigned serial_count;
+    const char *vga; // NULL: not given
     bool nographic, display_none;
     // --- running
     bool start_paused, no_reboot, no_shutdown, no_sandbox;

@@ -45,6 +45,7 @@ static const int network[] = {
     S(connect),  S(bind), S(listen), S(getsockname), S(getpeername), S(sendmmsg),
     S(recvmmsg), S(stat), S(uname),  S(getuid),      S(geteuid),
 };
+static const int files[] = { S(openat), S(rename), S(unlink), S(fchmod), S(umask) };
 static const int unlinking[] = { S(unlink), S(unlinkat) };
 #undef S
 
@@ -88,6 +89,8 @@ static int add_rules(scmp_filter_ctx ctx, const struct sandbox_needs *needs)
         (ret = allow_if(ctx, SCMP_SYS(openat), 2, O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY),
                         zero, 1)) ||
         (needs->unlink && (ret = allow(ctx, unlinking, ARRAY_SIZE(unlinking)))))
+        return ret;
+    if (needs->files && (ret = allow(ctx, files, ARRAY_SIZE(files))))
         return ret;
     if (!needs->network)
         return 0;
