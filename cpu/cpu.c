@@ -62,9 +62,33 @@ static bool is_flat(const struct segment *s, uint32_t must)
     return !s->base && s->limit == 0xffffffff && (s->attr & (must | TYPE_DOWN)) == must;
 }
 
-static uint32_t segment_mode(const struct cpu *cpu)
+// Fills in s's bounds and says which of MODE_SEG64K and MODE_SEG_DOWN it speaks for.
+static uint32_t set_bounds(struct segment_bounds *b, const struct segment *s, bool typed)
 {
-    uint32_t m = 0;
+    bool code = s->attr & TYPE_CODE, down = !code && (s->attr & TYPE_DOWN), present = !typed || (s->attr & SEG_P);
+    uint64_t end = down ? (s->attr & SEG_DB ? BIT(32) : BIT(16)) : s->limit + 1ull;
+    b->start = down ? s->limit + 1ull : 0;
+    b->end_r = present && (!typed || !code || (s->attr & TYPE_R)) ? end : 0;
+    b->end_w = present && (!typed || (!code && (s->attr & TYPE_W))) ? end : 0;
+    return (b->end_w == 0x10000 && !down ? MODE_SEG64K : 0) | (down ? MODE_SEG_DOWN : 0);
+}
+
+static uint32_t bounds_mode(struct cpu *cpu, bool typed)
+{
+    uint32_t all = MODE_SEG64K, any = 0;
+    for (unsigned i = 0; i < SREG_COUNT; i++) {
+        uint32_t m = set_bounds(&cpu->bounds[i], &cpu->seg[i], typed);
+        if (i != CS) {
+            all &= m;
+            any |= m & MODE_SEG_DOWN;
+        }
+    }
+    return all | any;
+}
+
+static uint32_t segment_mode(struct cpu *cpu)
+{
+    uint32_t m = bounds_mode(cpu, in_protected(cpu));
     if (cpu->seg[CS].attr & SEG_DB)
         m |= MODE_CS32;
     if (cpu->seg[SS].attr & SEG_DB)

@@ -146,7 +146,7 @@ void cpu_op_load_sreg(struct cpu *cpu, enum sreg s, uint16_t sel)
     }
     if (s == SS)
         cpu->shadow_ss = 1;
-    if (s < FS)
+    if (s < FS || !in_code64(cpu))
         cpu_update_mode(cpu);
 }
 

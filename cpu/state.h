@@ -78,6 +78,10 @@ struct segment {
 enum { SEG_TYPE = 0xf00, SEG_S = 0x1000, SEG_DPL = 0x6000, SEG_P = 0x8000, SEG_L = 0x200000, SEG_DB = 0x400000,
        SEG_G = 0x800000 };
 
+// What a segment register lets an access touch, decided when it is loaded (cpu_update_mode): offsets start <= x and
+// x + size <= end. An end of 0 lets nothing through. SDM vol. 3A, sections 5.3 "Limit Checking", 5.5 "Type Checking".
+struct segment_bounds { uint64_t end_r, end_w, start; };
+
 struct table_reg { uint64_t base; uint32_t limit; };
 
 // What a translation depends on besides its bytes: part of every block's key.
@@ -97,6 +101,8 @@ enum mode_bits {
     MODE_UMIP = 1 << 11,
     MODE_TSD_USER = 1 << 12, // RDTSC faults at this CPL
     MODE_RING12 = 1 << 13,   // CPL 1 or 2: privileged instructions fault, though MODE_USER is clear
+    MODE_SEG64K = 1 << 14,   // ES, SS, DS, FS and GS are usable, writable and 64 KiB long, as real mode has them
+    MODE_SEG_DOWN = 1 << 15, // one of them expands down: both ends need a check
 };
 
 struct cpu_stash { uint64_t r[4]; };
@@ -124,6 +130,7 @@ struct cpu {
     uint64_t next_rip; // of the one after it, while an instruction's C code runs
     uint64_t rflags;
     struct segment seg[SREG_COUNT];
+    struct segment_bounds bounds[SREG_COUNT]; // outside 64-bit code
     uint64_t tsc_offset; // guest TSC = host TSC + offset
     struct cpu_stash stash; // scratch of translated code
     uint64_t engine[32];    // fields owned by the translator (see translator/tb.h)

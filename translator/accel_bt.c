@@ -3,8 +3,8 @@
 //
 // Each turn of the loop: look at requests and interrupts; find the block for rip (translate it if there is
 // none); link the branch that led here to it; run until translated code comes back, and act on the reason.
-// Modes that are rare and awkward (16-bit code, segments with limits, single-stepping, interrupt shadows)
-// are left to the interpreter, one instruction at a time, until they are over.
+// What is rare and awkward (single-stepping, data breakpoints, interrupt shadows) is
+// left to the interpreter, one instruction at a time, until they are over.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,12 +124,14 @@ static void drain_pending(struct bt *bt)
 
 // --- the dispatcher
 
-static bool interpret_only(uint32_t mode)
+static bool interpret_only(const struct bt *bt, uint32_t mode)
 {
-    if (mode & (MODE_STEP | MODE_REAL))
+    if (mode & MODE_STEP)
         return true;
-    if (mode & MODE_CS64)
+    if (mode & MODE_CS64 || LIKELY(!(bt->disable & ACCEL_NO_LEGACY)))
         return false;
+    if (mode & MODE_REAL)
+        return true;
     return (mode & (MODE_CS32 | MODE_FLAT)) != (MODE_CS32 | MODE_FLAT);
 }
 
@@ -145,7 +147,7 @@ static gpa fetch_translate(struct bt *bt, gva va)
     struct mmu_fault f;
     gpa pa;
     if (!mmu_fetch_translate(&cpu->mmu, va, user, &pa, &f)) {
-        cpu->next_rip = va;
+        cpu->next_rip = cpu->rip;
         cpu_raise_pf(cpu, &f);
     }
     // The translation may have changed the epoch (first fetch from a page): read it again.
@@ -158,20 +160,21 @@ static bool second_page_moved(struct bt *bt, const struct tb *tb)
 {
     if (tb->pa2 == NO_PA)
         return false;
-    return fetch_translate(bt, (tb->va & PAGE_MASK) + PAGE_SIZE) != tb->pa2;
+    return fetch_translate(bt, code_linear(tb->mode, (tb->va & PAGE_MASK) + PAGE_SIZE)) != tb->pa2;
 }
 
 // The block for cpu->rip; NULL: the interpreter must do this instruction. May unwind with a page fault.
 static struct tb *find_block(struct bt *bt)
 {
     struct cpu *cpu = bt->cpu;
-    gva va = cpu->rip;
-    if ((cpu->mode & MODE_CS64) && (int64_t)(va << 16) >> 16 != (int64_t)va)
+    gva va = code_addr_now(cpu);
+    if (cpu->mode & MODE_CS64 ? (int64_t)(va << 16) >> 16 != (int64_t)va : cpu->rip > cpu->seg[CS].limit)
         return NULL;
-    if (UNLIKELY(debug_break_at(cpu, va))) // being stepped over
+    if (UNLIKELY(debug_break_at(cpu, cpu->rip))) // being stepped over
         return NULL;
-    gpa pa = fetch_translate(bt, va);
-    struct tb *tb = tb_find(bt, va, pa, cpu->mode);
+    gva linear = code_linear(cpu->mode, va);
+    gpa pa = fetch_translate(bt, linear);
+    struct tb *tb = tb_find(bt, va, pa, code_mode(cpu));
     if (tb && second_page_moved(bt, tb)) {
         tb_drop(bt, tb);
         tb = NULL;
@@ -183,7 +186,7 @@ static struct tb *find_block(struct bt *bt)
     bool faulted;
     tb = translate_block(bt, va, pa, &f, &faulted);
     if (faulted) {
-        cpu->next_rip = va;
+        cpu->next_rip = cpu->rip;
         cpu_raise_pf(cpu, &f);
     }
     return tb;
@@ -229,15 +232,21 @@ static void enter_block(struct bt *bt, struct tb *tb)
     stat_inc(STAT_exit_total);
 }
 
-// A near branch to a non-canonical address faults at the branch (SDM vol. 2A, "JMP", "CALL"; 2B, "RET"), which
+// A near branch to a non-canonical address, or beyond the code segment's limit, faults at the branch (SDM vol. 2A, "JMP", "CALL"; 2B, "RET"), which
 // translated code has carried out already: RSP goes back, and #GP is raised there.
 static void refuse_bad_target(struct cpu *cpu, const struct tb *tb)
 {
     gva target = cpu->engine[ENG_TARGET];
-    if (!tb || !(cpu->mode & MODE_CS64) || (int64_t)(target << 16) >> 16 == (int64_t)target)
+    bool code64 = cpu->mode & MODE_CS64;
+    if (!tb || (code64 ? (int64_t)(target << 16) >> 16 == (int64_t)target :
+                         code_rip(cpu->mode, target) <= cpu->seg[CS].limit))
         return;
-    cpu->rip = tb->va + tb->ibl_guest;
-    cpu->gpr[RSP] -= (int64_t)tb->ibl_rsp;
+    cpu->rip = code_rip(tb->mode, tb->va + tb->ibl_guest);
+    uint64_t rsp = cpu->gpr[RSP] - (uint64_t)(int64_t)tb->ibl_rsp;
+    if (code64)
+        cpu->gpr[RSP] = rsp;
+    else
+        cpu->gpr[RSP] = cpu->mode & MODE_SS32 ? (uint32_t)rsp : (cpu->gpr[RSP] & ~0xffffull) | (uint16_t)rsp;
     cpu_raise_error(cpu, EXC_GP, 0);
 }
 
@@ -249,14 +258,12 @@ static void act_on_exit(struct bt *bt)
     case EXIT_LINK:
     case EXIT_NEXT:
         bt->last_link = (struct tb_link *)arg;
-        cpu->rip = bt->last_link->target;
+        cpu->rip = code_rip(cpu->mode, bt->last_link->target);
         stat_inc(STAT_exit_direct_miss);
         break;
     case EXIT_INDIRECT:
         refuse_bad_target(cpu, (const struct tb *)arg);
-        cpu->rip = cpu->engine[ENG_TARGET];
-        if (!(cpu->mode & MODE_CS64))
-            cpu->rip = (uint32_t)cpu->rip;
+        cpu->rip = code_rip(cpu->mode, cpu->engine[ENG_TARGET]);
         bt->indirect_missed = true;
         stat_inc(STAT_exit_indirect_miss);
         break;
@@ -268,7 +275,7 @@ static void act_on_exit(struct bt *bt)
         interp_step(bt->interp);
         break;
     case EXIT_DROPPED:
-        cpu->rip = ((struct tb *)arg)->va;
+        cpu->rip = code_rip(cpu->mode, ((struct tb *)arg)->va);
         break;
     case EXIT_HELPER:
         break;
@@ -352,7 +359,7 @@ static void bt_run(struct cpu *cpu, uint64_t max_insns)
             continue;
         if (debug_break(cpu))
             break;
-        if (interpret_only(cpu->mode))
+        if (interpret_only(bt, cpu->mode))
             interp_step(bt->interp);
         else
             run_block(bt);

@@ -17,15 +17,13 @@ static bool contains(const struct debug_set *s, const struct debug_point *p)
     return false;
 }
 
-// Where a block begins in the linear address space is known only where segments are flat: others go.
 static bool may_hold(const struct tb *tb, gva addr)
 {
-    if (!(tb->mode & MODE_FLAT))
-        return true;
-    if (addr - tb->va < tb->size)
+    gva start = code_linear(tb->mode, tb->va);
+    if (addr - start < tb->size)
         return true;
     for (unsigned i = 0; i < tb->ndeps; i++) // the flags live behind it are those that are read up to the breakpoint
-        if ((addr & PAGE_MASK) == (tb->va & PAGE_MASK) && (addr & ~PAGE_MASK) >= tb->deps[i].lo &&
+        if ((addr & PAGE_MASK) == (start & PAGE_MASK) && (addr & ~PAGE_MASK) >= tb->deps[i].lo &&
             (addr & ~PAGE_MASK) < tb->deps[i].hi)
             return true;
     return false;

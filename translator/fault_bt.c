@@ -31,7 +31,7 @@ bool bt_on_host_fault(void *opaque, struct host_fault *f)
         *g = (*g & ~0xffffull) | (*g & 0xff) << 8 | (*g >> 8 & 0xff);
     }
     cpu->rflags = (cpu->rflags & ~(uint64_t)FL_ARITH) | (r[REG_EFL] & FL_ARITH);
-    cpu->rip = tb->va + m->guest;
+    cpu->rip = code_rip(tb->mode, tb->va + m->guest);
     cpu->next_rip = cpu->rip + m->len;
     stat_inc(STAT_exit_fault_signal);
     r[REG_RIP] = (greg_t)bt->glue.fault_exit;

@@ -18,6 +18,8 @@ struct gen_remat {
 struct gen_slow {
     uint8_t *branch[3]; // rel32 sites
     unsigned nbranch;
+    uint8_t *limit[2]; // the same, if the segment's limit refuses it: the interpreter finds out what to raise
+    unsigned nlimit;
     bool restore_rcx;
     bool remat; // the inline code has destroyed live flags: make them again by the plan
     struct gen_remat plan;
@@ -45,6 +47,9 @@ struct gen {
     bool helper;       // the last instruction emitted is a helper call: control may fall through it
     unsigned n;
     bool code64, user;
+    bool flat32;       // 32-bit code and stack, flat segments
+    uint8_t seg;       // 1 + segment register that the offset in r14 is relative to; 0: r14 is a linear address
+    bool seg_ea16;     // that offset is known to be below 64 KiB
     uint8_t high_loaded, high_dirty; // guest r14 (bit 0), r15 (bit 1) are in the host's, and newer there than in gpr[]
     bool rcx_saved;    // ENG_RCX holds the guest's RCX here, from an earlier lookup of this block
     struct gen_slow slow[GEN_MAX_SLOW];
@@ -67,7 +72,8 @@ struct tb_site *gen_site(struct gen *g, unsigned i); // for instruction i
 
 // --- gen_mem.c
 // Effective address of instruction i's memory operand into r14. Flags kept, r15 clobbered.
-// Returns false if this form has no fast rule (segment limits, 16-bit addressing).
+// Outside 64-bit code the address is an offset still if the segment is not flat (g->seg), and gen_lookup() does the rest.
+// Returns false if this form has no fast rule.
 bool gen_ea(struct gen *g, unsigned i);
 // r14 = address -> r15 = addend, so that [r14+r15] is the byte; checks crossing and residency.
 // Clobbers flags unless live. stack: the address is expected to be aligned to size.
@@ -85,6 +91,42 @@ bool gen_stack_delta(const struct gen *g, const struct insn *in, int32_t *delta)
 bool gen_remat_plan(const struct gen *g, unsigned at, uint16_t live, struct gen_remat *plan);
 void gen_remat(struct gen *g, const struct gen_remat *plan);
 
+// --- gen_seg.c: everything that flat 32-bit code and 64-bit code do not need
+static inline bool gen_flat32(uint64_t mode)
+{
+    const uint64_t want = MODE_CS32 | MODE_SS32 | MODE_FLAT;
+    return (mode & (want | MODE_CS64 | MODE_REAL)) == want;
+}
+static inline gva gen_next(const struct gen *g, unsigned i) { return code_next(g->tb->mode, g->rip[i], g->insn[i].len); }
+bool gen_seg_flat(const struct gen *g, unsigned seg);
+void gen_seg_ea16(struct gen *g, const struct insn *in); // 16-bit addressing: offset to r14
+void gen_seg_relative(struct gen *g, unsigned seg, bool ea16); // r14 is an offset in seg
+// The pending check of r14 (g->seg) against the segment's bounds, and its base added. neutral: keeps flags, with RCX saved.
+void gen_seg_check(struct gen *g, struct gen_slow *s, unsigned size, bool write, bool stack, bool neutral);
+bool gen_seg_inline(struct gen *g, unsigned i); // false: no inline rule
+bool gen_seg_keeps_flags(uint64_t mode, const struct insn *in); // neither reads nor shows flags, whatever its class says
+bool gen_real_loads_ss(uint64_t mode, const struct insn *in);
+bool gen_real_goes_on(uint64_t mode, const struct insn *in); // the block goes on behind it
+
+// --- gen_seg_stack.c
+bool gen_seg_push(struct gen *g, unsigned i);
+bool gen_seg_push_sreg(struct gen *g, unsigned i, unsigned s);
+bool gen_seg_pop(struct gen *g, unsigned i);
+bool gen_seg_leave(struct gen *g, unsigned i);
+bool gen_seg_pusha(struct gen *g, unsigned i);
+bool gen_seg_popa(struct gen *g, unsigned i);
+void gen_seg_push_const(struct gen *g, unsigned i, uint32_t v);
+void gen_seg_ret_pop(struct gen *g, unsigned i);
+void gen_seg_top(struct gen *g, unsigned i, unsigned width, bool write); // [r14+r15]: top of stack, or the word to be pushed
+void gen_seg_add_sp(struct gen *g, int32_t delta);
+
+// --- gen_seg_system.c
+bool gen_seg_system(struct gen *g, unsigned i);
+
+// --- gen_seg_flow.c
+bool gen_seg_branch(struct gen *g, unsigned i);
+void gen_seg_indirect_key(struct gen *g); // r14: IP -> code address
+
 // --- gen_stack.c
 bool gen_push(struct gen *g, unsigned i);
 bool gen_pop(struct gen *g, unsigned i);
@@ -97,6 +139,8 @@ void gen_run_stubs(struct gen *g);
 
 // --- gen_flow.c
 bool gen_branch(struct gen *g, unsigned i); // JMP, JCC, CALL, RET, indirect, LOOP; false: interpreter
+void gen_link_jmp(struct gen *g, unsigned i, gva target, bool live);
+void gen_link_jcc(struct gen *g, unsigned i, unsigned cc, gva target);
 void gen_fallthrough(struct gen *g, gva next);  // end of the block without a branch
 void gen_link_checks(struct gen *g);
 void gen_link_stubs(struct gen *g);

@@ -57,7 +57,7 @@ static struct alu_form alu_form(const struct insn *in)
 
 static bool can_redo(const struct gen *g, const struct insn *in, const struct alu_form *f)
 {
-    if (f->dst >= R14 || f->src >= R14 || (!g->code64 && (in->opcode_off || in->opsize != 4)))
+    if (f->dst >= R14 || f->src >= R14)
         return false;
     if (!(in->opcode & 1) && !in->rex && (f->dst >= 4 || f->src >= 4))
         return false; // AH..BH: numbered like RSP..RDI
@@ -68,10 +68,10 @@ static bool can_redo(const struct gen *g, const struct insn *in, const struct al
     case ALU_AND:
     case ALU_OR:
     case ALU_XOR:
-        return in->opsize >= 4 && (in->opcode & 1);
+        return (in->opsize >= 4 || !g->code64) && (in->opcode & 1);
     case ALU_ADD:
     case ALU_SUB:
-        return in->opsize >= 4 && (in->opcode & 1) && !in->has_mem && f->src != f->dst;
+        return (in->opsize >= 4 || !g->code64) && (in->opcode & 1) && !in->has_mem && f->src != f->dst;
     default:
         return false;
     }
@@ -82,7 +82,7 @@ bool gen_entered_at(const struct gen *g, unsigned k)
     for (unsigned i = 0; i < g->n; i++) {
         const struct insn *in = &g->insn[i];
         if ((in->class == IC_JMP || in->class == IC_JCC || in->class == IC_LOOP || in->class == IC_CALL) &&
-            g->rip[i] + in->len + in->imm == g->rip[k])
+            code_target(g->tb->mode, g->rip[i], in->len, in->imm, in->opsize) == g->rip[k])
             return true;
     }
     return false;
@@ -91,8 +91,8 @@ bool gen_entered_at(const struct gen *g, unsigned k)
 // Adds what a stack instruction adds to RSP; false if it writes RSP in any other way.
 bool gen_stack_delta(const struct gen *g, const struct insn *in, int32_t *delta)
 {
-    int32_t width = g->code64 ? 8 : 4;
-    if (in->opsize != width)
+    int32_t width = in->opsize;
+    if (g->code64 ? width != 8 : width < 2)
         return false;
     switch (in->class) {
     case IC_PUSH:
@@ -129,7 +129,7 @@ bool gen_remat_plan(const struct gen *g, unsigned at, uint16_t live, struct gen_
             uint32_t used = (f.dst >= 0 ? 1u << f.dst : 0) | (f.src >= 0 ? 1u << f.src : 0);
             if (in->flags_partial || (live & ~in->flags_written) || !can_redo(g, in, &f) || (used & written))
                 return false;
-            if (delta && (used & 1u << RSP) && !(f.dst == RSP && f.src < 0))
+            if (delta && (used & 1u << RSP) && (!(f.dst == RSP && f.src < 0) || (!g->code64 && !g->flat32)))
                 return false;
             *plan = (struct gen_remat){.insn = k, .delta = used & 1u << RSP ? delta : 0};
             return true;
@@ -154,6 +154,23 @@ static void move_rsp(struct gen *g, int32_t by)
         emit_lea32(&g->e, RSP, EMEM(RSP, by));
 }
 
+// Outside 64-bit code the bytes may mean something else to the host (operand size, INC and DEC in one byte).
+static void remat_rewritten(struct emit *e, const struct insn *in, const struct alu_form *f)
+{
+    const struct rewrite how = {.map14 = R14, .map15 = R15};
+    bool ok = true;
+    if (f->op == ALU_ADD || f->op == ALU_SUB) {
+        struct insn undo = *in;
+        if (f->flip_at == in->opcode_off)
+            undo.opcode ^= f->flip;
+        else
+            undo.modrm ^= f->flip;
+        ok = rewrite_plain(e, &undo, &how) == 0;
+    }
+    if (!ok || rewrite_plain(e, in, &how))
+        e->overflow = true;
+}
+
 void gen_remat(struct gen *g, const struct gen_remat *plan)
 {
     struct emit *e = &g->e;
@@ -161,7 +178,9 @@ void gen_remat(struct gen *g, const struct gen_remat *plan)
     struct alu_form f = alu_form(in);
     move_rsp(g, -plan->delta);
     if (f.op == ALU_AND || f.op == ALU_OR || f.op == ALU_XOR) {
-        emit_op_reg(e, in->opsize == 8 ? EF_W : 0, 0x85, f.dst, f.dst);
+        emit_op_reg(e, in->opsize == 8 ? EF_W : in->opsize == 2 ? EF_66 : 0, 0x85, f.dst, f.dst);
+    } else if (!g->code64) {
+        remat_rewritten(e, in, &f);
     } else {
         if (f.op == ALU_ADD || f.op == ALU_SUB) {
             uint8_t undo[INSN_MAX];

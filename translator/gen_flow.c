@@ -13,7 +13,7 @@ static struct tb_link *new_link(struct gen *g, unsigned i, gva target, uint8_t *
     }
     g->link_remat[g->nlinks].ok = gen_remat_plan(g, i + 1, FL_ARITH, &g->link_remat[g->nlinks].plan);
     struct tb_link *l = &g->links[g->nlinks++];
-    *l = (struct tb_link){.target = g->code64 ? target : (uint32_t)target, .from = g->tb, .site = site, .kind = kind};
+    *l = (struct tb_link){.target = target, .from = g->tb, .site = site, .kind = kind};
     return l;
 }
 
@@ -135,6 +135,15 @@ static void link_jmp(struct gen *g, unsigned i, gva target, bool live, enum exit
     new_link(g, i, target, emit_jmp(&g->e, NULL), kind);
 }
 
+void gen_link_jmp(struct gen *g, unsigned i, gva target, bool live) { link_jmp(g, i, target, live, EXIT_LINK); }
+
+void gen_link_jcc(struct gen *g, unsigned i, unsigned cc, gva target)
+{
+    if (g->nlinks < GEN_MAX_LINKS)
+        g->link_live[g->nlinks] = g->taken_live[i] != 0;
+    new_link(g, i, target, emit_jcc(&g->e, cc, NULL), EXIT_LINK);
+}
+
 void gen_fallthrough(struct gen *g, gva next) { link_jmp(g, g->n - 1, next, true, EXIT_NEXT); }
 
 // The lookup with compares; the flags are made again behind it. From ibl_off to ibl_end kick.c knows the layout:
@@ -198,6 +207,7 @@ void gen_indirect(struct gen *g, unsigned i)
 {
     struct gen_remat plan;
     int32_t rsp = 0;
+    gen_seg_indirect_key(g);
     gen_stack_delta(g, &g->insn[i], &rsp);
     g->tb->ibl_guest = g->rip[i] - g->tb->va;
     g->tb->ibl_rsp = rsp;
@@ -211,10 +221,7 @@ void gen_indirect(struct gen *g, unsigned i)
 static gva branch_target(const struct gen *g, unsigned i)
 {
     const struct insn *in = &g->insn[i];
-    gva t = g->rip[i] + in->len + in->imm;
-    if (g->code64)
-        return t;
-    return in->opsize == 2 ? (uint16_t)t : (uint32_t)t;
+    return code_target(g->tb->mode, g->rip[i], in->len, in->imm, in->opsize);
 }
 
 // Near indirect JMP and CALL: the target to r14, the return address pushed in between.
@@ -275,17 +282,14 @@ bool gen_branch(struct gen *g, unsigned i)
 {
     const struct insn *in = &g->insn[i];
     gva target = branch_target(g, i);
-    // 16-bit operand size truncates RIP; rare enough for the interpreter.
-    if (in->opsize == 2 || (!g->code64 && (g->tb->mode & (MODE_SS32 | MODE_CS32)) != (MODE_SS32 | MODE_CS32)))
-        return false;
+    if (!g->code64 && (!g->flat32 || in->opsize == 2 || in->class == IC_LOOP))
+        return gen_seg_branch(g, i);
     switch (in->class) {
     case IC_JMP:
         link_jmp(g, i, target, g->taken_live[i] != 0, EXIT_LINK);
         return true;
     case IC_JCC:
-        if (g->nlinks < GEN_MAX_LINKS)
-            g->link_live[g->nlinks] = g->taken_live[i] != 0;
-        new_link(g, i, target, emit_jcc(&g->e, in->opcode & 15, NULL), EXIT_LINK);
+        gen_link_jcc(g, i, in->opcode & 15, target);
         return true;
     case IC_LOOP:
         return gen_loop(g, i, target);

@@ -22,20 +22,11 @@
 #include "translator/gen.h"
 #include "translator/host_insn.h"
 
-static bool flat_segment(const struct gen *g, unsigned seg)
-{
-    return seg != FS && seg != GS && (g->code64 || (g->tb->mode & MODE_FLAT));
-}
-
-// Adds the segment base; outside 64-bit code a segment that has limits goes to the interpreter.
+// 64-bit code only: there are no limits.
 static void add_segment_base(struct gen *g, unsigned seg)
 {
     emit_load(&g->e, R15, CPU_FIELD(g->bt, seg[seg].base));
-    struct emem sum = {.base = R14, .index = R15, .scale = 1};
-    if (g->code64)
-        emit_lea(&g->e, R14, sum);
-    else
-        emit_lea32(&g->e, R14, sum);
+    emit_lea(&g->e, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
 }
 
 int gen_reg(struct gen *g, int guest, int scratch)
@@ -50,15 +41,14 @@ bool gen_ea(struct gen *g, unsigned i)
 {
     const struct insn *in = &g->insn[i];
     struct emit *e = &g->e;
-    if (in->addrsize == 2)
-        return false;
     bool wide = in->addrsize == 8;
-    if (!flat_segment(g, in->mem_seg) && !g->code64 && !(g->tb->mode & MODE_FLAT))
-        return false;
-    if (!g->code64 && in->mem_seg == CS && (in->mem_access & MA_WRITE)) // #GP(0): code segments are not writable
+    // #GP(0): code segments are not writable; in real mode they are.
+    if (!g->code64 && in->mem_seg == CS && (in->mem_access & MA_WRITE) && !(g->tb->mode & MODE_REAL))
         return false;
 
-    if (in->moffs) {
+    if (in->addrsize == 2) {
+        gen_seg_ea16(g, in);
+    } else if (in->moffs) {
         emit_mov_imm(e, R14, wide ? (uint64_t)in->imm : (uint32_t)in->imm);
     } else if (in->base == 16) { // RIP-relative
         uint64_t ea = g->rip[i] + in->len + in->disp;
@@ -78,7 +68,9 @@ bool gen_ea(struct gen *g, unsigned i)
             emit_lea32(e, R14, m);
         }
     }
-    if (in->mem_seg == FS || in->mem_seg == GS)
+    if (!g->code64)
+        gen_seg_relative(g, in->mem_seg, in->addrsize == 2);
+    else if (in->mem_seg == FS || in->mem_seg == GS)
         add_segment_base(g, in->mem_seg);
     return true;
 }
@@ -88,6 +80,8 @@ static void slow_branch(struct gen_slow *s, uint8_t *site) { s->branch[s->nbranc
 static void lookup_flags_dead(struct gen *g, struct gen_slow *s, unsigned size, bool write, bool aligned, bool stack)
 {
     struct emit *e = &g->e;
+    if (g->seg)
+        gen_seg_check(g, s, size, write, stack && !aligned, false);
     if (size > 1 && !aligned) {
         if (stack) {
             emit_bytes(e, "\x41\xf6\xc6", 3); // test r14b, size - 1
@@ -144,6 +138,8 @@ static void lookup_flags_live(struct gen *g, struct gen_slow *s, unsigned size, 
     if (!g->rcx_saved) // saved once: a store and load for each would be a chain through memory
         emit_store(e, eng(g->bt, ENG_RCX), RCX);
     g->rcx_saved = true;
+    if (g->seg)
+        gen_seg_check(g, s, size, write, false, true);
     uint8_t *slow = hidden_jump(e, s);
     if (size > 1 && !aligned) {
         host_rorx32(e, RCX, R14, 12);
@@ -181,6 +177,8 @@ void gen_lookup(struct gen *g, unsigned i, unsigned size, bool write, bool align
     s->site->size = size;
     s->site->write = write;
     stack = stack && (size & (size - 1)) == 0 && size <= 16;
+    if (g->seg)
+        stat_inc(STAT_tb_limit_checks);
     if (live && gen_remat_plan(g, i, g->live[i], &s->plan))
         s->remat = true;
     if (live && !s->remat)
@@ -196,6 +194,22 @@ void gen_lookup(struct gen *g, unsigned i, unsigned size, bool write, bool align
     s->site->resume = gen_here(g);
 }
 
+// Beyond the segment's limit: the interpreter repeats the instruction and raises what there is to raise.
+static void limit_stub(struct gen *g, struct gen_slow *s)
+{
+    if (!s->nlimit)
+        return;
+    for (unsigned b = 0; b < s->nlimit; b++)
+        emit_patch(&g->e, s->limit[b], gen_here(g));
+    if (s->restore_rcx)
+        emit_load(&g->e, RCX, eng(g->bt, ENG_RCX));
+    if (s->remat)
+        gen_remat(g, &s->plan);
+    emit_lea_rip(&g->e, R14, (uint8_t *)s->site);
+    emit_mov_imm(&g->e, R15, EXIT_SLOW_MEM);
+    emit_jmp(&g->e, g->bt->glue.exit);
+}
+
 void gen_slow_stubs(struct gen *g)
 {
     for (unsigned k = 0; k < g->nslow; k++) {
@@ -208,6 +222,7 @@ void gen_slow_stubs(struct gen *g)
             gen_remat(g, &s->plan);
         emit_lea_rip(&g->e, R15, (uint8_t *)s->site);
         emit_jmp(&g->e, g->bt->glue.mem_slow);
+        limit_stub(g, s);
     }
 }
 
@@ -314,10 +329,9 @@ bool gen_lea(struct gen *g, unsigned i)
     if (!(in.map == MAP_1 && in.opcode == 0x8d && in.enc == ENC_LEGACY))
         return true;
     g->insn[i].mem_seg = DS; // LEA computes an offset: no segment base
-    if (!g->code64 && !(g->tb->mode & MODE_FLAT))
-        return false;
     if (!gen_ea(g, i))
         return false;
+    g->seg = 0;
     int dst = in.reg;
     bool high = dst >= R14;
     if (high && in.opsize == 2)

@@ -60,7 +60,7 @@ bool gen_push(struct gen *g, unsigned i)
     const struct insn *in = &g->insn[i];
     struct emit *e = &g->e;
     if (!stack_inline(g, in))
-        return false;
+        return !g->code64 && gen_seg_push(g, i);
     if (in->has_mem) {
         if (!gen_ea(g, i))
             return false;
@@ -112,7 +112,7 @@ bool gen_pop(struct gen *g, unsigned i)
 {
     const struct insn *in = &g->insn[i];
     if (!stack_inline(g, in) || in->has_mem)
-        return false;
+        return !g->code64 && gen_seg_pop(g, i);
     copy_address(g, RSP);
     gen_lookup(g, i, width_of(g), false, false, true, g->live[i] != 0);
     load_stack_word(g, in->rm, at_r14_r15);
@@ -125,7 +125,7 @@ bool gen_leave(struct gen *g, unsigned i)
 {
     const struct insn *in = &g->insn[i];
     if (!stack_inline(g, in))
-        return false;
+        return !g->code64 && gen_seg_leave(g, i);
     copy_address(g, RBP);
     gen_lookup(g, i, width_of(g), false, false, true, g->live[i] != 0);
     emit_op_mem(&g->e, wide(g), 0x8b, RBP, at_r14_r15);

@@ -197,7 +197,7 @@ static bool gen_string(struct gen *g, unsigned i)
     static const uint8_t op_of[16] = {[4] = STR_MOVS, [5] = STR_MOVS, [6] = STR_CMPS, [7] = STR_CMPS, [10] = STR_STOS,
                                       [11] = STR_STOS, [12] = STR_LODS, [13] = STR_LODS, [14] = STR_SCAS, [15] = STR_SCAS};
     const struct insn *in = &g->insn[i];
-    if ((in->opcode & 0xf0) != 0xa0 || (!g->code64 && !(g->tb->mode & MODE_FLAT)))
+    if ((in->opcode & 0xf0) != 0xa0)
         return false; // INS, OUTS
     if (gen_rep_string(g, i))
         return true;
@@ -237,6 +237,8 @@ bool gen_system(struct gen *g, unsigned i)
         gen_helper(g, i, h_sysexit, in->rex & 8 ? 8 : 4, 0);
         return true;
     }
+    if (gen_seg_system(g, i))
+        return true;
     for (unsigned k = 0; k < ARRAY_SIZE(rules); k++) {
         const struct system_rule *r = &rules[k];
         if (r->map == in->map && r->opcode == in->opcode && (r->modrm < 0 || r->modrm == in->modrm)) {

@@ -61,7 +61,7 @@ void ibl_insert(struct bt *bt, gva va, uint8_t *code, bool user)
 }
 
 // Two modes may meet at one address and privilege (CR0.TS set and clear, 32-bit and 64-bit code).
-void ibl_set_mode(struct bt *bt, uint32_t mode)
+void ibl_set_mode(struct bt *bt, uint64_t mode)
 {
     struct ibl_table *t = mode & MODE_USER ? bt->ibl_user : &bt->ibl_sup;
     if (UNLIKELY(t->mode != mode)) {

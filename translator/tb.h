@@ -24,6 +24,7 @@
 #include "cpu/accel.h"
 #include "cpu/debug_points.h"
 #include "cpu/state.h"
+#include "translator/code_addr.h"
 #include "translator/decode.h"
 #include "translator/emit.h"
 #include "translator/host_fault.h"
@@ -80,7 +81,7 @@ struct tb;
 
 // One direct branch out of (or back into) a block.
 struct tb_link {
-    gva target;
+    gva target;                // a code address
     struct tb *from;
     struct tb *to;             // NULL: not chained
     uint8_t *site;             // writable address of the rel32 to patch
@@ -102,6 +103,7 @@ struct tb_site {
     struct tb *tb;
     uint8_t size;       // memory access
     bool write;
+    uint8_t seg64k;     // 1 + segment register whose 64 KiB the access must not leave, or 0: nothing to check
     bool masked;        // elements may be deselected: a missing page does not fault by itself
 };
 
@@ -115,9 +117,9 @@ struct tb_map_entry {
 };
 
 struct tb {
-    gva va;
+    gva va;              // a code address (code_addr.h)
     gpa pa, pa2;         // pa2: page of the second part, or NO_PA
-    uint32_t mode;
+    uint64_t mode;       // code_mode()
     uint16_t size;       // guest bytes
     uint16_t insns;
     uint8_t *code;       // executable address of the entry
@@ -153,7 +155,7 @@ struct ibl_table {
     uint16_t log[IBL_LOG];
     unsigned used;
     uint32_t epoch; // of the fetches it was filled under
-    uint32_t mode;  // of the blocks in it
+    uint64_t mode;  // of the blocks in it
 };
 
 // Code is one memfd mapped twice: writable at rw, executable at rx. The blocks' data (struct tb, links, sites)
@@ -241,7 +243,7 @@ void code_cache_flush(struct bt *bt);
 // --- tb_map.c: lookup, pages, invalidation, links
 int tb_map_init(struct bt *bt);
 void tb_map_destroy(struct bt *bt);
-struct tb *tb_find(struct bt *bt, gva va, gpa pa, uint32_t mode);
+struct tb *tb_find(struct bt *bt, gva va, gpa pa, uint64_t mode);
 void tb_insert(struct bt *bt, struct tb *tb);
 void tb_drop(struct bt *bt, struct tb *tb);
 void tb_chain(struct bt *bt, struct tb_link *l, struct tb *to);
@@ -266,7 +268,7 @@ int ibl_init(struct bt *bt);
 void ibl_destroy(struct bt *bt);
 void ibl_insert(struct bt *bt, gva va, uint8_t *code, bool user);
 void ibl_clear_all(struct bt *bt);
-void ibl_set_mode(struct bt *bt, uint32_t mode); // a block of this mode is about to run
+void ibl_set_mode(struct bt *bt, uint64_t mode); // a block of this mode is about to run
 void ibl_select(struct bt *bt); // after an epoch change: the tables that belong to the current epochs
 
 // --- glue.c

@@ -50,7 +50,7 @@ void tb_map_destroy(struct bt *bt)
     free(bt->map);
 }
 
-static unsigned tb_hash(gva va, uint32_t mode) { return ((va * 0x9e3779b97f4a7c15ull) >> 40 ^ mode * 0x9e5u) & (TB_HASH - 1); }
+static unsigned tb_hash(gva va, uint64_t mode) { return ((va * 0x9e3779b97f4a7c15ull) >> 40 ^ mode * 0x9e5u) & (TB_HASH - 1); }
 static unsigned page_hash(gpa page) { return (page >> PAGE_SHIFT) & (PAGE_HASH - 1); }
 
 static struct code_page *page_find(struct bt *bt, gpa page)
@@ -71,7 +71,7 @@ bool tb_page_maybe_code(struct bt *bt, gpa page)
     return atomic_load(&bt->map->ever[b / 64]) >> (b % 64) & 1;
 }
 
-struct tb *tb_find(struct bt *bt, gva va, gpa pa, uint32_t mode)
+struct tb *tb_find(struct bt *bt, gva va, gpa pa, uint64_t mode)
 {
     for (struct tb *tb = bt->map->hash[tb_hash(va, mode)]; tb; tb = tb->hash_next)
         if (tb->va == va && tb->pa == pa && tb->mode == mode)

@@ -14,10 +14,11 @@ uint64_t bt_transfer(struct cpu *cpu)
 {
     struct bt *bt = bt_of(cpu);
     const struct ibl_table *t = cpu->mode & MODE_USER ? bt->ibl_user : &bt->ibl_sup;
-    const struct ibl_entry *e = &t->entry[cpu->rip & (IBL_ENTRIES - 1)];
+    gva at = code_addr_now(cpu);
+    const struct ibl_entry *e = &t->entry[at & (IBL_ENTRIES - 1)];
     bt->indirect_missed = true;
     // Modes that are left to the interpreter never become a table's.
-    if (UNLIKELY(t->mode != cpu->mode || e->neg_va + cpu->rip || cpu_requests(cpu) || log_on(LOG_exec)))
+    if (UNLIKELY(t->mode != code_mode(cpu) || e->neg_va + at || cpu_requests(cpu) || log_on(LOG_exec)))
         return HELPER_LEAVE;
     cpu->engine[ENG_RESUME] = (uint64_t)e->code;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);

@@ -53,10 +53,8 @@ struct tb_site *gen_site(struct gen *g, unsigned i)
     struct tb_site *s = gen_data(g, sizeof(*s));
     if (!s)
         return NULL;
-    s->rip = g->rip[i];
-    s->next_rip = g->rip[i] + g->insn[i].len;
-    if (!g->code64)
-        s->next_rip = (uint32_t)s->next_rip;
+    s->rip = code_rip(g->tb->mode, g->rip[i]);
+    s->next_rip = code_rip(g->tb->mode, gen_next(g, i));
     s->tb = g->tb;
     return s;
 }
@@ -94,8 +92,19 @@ static bool ends_block(const struct insn *in)
     }
 }
 
+// An instruction that the code segment's limit cuts short, or whose IP would wrap inside it: the interpreter's.
+static bool beyond_limit(uint64_t mode, gva at, unsigned len)
+{
+    if (mode & MODE_CS64)
+        return false;
+    uint32_t limit = code_limit(mode);
+    if (!(mode & MODE_CS32) && limit > 0xffff)
+        limit = 0xffff;
+    return code_rip(mode, at) + len - 1 > limit;
+}
+
 // Decodes up to a block's worth. Returns the number of instructions; 0 if the first one leaves the page.
-static unsigned decode_run(struct bt *bt, struct work *w, gva va, gpa pa, const uint8_t *page, uint32_t mode)
+static unsigned decode_run(struct bt *bt, struct work *w, gva va, gpa pa, const uint8_t *page, uint64_t mode)
 {
     unsigned n = 0;
     unsigned off = va & ~PAGE_MASK;
@@ -104,12 +113,16 @@ static unsigned decode_run(struct bt *bt, struct work *w, gva va, gpa pa, const 
         w->rip[n] = (va & PAGE_MASK) + off;
         if (decode_cached(bt->decode_cache, page + off, PAGE_SIZE - off, decode_mode_of(mode), w->rip[n], in))
             break;
+        if (beyond_limit(mode, w->rip[n], in->len))
+            break;
         off += in->len;
         n++;
-        if (debug_break_at(bt->cpu, (va & PAGE_MASK) + off))
+        if (debug_break_at(bt->cpu, code_rip(mode, (va & PAGE_MASK) + off)))
             break;
-        if (in->map == MAP_1 && in->opcode == 0xfb && in->enc == ENC_LEGACY)
-            continue; // STI: its shadow is to end in the same block
+        if ((in->map == MAP_1 && in->opcode == 0xfb && in->enc == ENC_LEGACY) || gen_real_loads_ss(mode, in))
+            continue; // STI, MOV SS: the shadow is to end in the same block
+        if (gen_real_goes_on(mode, in))
+            continue;
         // Code that has a block already is linked to rather than translated again.
         if (ends_block(in) || tb_find(bt, (va & PAGE_MASK) + off, (pa & PAGE_MASK) + off, mode))
             break;
@@ -120,16 +133,18 @@ static unsigned decode_run(struct bt *bt, struct work *w, gva va, gpa pa, const 
 // --- liveness of the arithmetic flags
 
 // Instructions with a rule of their own may fault, push or show the flags: they read all.
-static uint16_t flags_read(const struct insn *in)
+static uint16_t flags_read(const struct insn *in, uint64_t mode)
 {
+    if (gen_seg_keeps_flags(mode, in))
+        return in->flags_read;
     if (in->class == IC_SYSTEM || in->class == IC_INVALID || in->class == IC_STRING || in->class == IC_XSTATE)
         return FL_ARITH;
     return in->flags_read;
 }
 
-static uint16_t live_before(const struct insn *in, uint16_t after)
+static uint16_t live_before(const struct insn *in, uint16_t after, uint64_t mode)
 {
-    return (after & ~in->flags_written) | flags_read(in);
+    return (after & ~in->flags_written) | flags_read(in, mode);
 }
 
 // Flags live at a branch target in the same page: looks at a few instructions there. The block then depends
@@ -142,12 +157,12 @@ static uint16_t lookahead(struct bt *bt, struct tb *tb, const uint8_t *page, gva
     unsigned start = target & ~PAGE_MASK, off = start;
     for (unsigned k = 0; k < LOOKAHEAD && off < PAGE_SIZE; k++) {
         struct insn in;
-        if (debug_break_at(bt->cpu, (target & PAGE_MASK) + off))
+        if (debug_break_at(bt->cpu, code_rip(tb->mode, (target & PAGE_MASK) + off)))
             break; // the debugger wants to see the flags
         if (decode_cached(bt->decode_cache, page + off, PAGE_SIZE - off, decode_mode_of(tb->mode),
                           (target & PAGE_MASK) + off, &in))
             break;
-        live |= flags_read(&in) & ~written;
+        live |= flags_read(&in, tb->mode) & ~written;
         written |= in.flags_written;
         off += in.len;
         if (written == FL_ARITH || is_branch(&in) || in.ends_block)
@@ -177,14 +192,14 @@ static void compute_liveness(struct bt *bt, struct work *w, unsigned n, struct t
         inside[i] = -1;
         w->taken_live[i] = FL_ARITH;
         if (in->class == IC_JMP || in->class == IC_JCC || in->class == IC_CALL || in->class == IC_LOOP) {
-            gva t = w->rip[i] + in->len + in->imm;
+            gva t = code_target(tb->mode, w->rip[i], in->len, in->imm, in->opsize);
             inside[i] = find_insn(w, n, t);
             if (inside[i] < 0)
                 w->taken_live[i] = lookahead(bt, tb, page, t);
         }
     }
     uint16_t end = FL_ARITH;
-    gva next = w->rip[n - 1] + w->insn[n - 1].len;
+    gva next = code_next(tb->mode, w->rip[n - 1], w->insn[n - 1].len);
     if (!ends_block(&w->insn[n - 1]))
         end = lookahead(bt, tb, page, next);
     if (bt->disable & ACCEL_NO_FLAGS) {
@@ -205,7 +220,7 @@ static void compute_liveness(struct bt *bt, struct work *w, unsigned n, struct t
                 after |= taken;
             else if (in->class == IC_RET || in->class == IC_JMP_IND || in->class == IC_CALL_IND)
                 after = FL_ARITH;
-            uint16_t before = live_before(in, after);
+            uint16_t before = live_before(in, after, tb->mode);
             if (before != w->live[i]) {
                 w->live[i] = before;
                 changed = 1;
@@ -223,6 +238,8 @@ static void compute_liveness(struct bt *bt, struct work *w, unsigned n, struct t
 // Instructions whose unit is switched off need the interpreter's #NM/#UD checks.
 static bool unit_off(const struct insn *in, uint32_t mode)
 {
+    if (in->enc != ENC_LEGACY && (mode & MODE_REAL))
+        return true;
     if ((in->uses_x87 || in->uses_mmx || in->uses_sse || in->uses_avx || in->uses_avx512) && (mode & MODE_FPU_OFF))
         return true;
     if (in->uses_sse && (mode & MODE_SSE_OFF))
@@ -256,6 +273,10 @@ static bool gen_one(struct gen *g, unsigned i)
     default:
         if (is_branch(in))
             return gen_branch(g, i);
+        if (gen_seg_inline(g, i))
+            return true;
+        if (g->e.overflow)
+            return false;
         g->rcx_saved = false; // inline rules have uses of their own for the state block's scratch fields
         bool done = gen_system(g, i);
         g->rcx_saved = false;
@@ -268,12 +289,14 @@ static void gen_insn(struct gen *g, unsigned i)
     uint8_t *start = g->e.p;
     uint8_t loaded = g->high_loaded, dirty = g->high_dirty;
     unsigned nslow = g->nslow, nlinks = g->nlinks;
+    g->seg = 0;
     uint32_t ibl_off = g->tb->ibl_off;
     bool rcx_saved = g->rcx_saved;
     g->helper = false;
     if (!gen_one(g, i) && !g->e.overflow) {
         g->e.p = start;
         g->nslow = nslow;
+        g->seg = 0;
         g->nlinks = nlinks;
         g->tb->ibl_off = ibl_off;
         g->rcx_saved = rcx_saved;
@@ -308,8 +331,8 @@ static void log_block(struct bt *bt, const struct work *w, const struct tb *tb)
 {
     char text[128];
     if (log_on(LOG_in_asm)) {
-        log_printf(LOG_in_asm, "---- %016llx (phys %llx) mode %x", (unsigned long long)tb->va,
-                   (unsigned long long)tb->pa, tb->mode);
+        log_printf(LOG_in_asm, "---- %016llx (phys %llx) mode %llx", (unsigned long long)tb->va,
+                   (unsigned long long)tb->pa, (unsigned long long)tb->mode);
         for (unsigned i = 0; i < w->gen.n; i++) {
             disassemble(bt->decoder, w->insn[i].bytes, w->insn[i].len, decode_mode_of(tb->mode), w->rip[i], text,
                         sizeof(text));
@@ -330,7 +353,7 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n)
     struct code_cache *c = &bt->cache;
     *g = (struct gen){.bt = bt, .tb = tb, .d = (uint8_t *)(tb + 1), .taken_live = w->taken_live, .d_end = c->d + TB_MAX_DATA, .insn = w->insn, .rip = w->rip,
                       .host = w->host, .live = w->live, .links = w->links, .n = n,
-                      .code64 = tb->mode & MODE_CS64, .user = tb->mode & MODE_USER};
+                      .code64 = tb->mode & MODE_CS64, .flat32 = gen_flat32(tb->mode), .user = tb->mode & MODE_USER};
     g->e = (struct emit){.p = c->p, .end = c->p + TB_MAX_CODE, .exec = cache_exec(bt)};
     tb->code = gen_here(g);
     tb->map = gen_data(g, 2 * n * sizeof(*tb->map)); // twice: runs of stack instructions have a second form
@@ -356,7 +379,7 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n)
     gen_high_forget(g);
     const struct insn *last = &w->insn[n - 1];
     if (g->helper || !is_branch(last) || !ends_block(last))
-        gen_fallthrough(g, w->rip[n - 1] + last->len);
+        gen_fallthrough(g, gen_next(g, n - 1));
     gen_link_checks(g);
     tb->code_size = gen_here(g) - tb->code;
     w->code_end = g->e.p;
@@ -390,11 +413,14 @@ struct tb *translate_block(struct bt *bt, gva va, gpa pa, struct mmu_fault *f, b
     g->d = bt->cache.d;
     g->d_end = bt->cache.d + TB_MAX_DATA;
     struct tb *tb = gen_data(g, sizeof(*tb));
-    *tb = (struct tb){.va = va, .pa = pa, .pa2 = NO_PA, .mode = cpu->mode};
+    *tb = (struct tb){.va = va, .pa = pa, .pa2 = NO_PA, .mode = code_mode(cpu)};
 
-    unsigned n = decode_run(bt, w, va, pa, page, cpu->mode);
+    unsigned n = decode_run(bt, w, va, pa, page, tb->mode);
     if (n == 0) {
-        gva va2 = (va & PAGE_MASK) + PAGE_SIZE;
+        if (!decode_cached(bt->decode_cache, page + (va & ~PAGE_MASK), PAGE_SIZE - (va & ~PAGE_MASK),
+                           decode_mode_of(tb->mode), va, &w->insn[0]))
+            return NULL; // beyond the limit
+        gva va2 = code_linear(tb->mode, (va & PAGE_MASK) + PAGE_SIZE);
         if (!mmu_fetch_translate(&cpu->mmu, va2, cpu->mode & MODE_USER, &tb->pa2, f)) {
             *faulted = true;
             return NULL;
@@ -408,6 +434,8 @@ struct tb *translate_block(struct bt *bt, gva va, gpa pa, struct mmu_fault *f, b
         memcpy(bytes + first, page2, INSN_MAX);
         w->rip[0] = va;
         if (decode(bt->decoder, bytes, first + INSN_MAX, decode_mode_of(cpu->mode), va, &w->insn[0]))
+            return NULL;
+        if (beyond_limit(tb->mode, va, w->insn[0].len))
             return NULL;
         n = 1;
     }
@@ -427,6 +455,8 @@ struct tb *translate_block(struct bt *bt, gva va, gpa pa, struct mmu_fault *f, b
     tb_insert(bt, tb);
     stat_inc(STAT_tb_translated);
     stat_add(STAT_tb_insns, limit);
+    if (!(tb->mode & MODE_CS64) && !gen_flat32(tb->mode))
+        stat_inc(STAT_tb_legacy);
     log_block(bt, w, tb);
     return tb;
 }

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+// Near control flow of 16-bit and segmented code: IPs that wrap, return addresses that are offsets, counts in CX.
+#include "cpu/cpu.h"
+#include "translator/gen.h"
+#include "translator/host_insn.h"
+
+// The tables hold code addresses: CS.base in the upper half, added in the lower (code_addr.h). Keeps flags.
+void gen_seg_indirect_key(struct gen *g)
+{
+    uint32_t base = (uint32_t)(g->tb->va >> 32);
+    if (g->code64 || !base)
+        return;
+    emit_lea32(&g->e, R14, EMEM(R14, (int32_t)base));
+    emit_mov_imm(&g->e, R15, (uint64_t)base << 32);
+    emit_lea(&g->e, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
+}
+
+// Near indirect JMP and CALL: the IP to r14, the return address pushed in between.
+static bool indirect_branch(struct gen *g, unsigned i, bool call)
+{
+    const struct insn *in = &g->insn[i];
+    struct emit *e = &g->e;
+    unsigned flags = in->opsize == 2 ? EF_0F : 0, op = in->opsize == 2 ? 0xb7 : 0x8b; // movzx, mov
+    if (in->has_mem) {
+        if (!gen_ea(g, i))
+            return false;
+        gen_lookup(g, i, in->opsize, false, false, false, g->live[i] != 0);
+        emit_op_mem(e, flags, op, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
+    } else {
+        emit_op_reg(e, flags, op, R14, in->rm);
+    }
+    if (call) {
+        emit_store(e, eng(g->bt, ENG_TMP), R14);
+        gen_seg_push_const(g, i, (uint32_t)code_rip(g->tb->mode, gen_next(g, i)));
+        emit_load(e, R14, eng(g->bt, ENG_TMP));
+    }
+    gen_indirect(g, i);
+    return true;
+}
+
+// LOOP, LOOPE, LOOPNE, J(E)CXZ. The host's count in RCX or ECX; a test of CX goes through a borrowed register.
+static bool gen_loop(struct gen *g, unsigned i, gva target)
+{
+    const struct insn *in = &g->insn[i];
+    struct emit *e = &g->e;
+    bool cx = in->addrsize == 2, jcxz = in->opcode == 0xe3;
+    bool live = g->taken_live[i] || i + 1 >= g->n || g->live[i + 1];
+    uint8_t *other = NULL, *zero;
+    if (!jcxz)
+        emit_op_mem(e, cx ? EF_66 : 0, 0x8d, RCX, EMEM(RCX, -1)); // lea: no flags
+    if (in->opcode == 0xe0 || in->opcode == 0xe1) // LOOPNE, LOOPE: not taken if ZF, if not ZF
+        other = emit_jcc(e, in->opcode == 0xe0 ? CC_Z : CC_NZ, NULL);
+    if (cx && !live && !other) {
+        emit_op_reg(e, EF_66, 0x85, RCX, RCX); // test cx, cx
+        gen_link_jcc(g, i, jcxz ? CC_Z : CC_NZ, target);
+        return true;
+    }
+    if (cx) {
+        emit_store(e, eng(g->bt, ENG_RCX), RCX);
+        emit_op_reg(e, EF_0F, 0xb7, RCX, RCX); // movzx ecx, cx
+    } else {
+        emit_8(e, 0x67); // jecxz
+    }
+    zero = emit_jmp8(e, 0xe3);
+    if (cx)
+        emit_load(e, RCX, eng(g->bt, ENG_RCX));
+    if (!jcxz)
+        gen_link_jmp(g, i, target, true);
+    uint8_t *over = jcxz ? emit_jmp8(e, 0xeb) : NULL;
+    emit_here(e, zero);
+    if (cx)
+        emit_load(e, RCX, eng(g->bt, ENG_RCX));
+    if (jcxz) {
+        gen_link_jmp(g, i, target, true);
+        emit_here(e, over);
+    }
+    if (other)
+        emit_patch(e, other, gen_here(g));
+    return true;
+}
+
+bool gen_seg_branch(struct gen *g, unsigned i)
+{
+    const struct insn *in = &g->insn[i];
+    uint64_t mode = g->tb->mode;
+    gva target = code_target(mode, g->rip[i], in->len, in->imm, in->opsize);
+    bool relative = in->class != IC_RET && in->class != IC_JMP_IND && in->class != IC_CALL_IND;
+    if ((in->opsize != 2 && in->opsize != 4) || (relative && code_rip(mode, target) > code_limit(mode)))
+        return false; // the interpreter raises #GP if it is taken
+    switch (in->class) {
+    case IC_JMP:
+        gen_link_jmp(g, i, target, g->taken_live[i] != 0);
+        return true;
+    case IC_JCC:
+        gen_link_jcc(g, i, in->opcode & 15, target);
+        return true;
+    case IC_LOOP:
+        return gen_loop(g, i, target);
+    case IC_CALL:
+        gen_seg_push_const(g, i, (uint32_t)code_rip(mode, gen_next(g, i)));
+        gen_link_jmp(g, i, target, g->taken_live[i] != 0);
+        return true;
+    case IC_RET:
+        gen_seg_ret_pop(g, i);
+        gen_indirect(g, i);
+        return true;
+    case IC_JMP_IND:
+        return indirect_branch(g, i, false);
+    case IC_CALL_IND:
+        return indirect_branch(g, i, true);
+    default:
+        return false;
+    }
+}
