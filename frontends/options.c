@@ -89,6 +89,7 @@ static int parse_optimisations(struct keyval *kv, uint32_t *disable, struct err 
         { "runs", ACCEL_NO_RUNS },
         { "remat", ACCEL_NO_REMAT },
         { "high", ACCEL_NO_HIGH },
+        { "legacy", ACCEL_NO_LEGACY },
     };
 
     *disable = 0;
