@@ -244,6 +244,8 @@ void code_cache_flush(struct bt *bt);
 int tb_map_init(struct bt *bt);
 void tb_map_destroy(struct bt *bt);
 struct tb *tb_find(struct bt *bt, gva va, gpa pa, uint64_t mode);
+// A bit per byte of the page where a block may begin (4096 bits); NULL: it has no blocks.
+const uint64_t *tb_page_starts(struct bt *bt, gpa page);
 void tb_insert(struct bt *bt, struct tb *tb);
 void tb_drop(struct bt *bt, struct tb *tb);
 void tb_chain(struct bt *bt, struct tb_link *l, struct tb *to);

@@ -18,6 +18,7 @@ enum { TB_HASH = 1 << 18, PAGE_HASH = 1 << 13 };
 struct code_page {
     gpa page;
     uint64_t granules; // a bit per 64 bytes that a block may depend on; bits too many are found out and cleared
+    uint64_t starts[PAGE_SIZE / 64]; // a bit per byte where a block may begin; never cleared while the page has code
     struct tb *tbs;    // linked by page_next[0] or [1]
     struct code_page *next;
 };
@@ -71,7 +72,17 @@ bool tb_page_maybe_code(struct bt *bt, gpa page)
     return atomic_load(&bt->map->ever[b / 64]) >> (b % 64) & 1;
 }
 
+<<<<<<< HEAD
 struct tb *tb_find(struct bt *bt, gva va, gpa pa, uint64_t mode)
+=======
+const uint64_t *tb_page_starts(struct bt *bt, gpa page)
+{
+    const struct code_page *p = page_find(bt, page & PAGE_MASK);
+    return p ? p->starts : NULL;
+}
+
+struct tb *tb_find(struct bt *bt, gva va, gpa pa, uint32_t mode)
+>>>>>>> cc4e72e (translator: Ask a page's own bitmap where blocks begin)
 {
     for (struct tb *tb = bt->map->hash[tb_hash(va, mode)]; tb; tb = tb->hash_next)
         if (tb->va == va && tb->pa == pa && tb->mode == mode)
@@ -116,6 +127,7 @@ static void page_add(struct bt *bt, gpa page, struct tb *tb, unsigned which)
             abort(); // host out of memory: nothing the guest asked for can be done without it
         p->tbs = NULL;
         p->granules = 0;
+        memset(p->starts, 0, sizeof(p->starts));
         p->page = page;
         atomic_fetch_or(&bt->map->ever[ever_bit(page) / 64], 1ull << (ever_bit(page) % 64));
         p->next = bt->map->pages[page_hash(page)];
@@ -123,6 +135,8 @@ static void page_add(struct bt *bt, gpa page, struct tb *tb, unsigned which)
         shadow_protect_code(bt->shadow, page);
     }
     p->granules |= tb_granules(tb, page);
+    if (which == 0)
+        p->starts[(tb->pa & ~PAGE_MASK) / 64] |= 1ull << (tb->pa & 63);
     tb->page_next[which] = p->tbs;
     p->tbs = tb;
 }

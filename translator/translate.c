@@ -108,6 +108,7 @@ static unsigned decode_run(struct bt *bt, struct work *w, gva va, gpa pa, const 
 {
     unsigned n = 0;
     unsigned off = va & ~PAGE_MASK;
+    const uint64_t *starts = tb_page_starts(bt, pa);
     while (n < TB_MAX_INSNS && off < PAGE_SIZE) {
         struct insn *in = &w->insn[n];
         w->rip[n] = (va & PAGE_MASK) + off;
@@ -124,7 +125,10 @@ static unsigned decode_run(struct bt *bt, struct work *w, gva va, gpa pa, const 
         if (gen_real_goes_on(mode, in))
             continue;
         // Code that has a block already is linked to rather than translated again.
-        if (ends_block(in) || tb_find(bt, (va & PAGE_MASK) + off, (pa & PAGE_MASK) + off, mode))
+        if (ends_block(in))
+            break;
+        bool may_start = starts && off < PAGE_SIZE && starts[off / 64] >> (off % 64) & 1;
+        if (may_start && tb_find(bt, (va & PAGE_MASK) + off, (pa & PAGE_MASK) + off, mode))
             break;
     }
     return n;
