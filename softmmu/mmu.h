@@ -46,13 +46,15 @@ struct mmu_shadow_ops {
 
 // What epochs are made from (mmu_control.c). A filter has a bit set for each page that code was fetched from
 // since the epoch got its number; a bit too many costs a needless new epoch, never a stale link.
-enum { MMU_SPACES = 16, MMU_USER_FILTER = 4096, MMU_SUPERVISOR_FILTER = 32768 };
+// A compiler fetches from 5,000 pages; 2^17 bits keep the chance of that under 4 %.
+enum { MMU_SPACES = 16, MMU_USER_FILTER = 1 << 17, MMU_SUPERVISOR_FILTER = 1 << 15 };
 
 struct mmu_space { // one (root, PCID)
     uint64_t root, used; // used: for least-recently-used
     uint32_t epoch;      // 0: none yet, or no longer good
     uint16_t pcid;
     bool valid, has_global; // has_global: code was fetched from a global page
+    uint32_t shifts;        // a bit for each page size (its shift) in the filter
     uint64_t filter[MMU_USER_FILTER / 64];
 };
 
@@ -91,6 +93,7 @@ struct mmu {
     unsigned space;            // index of the current one
     uint64_t space_clock;
     struct mmu_space spaces[MMU_SPACES];
+    uint32_t supervisor_shifts;
     uint64_t supervisor_filter[MMU_SUPERVISOR_FILTER / 64];
     struct mmu_fetch_entry fetch_cache[MMU_FETCH_CACHE];
 };

@@ -31,6 +31,7 @@ static void epochs_notify(struct mmu *m)
 // A number never used before. On wrap-around everybody hears that no old number is good (both epochs 0).
 static uint32_t epoch_fresh(struct mmu *m)
 {
+    stat_inc(STAT_mmu_epochs);
     if (++m->epoch_last == 0) {
         for (unsigned i = 0; i < MMU_SPACES; i++) {
             m->spaces[i].epoch = 0;
@@ -50,6 +51,7 @@ static void space_forget(struct mmu_space *s)
     }
     s->epoch = 0;
     s->has_global = false;
+    s->shifts = 0;
     zero_bytes(s->filter, sizeof(s->filter));
 }
 
@@ -78,6 +80,7 @@ static void supervisor_forget(struct mmu *m)
 {
     m->epoch_supervisor = 0;
     m->supervisor_nonglobal = false;
+    m->supervisor_shifts = 0;
     zero_bytes(m->supervisor_filter, sizeof(m->supervisor_filter));
 }
 
@@ -96,11 +99,10 @@ static void filter_add(uint64_t *filter, unsigned bits, gva va, unsigned shift)
     filter[h / 64] |= BIT(h % 64);
 }
 
-static bool filter_has(const uint64_t *filter, unsigned bits, gva va)
+static bool filter_has(const uint64_t *filter, unsigned bits, uint32_t shifts, gva va)
 {
-    static const uint8_t shifts[] = {12, 21, 22, 30};
-    for (unsigned i = 0; i < ARRAY_SIZE(shifts); i++) {
-        uint32_t h = filter_hash(va, shifts[i]) & (bits - 1);
+    for (; shifts; shifts &= shifts - 1) {
+        uint32_t h = filter_hash(va, (unsigned)__builtin_ctz(shifts)) & (bits - 1);
         if (filter[h / 64] & BIT(h % 64)) {
             return true;
         }
@@ -113,9 +115,11 @@ void mmu_note_fetch(struct mmu *m, gva va, bool user, const struct walk_result *
     if (user) {
         struct mmu_space *s = &m->spaces[m->space];
         filter_add(s->filter, MMU_USER_FILTER, va, w->page_shift);
+        s->shifts |= 1u << w->page_shift;
         s->has_global |= w->global;
     } else {
         filter_add(m->supervisor_filter, MMU_SUPERVISOR_FILTER, va, w->page_shift);
+        m->supervisor_shifts |= 1u << w->page_shift;
         m->supervisor_nonglobal |= !w->global;
     }
 }
@@ -180,7 +184,7 @@ static void spaces_forget_page(struct mmu *m, unsigned pcid, gva va, bool global
     for (unsigned i = 0; i < MMU_SPACES; i++) {
         struct mmu_space *s = &m->spaces[i];
         if ((s->pcid == pcid || (global && s->has_global)) && s->epoch &&
-            filter_has(s->filter, MMU_USER_FILTER, va)) {
+            filter_has(s->filter, MMU_USER_FILTER, s->shifts, va)) {
             space_forget(s);
         }
     }
@@ -312,7 +316,7 @@ void mmu_invlpg(struct mmu *m, gva va)
         m->shadow->flush_page(m->shadow_ctx, va);
     }
     spaces_forget_page(m, current_pcid(m), va, true);
-    if (filter_has(m->supervisor_filter, MMU_SUPERVISOR_FILTER, va)) {
+    if (filter_has(m->supervisor_filter, MMU_SUPERVISOR_FILTER, m->supervisor_shifts, va)) {
         supervisor_forget(m);
     }
     epochs_publish(m, old_user, old_supervisor);
@@ -328,7 +332,7 @@ static void invpcid_address(struct mmu *m, unsigned pcid, gva va)
     }
     spaces_forget_page(m, pcid, va, false);
     if (pcid == current_pcid(m) && m->supervisor_nonglobal &&
-        filter_has(m->supervisor_filter, MMU_SUPERVISOR_FILTER, va)) {
+        filter_has(m->supervisor_filter, MMU_SUPERVISOR_FILTER, m->supervisor_shifts, va)) {
         supervisor_forget(m);
     }
 }
