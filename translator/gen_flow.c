@@ -152,8 +152,9 @@ static void indirect_remat(struct gen *g, const struct gen_remat *plan)
 {
     struct emit *e = &g->e;
     struct emem entry = EMEM(R15, offsetof(struct ibl_entry, neg_va));
-    emit_op_reg(e, EF_0F, 0xb7, R15, R14); // movzx r15d, r14w
-    host_shift_imm32(e, SHIFT_SHL, R15, 4);
+    emit_mov32(e, R15, R14);
+    host_shift_imm32(e, SHIFT_SHL, R15, 32 - IBL_BITS);
+    host_shift_imm32(e, SHIFT_SHR, R15, 32 - IBL_BITS - 4);
     emit_op_mem(e, EF_W, 0x03, R15, eng(g->bt, g->user ? ENG_IBL_USER : ENG_IBL_SUP)); // add r15, table
     g->tb->ibl_off = gen_here(g) - g->tb->code;
     emit_op_mem(e, EF_W, 0x03, R14, entry); // add r14, -va
@@ -174,7 +175,9 @@ static void indirect_neutral(struct gen *g)
     struct emit *e = &g->e;
     if (!g->rcx_saved)
         emit_store(e, eng(g->bt, ENG_RCX), RCX);
-    emit_op_reg(e, EF_0F, 0xb7, R15, R14); // movzx r15d, r14w
+    emit_mov_imm(e, RCX, 64 - IBL_BITS);
+    host_shlx(e, R15, R14, RCX);
+    host_shrx(e, R15, R15, RCX);
     emit_lea(e, R15, (struct emem){.base = R15, .index = R15, .scale = 1});
     emit_load(e, RCX, eng(g->bt, g->user ? ENG_IBL_USER : ENG_IBL_SUP));
     g->tb->ibl_off = gen_here(g) - g->tb->code;

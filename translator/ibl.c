@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Indirect-branch lookup tables: guest address of a branch target -> translated code.
 //
-// Translated code indexes the current table by the low 16 bits of the target and compares by adding:
+// Translated code indexes the current table by the low 18 bits of the target and compares by adding:
 // entry.neg_va + target == 0. A table is valid for one epoch (one way fetches translate); user mode keeps a
 // few tables, so that a switch back to a recent address space finds its own still filled.
 #include <errno.h>

@@ -35,8 +35,9 @@ enum {
     TB_MAX_DATA = 32 * 1024,     // bytes of its struct tb, links, sites and map
     TB_MAX_DEPS = 16,
     TB_PER_REGION = 1 << 16,
-    IBL_ENTRIES = 1 << 16,       // indirect-branch table: indexed by the low 16 bits of the target
-    IBL_LOG = 32768,             // entries filled before the table is cleared as a whole
+    IBL_BITS = 18,               // indirect-branch table: indexed by so many low bits of the target
+    IBL_ENTRIES = 1 << IBL_BITS,
+    IBL_LOG = 1 << 16,           // entries filled before the table is cleared as a whole
     CACHE_REGIONS = 8,
     FETCH_ENTRIES = 1024,        // remembered translations of code pages
 };
@@ -152,7 +153,7 @@ struct ibl_entry {
 };
 struct ibl_table {
     struct ibl_entry *entry; // IBL_ENTRIES, sparse
-    uint16_t log[IBL_LOG];
+    uint32_t log[IBL_LOG];
     unsigned used;
     uint32_t epoch; // of the fetches it was filled under
     uint64_t mode;  // of the blocks in it
