@@ -72,17 +72,13 @@ bool tb_page_maybe_code(struct bt *bt, gpa page)
     return atomic_load(&bt->map->ever[b / 64]) >> (b % 64) & 1;
 }
 
-<<<<<<< HEAD
-struct tb *tb_find(struct bt *bt, gva va, gpa pa, uint64_t mode)
-=======
 const uint64_t *tb_page_starts(struct bt *bt, gpa page)
 {
     const struct code_page *p = page_find(bt, page & PAGE_MASK);
     return p ? p->starts : NULL;
 }
 
-struct tb *tb_find(struct bt *bt, gva va, gpa pa, uint32_t mode)
->>>>>>> cc4e72e (translator: Ask a page's own bitmap where blocks begin)
+struct tb *tb_find(struct bt *bt, gva va, gpa pa, uint64_t mode)
 {
     for (struct tb *tb = bt->map->hash[tb_hash(va, mode)]; tb; tb = tb->hash_next)
         if (tb->va == va && tb->pa == pa && tb->mode == mode)
