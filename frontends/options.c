@@ -6,6 +6,7 @@
 #include "cpu/accel.h"
 #include "cpu/cpuid.h"
 #include "frontends/devices.h"
+#include "frontends/version.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -13,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define RING3_VERSION "0.1.0"
 
 struct option {
     const char *section; // set in a section's own row only
