@@ -122,12 +122,12 @@ void debug_points_clear(struct cpu *cpu)
     set_changed(cpu);
 }
 
-bool debug_points_at(const struct debug_points *d, gva linear)
+const struct debug_point *debug_points_at(const struct debug_points *d, gva linear)
 {
     for (unsigned i = 0; d->breaks && i < d->set.n; i++)
         if (d->set.point[i].addr == linear && is_break(d->set.point[i].kind))
-            return true;
-    return false;
+            return &d->set.point[i];
+    return NULL;
 }
 
 // --- runs
@@ -166,7 +166,10 @@ bool debug_points_break(struct cpu *cpu)
         d->stepped = true; // also if it faults: the step then ends at the handler
         return false;
     }
-    if (debug_break_at(cpu, cpu->rip))
+    const struct debug_point *p = debug_break_at(cpu, cpu->rip);
+    if (p) {
         d->reason = DEBUG_BREAK;
-    return d->reason;
+        d->hit = *p;
+    }
+    return p;
 }

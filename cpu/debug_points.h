@@ -40,7 +40,7 @@ struct debug_points {
     bool mask_irqs; // while stepping: external interrupts wait, but for those that end a HLT
     bool stepped;   // something was executed or delivered
     enum debug_reason reason; // why the run ended; DEBUG_NONE: not on the debugger's account
-    struct debug_point hit;   // DEBUG_WATCH: which
+    struct debug_point hit;   // DEBUG_WATCH, DEBUG_BREAK: which
     // The run has ended for `reason`: on the vCPU's thread, vector state saved, big lock not held. It must see to it
     // that the vCPU is paused.
     void (*stopped)(void *opaque);
@@ -59,16 +59,16 @@ void debug_points_prepare(struct cpu *cpu, bool step, bool mask_irqs);
 // --- the engine
 bool debug_points_done(struct cpu *cpu);
 bool debug_points_break(struct cpu *cpu);
-bool debug_points_at(const struct debug_points *d, gva linear);
+const struct debug_point *debug_points_at(const struct debug_points *d, gva linear);
 // Between two instructions, before interrupts are looked at: is the run over?
 static inline bool debug_done(struct cpu *cpu) { return UNLIKELY(cpu->debug_active) && debug_points_done(cpu); }
 // Before the instruction at rip: does something stop the run here?
 static inline bool debug_break(struct cpu *cpu) { return UNLIKELY(cpu->debug_active) && debug_points_break(cpu); }
 // Is there a breakpoint at offset rip of the code segment?
-static inline bool debug_break_at(const struct cpu *cpu, uint64_t rip)
+static inline const struct debug_point *debug_break_at(const struct cpu *cpu, uint64_t rip)
 {
     if (LIKELY(!(cpu->debug_active & DEBUG_ACTIVE_POINTS)))
-        return false;
+        return NULL;
     return debug_points_at(cpu->debug, cpu->mode & MODE_CS64 ? rip : (uint32_t)(cpu->seg[CS].base + rip));
 }
 // At the end of a run, vector state saved.

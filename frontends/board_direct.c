@@ -10,6 +10,7 @@
 #include "hw/acpi_pm.h"
 #include "hw/hpet.h"
 #include "hw/i440fx.h"
+#include "hw/i8237.h"
 #include "hw/ioapic.h"
 #include "hw/lapic.h"
 #include "hw/pci.h"
@@ -114,6 +115,7 @@ void board_direct_reset(struct board *b)
     pci_assign_resources(b->pci, PCI_IO_BASE, PCI_IO_END, BOARD_PCI_BASE, BOARD_PCI_END, pirq_routes);
     i440fx_open_pam(b->i440fx);
     piix3_ide_enable(b->ide);
+    i8237_open_cascade(b->dma);
     setup_virtual_wire(b);
     setup_mtrr(b);
     setup_keyboard(b);

@@ -53,6 +53,7 @@ static void set_cmos(struct board *b)
     for (unsigned i = 0; i < ARRAY_SIZE(bytes); i++)
         mc146818_set_cmos(b->rtc, bytes[i].index, bytes[i].value);
     piix3_ide_cmos(b->ide, set_cmos_byte, b->rtc);
+    board_set_floppy_cmos(b);
 }
 
 // The nibbles that SeaBIOS reads for a drive letter; 0: none.

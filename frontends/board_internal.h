@@ -4,6 +4,7 @@
 #pragma once
 
 #include "frontends/board_pc.h"
+#include "hw/irq.h"
 
 enum { BOARD_PM_BASE = 0x600, BOARD_GPE_BASE = 0xafe0, BOARD_SCI_IRQ = 9 };
 
@@ -15,6 +16,9 @@ struct board {
     struct lapic *lapic;
     struct i8254 *pit;
     struct port_b *port_b;
+    struct i8237 *dma;
+    struct fdc *fdc;
+    struct vmport *vmport; // NULL: vmport=off
     struct mc146818 *rtc;
     struct hpet *hpet;
     struct i8042 *kbd;
@@ -37,6 +41,13 @@ struct board {
 // Once, when all devices are there: fw_cfg items and CMOS bytes. 0 or -EINVAL with a message.
 int board_describe(struct board *b, struct err *e);
 void board_set_boot_drives(struct board *b); // at each reset: -boot once= holds for the first
+
+// --- board_isa.c
+bool board_create_dma(struct board *b);
+bool board_create_fdc(struct board *b, uint16_t base, struct irq_line irq);
+bool board_create_vmport(struct board *b);
+void board_reset_isa(struct board *b);
+void board_set_floppy_cmos(struct board *b); // after the rest of the equipment byte
 
 // --- board_direct.c
 int board_direct_create(struct board *b, struct err *e); // the tables

@@ -156,6 +156,15 @@ static bool create_port_b(struct board *b, uint32_t base, unsigned irq)
     return (b->port_b = port_b_create(b->cfg.ports, b->pit));
 }
 
+static bool create_dma(struct board *b, uint32_t base, unsigned irq) { return board_create_dma(b); }
+
+static bool create_fdc(struct board *b, uint32_t base, unsigned irq)
+{
+    return board_create_fdc(b, (uint16_t)base, isa_irq(b, irq));
+}
+
+static bool create_vmport(struct board *b, uint32_t base, unsigned irq) { return board_create_vmport(b); }
+
 static bool create_rtc(struct board *b, uint32_t base, unsigned irq)
 {
     struct mc146818_config rc = { .ports = b->cfg.ports, .base = (uint16_t)base, .irq = isa_irq(b, irq),
@@ -272,9 +281,12 @@ static const struct board_row {
     { "82093AA I/O APIC", IOAPIC_DEFAULT_BASE, 0, create_ioapic },
     { "8254 timer", 0x40, 0, create_pit },
     { "port 61h", 0x61, 0, create_port_b },
+    { "8237A DMA controllers", 0x00, 0, create_dma },
+    { "82077AA floppy controller", 0x3f0, 6, create_fdc },
     { "MC146818 clock", 0x70, 8, create_rtc },
     { "HPET", HPET_DEFAULT_BASE, 0, create_hpet },
     { "8042 keyboard controller", 0x60, 1, create_kbd },
+    { "VMware port", 0x5658, 0, create_vmport },
     { "PCI bus", 0xcf8, 0, create_pci },
     { "440FX host bridge", 0, 0, create_i440fx },
     { "PIIX3 ISA bridge", 0, 0, create_piix3 },
@@ -314,6 +326,7 @@ int board_finish(struct board *b, struct err *e)
 }
 
 struct pci_bus *board_pci_bus(struct board *b) { return b->pci; }
+struct fdc *board_fdc(struct board *b) { return b->fdc; }
 struct piix3_ide *board_ide(struct board *b) { return b->ide; }
 struct boot_order *board_boot_order(struct board *b) { return b->boot_order; }
 
@@ -329,6 +342,7 @@ static void reset_devices(struct board *b)
     mc146818_reset(b->rtc);
     if (b->hpet)
         hpet_reset(b->hpet);
+    board_reset_isa(b);
     i8042_reset(b->kbd);
     acpi_pm_reset(b->pm);
     pci_bus_reset(b->pci);

@@ -11,6 +11,7 @@ struct cpu;
 struct cpu_model;
 struct pci_bus;
 struct piix3_ide;
+struct fdc;
 struct firmware;
 struct config;
 struct boot_order;
@@ -36,7 +37,7 @@ struct board_config {
     struct chardev *debugcon; // NULL: none
     int rtc_base;             // enum rtc_base
     int64_t rtc_date;
-    bool rtc_vm_clock, no_hpet;
+    bool rtc_vm_clock, no_hpet, no_vmport;
     uint8_t uuid[16];
     // Big lock held, on whatever thread the device runs.
     void (*reset)(void *opaque);
@@ -48,6 +49,7 @@ int board_create(const struct board_config *cfg, struct board **out, struct err 
 // When every device is plugged in: tells the firmware about them, or writes the tables for a kernel.
 int board_finish(struct board *b, struct err *e);
 struct pci_bus *board_pci_bus(struct board *b);
+struct fdc *board_fdc(struct board *b);
 struct piix3_ide *board_ide(struct board *b);
 struct boot_order *board_boot_order(struct board *b);
 // Every device back to its power-on state; without firmware then what it would have done: BARs, PIRQ routes, ACPI

@@ -107,6 +107,24 @@ static int get_unsigned(struct keyval *kv, const char *key, unsigned *out, unsig
     return 0;
 }
 
+struct drive *devices_take_drive(struct devices *d, const char *id, struct err *e)
+{
+    for (unsigned i = 0; i < d->drive_count; i++) {
+        struct drive *drive = &d->drive[i];
+
+        if (strcmp(drive->id, id))
+            continue;
+        if (drive->taken) {
+            err_set(e, "drive '%.60s' is in use already", id);
+            return NULL;
+        }
+        drive->taken = true;
+        return drive;
+    }
+    err_set(e, "there is no -drive with id=%.60s", id);
+    return NULL;
+}
+
 // --- virtio-blk-pci
 
 static const struct device_property blk_properties[] = {
@@ -126,15 +144,15 @@ static int create_blk(struct devices *d, struct keyval *kv, struct err *e)
     const char *id = keyval_get(kv, "drive"), *serial = keyval_get(kv, "serial");
     struct virtio_blk_config vc = { .serial = serial };
     bool write_cache = true, config_wce = true;
-    struct drive *drive = NULL;
+    struct drive *drive;
 
-    for (unsigned i = 0; id && i < d->drive_count; i++)
-        if (!strcmp(d->drive[i].id, id))
-            drive = &d->drive[i];
-    if (!drive)
-        return id ? err_set(e, "there is no -drive with id=%.60s", id) : err_set(e, "drive= is missing");
-    if (drive->taken)
-        return err_set(e, "drive '%.60s' is in use already", id);
+    if (!id)
+        return err_set(e, "drive= is missing");
+    if (!(drive = devices_take_drive(d, id, e)))
+        return -EINVAL;
+    if (!drive->block)
+        return err_set(e, "drive '%.60s' is empty; a disk needs an image", id);
+    drive->device = keyval_get(kv, "id");
     if (get_unsigned(kv, "num-queues", &vc.num_queues, VIRTIO_MAX_QUEUES, e) ||
         get_unsigned(kv, "queue-size", &vc.queue_size, 1024, e) ||
         get_unsigned(kv, "logical_block_size", &vc.logical_block_size, 1 << 15, e) ||
@@ -147,7 +165,6 @@ static int create_blk(struct devices *d, struct keyval *kv, struct err *e)
     vc.no_config_wce = !config_wce;
     if (!serial)
         vc.serial = drive->serial;
-    drive->taken = true;
     return plug(d, virtio_blk_create(&vc), kv, e);
 }
 
@@ -319,12 +336,15 @@ static int create_debugcon(struct devices *d, struct keyval *kv, struct err *e)
 // --- the table
 
 static const struct device_type types[] = {
+    { "ide-hd", NULL, "IDE", "disk", ide_properties, false, device_ide_hd_create },
+    { "ide-cd", NULL, "IDE", "CD/DVD drive", ide_properties, false, device_ide_cd_create },
     { "virtio-blk-pci", "virtio-blk", "PCI", "disk", blk_properties, true, create_blk },
     { "virtio-net-pci", "virtio-net", "PCI", "network card", net_properties, true, create_net },
     { "virtio-rng-pci", "virtio-rng", "PCI", "random numbers", rng_properties, true, create_rng },
     { "virtio-serial-pci", "virtio-serial", "PCI", "controller of one virtconsole", serial_properties, true,
       create_serial },
     { "virtconsole", NULL, "virtio-serial", "console", console_properties, false, create_console },
+    { "floppy", NULL, "floppy-bus", "drive of the floppy controller", floppy_properties, false, device_floppy_create },
     { "VGA", NULL, "PCI", "graphics adapter with Bochs VBE", vga_properties, false, device_vga_create },
     { "isa-debug-exit", NULL, "ISA", "ends ring3 with status (v << 1) | 1", exit_properties, false,
       create_exit },

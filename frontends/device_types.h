@@ -3,6 +3,7 @@
 #pragma once
 
 #include "frontends/devices.h"
+#include "frontends/drives.h"
 
 struct device_property { const char *name, *help; };
 
@@ -17,25 +18,36 @@ struct device_type {
 enum { DEVICES_MAX = 64 };
 struct devices {
     struct devices_config dc;
-    struct drive {
-        char id[64];
-        struct block *block;
-        const char *serial;
-        bool taken;
-    } drive[CONFIG_DRIVES];
+    struct drive drive[CONFIG_DRIVES + 4]; // and drives without a -drive
     unsigned drive_count;
     struct net {
         struct netdev *netdev;
         const char *card;
     } net[CONFIG_NETDEVS];
     unsigned net_count, nic_count;
-    struct keyval implied[CONFIG_DRIVES + CONFIG_NETDEVS + 1]; // -device arguments that -drive and -nic stand for
+    struct keyval implied[CONFIG_DRIVES + 4 + CONFIG_NETDEVS + 1]; // -device arguments that -drive and -nic stand for
     unsigned implied_count;
     struct vga *vga;
 };
 
 // addr= and bus=; *devfn is -1 without an address.
 int device_parse_addr(struct keyval *kv, int *devfn, struct err *e);
+
+// An opened -drive for a device that is to be its only user; NULL with a message.
+struct drive *devices_take_drive(struct devices *d, const char *id, struct err *e);
+
+// --- device_floppy.c
+extern const struct device_property floppy_properties[];
+int device_floppy_create(struct devices *d, struct keyval *kv, struct err *e);
+int device_floppy_default(struct devices *d, struct err *e); // the drive that every PC has
+
+// Adds the -device that another argument stands for.
+int devices_imply(struct devices *d, const char *text, struct err *e);
+
+// --- device_ide.c
+extern const struct device_property ide_properties[];
+int device_ide_hd_create(struct devices *d, struct keyval *kv, struct err *e);
+int device_ide_cd_create(struct devices *d, struct keyval *kv, struct err *e);
 
 // --- device_vga.c
 extern const struct device_property vga_properties[];

@@ -39,37 +39,6 @@ static int check_object(struct keyval *kv, struct err *e)
     return keyval_check_used(kv, "-object", e);
 }
 
-static int check_drive(struct keyval *kv, struct err *e)
-{
-    static const char *const known[] = { "if",    "file",         "format",    "id",
-                                         "cache", "readonly",     "read-only", "snapshot",
-                                         "media", "aio",          "discard",   "serial",
-                                         "index", "file.locking", "werror",    "rerror" };
-    const char *iface = keyval_get(kv, "if"), *format = keyval_get(kv, "format"),
-               *media = keyval_get(kv, "media");
-    const char *id = keyval_get(kv, "id"), *file = keyval_get(kv, "file");
-
-    for (unsigned i = 0, j; i < kv->count; i++) {
-        for (j = 0; j < ARRAY_SIZE(known) && strcmp(known[j], kv->item[i].key); j++)
-            continue;
-        if (j == ARRAY_SIZE(known))
-            return err_set(e, "-drive: no property '%.60s'", kv->item[i].key);
-    }
-    if (!iface || (strcmp(iface, "virtio") && strcmp(iface, "none")))
-        return err_set(
-            e, "-drive: if=%.40s is not supported yet; use if=virtio (or if=none,id=ID and a -device)",
-            iface ? iface : "ide (the default)");
-    if (!strcmp(iface, "none") && !id)
-        return err_set(e, "-drive: if=none needs id=");
-    if (!file)
-        return err_set(e, "-drive: file= is missing");
-    if (format && strcmp(format, "raw"))
-        return err_set(e, "-drive: format=%.40s is not supported; only raw is", format);
-    if (media && strcmp(media, "disk"))
-        return err_set(e, "-drive: media=%.40s is not supported; only disk is", media);
-    return 0;
-}
-
 static int check_net(struct keyval *kv, struct err *e)
 {
     const char *type = keyval_get(kv, "type");
@@ -89,7 +58,7 @@ static int check_net(struct keyval *kv, struct err *e)
 int devices_check(struct config *cfg, struct err *e)
 {
     for (unsigned i = 0; i < cfg->drive_count; i++)
-        if (check_drive(&cfg->drives[i], e))
+        if (drives_check(&cfg->drives[i], e))
             return -EINVAL;
     for (unsigned i = 0; i < cfg->netdev_count; i++)
         if (check_net(&cfg->netdevs[i], e))
@@ -103,100 +72,14 @@ int devices_check(struct config *cfg, struct err *e)
     return 0;
 }
 
-// --- drives
+// --- devices that other arguments stand for
 
-// "value" among names: its index, or -EINVAL with a message.
-static int choose(const char *key, const char *value, const char *const *names, unsigned count, struct err *e)
-{
-    for (unsigned i = 0; i < count; i++)
-        if (!strcmp(names[i], value))
-            return (int)i;
-    return err_set(e, "-drive: %s=%.40s is not one of its values", key, value);
-}
-
-static int parse_drive(struct devices *d, struct keyval *kv, struct block_options *bo, struct err *e)
-{
-    static const char *const caches[] = { // in the order of enum block_cache
-        "writeback", "none", "writethrough", "directsync", "unsafe" };
-    static const char *const aios[] = { "auto", "threads", "io_uring", "native" };
-    static const char *const discards[] = { "ignore", "off", "unmap", "on" };
-    const char *cache = keyval_get(kv, "cache"), *aio = keyval_get(kv, "aio"),
-               *discard = keyval_get(kv, "discard");
-    const char *locking = keyval_get(kv, "file.locking");
-    int n = 0;
-
-    *bo = (struct block_options){ .path = keyval_get(kv, "file"), .snapshot = d->dc.cfg->snapshot };
-    if (keyval_get_bool(kv, "readonly", &bo->readonly, e) ||
-        keyval_get_bool(kv, "read-only", &bo->readonly, e) ||
-        keyval_get_bool(kv, "snapshot", &bo->snapshot, e))
-        return -EINVAL;
-    if (cache && (n = choose("cache", cache, caches, ARRAY_SIZE(caches), e)) < 0)
-        return n;
-    bo->cache = cache ? (enum block_cache)n : BLOCK_CACHE_WRITEBACK;
-    if (aio && (n = choose("aio", aio, aios, ARRAY_SIZE(aios), e)) < 0)
-        return n;
-    bo->aio = aio ? (n == 3 ? BLOCK_AIO_AUTO : (enum block_aio)n) : BLOCK_AIO_AUTO;
-    if (discard && (n = choose("discard", discard, discards, ARRAY_SIZE(discards), e)) < 0)
-        return n;
-    bo->discard = discard && n >= 2;
-    bo->no_lock = locking && !strcmp(locking, "off");
-    return 0;
-}
-
-static int refuse_other_formats(const struct keyval *kv, struct block *b, struct err *e)
-{
-    static const struct { const char *magic, *name; } formats[] = {
-        { "QFI\xfb", "qcow2" }, { "KDMV", "VMDK" }, { "vhdx", "VHDX" }, { "cone", "VHD" }, { "<<< ", "VDI" },
-    };
-    uint8_t head[512];
-
-    for (unsigned i = 0; i < kv->count; i++)
-        if (!strcmp(kv->item[i].key, "format"))
-            return 0; // format=raw was said
-    if (block_size(b) < sizeof(head) || block_read(b, 0, head, sizeof(head)))
-        return 0;
-    for (unsigned i = 0; i < ARRAY_SIZE(formats); i++)
-        if (!memcmp(head, formats[i].magic, 4))
-            return err_set(
-                e, "-drive %.150s: it is a %s image; only raw ones are supported (qemu-img convert -O raw)",
-                block_name(b), formats[i].name);
-    return 0;
-}
-
-static int add_implied(struct devices *d, const char *text, struct err *e)
+int devices_imply(struct devices *d, const char *text, struct err *e)
 {
     if (keyval_parse(&d->implied[d->implied_count], text, "driver", e))
         return -EINVAL;
     d->implied_count++;
     return 0;
-}
-
-static int open_drive(struct devices *d, unsigned n, struct keyval *kv, struct err *e)
-{
-    struct drive *drive = &d->drive[d->drive_count];
-    const char *id = keyval_get(kv, "id");
-    struct block_options bo;
-    char text[160], why[160];
-
-    if (parse_drive(d, kv, &bo, e))
-        return -EINVAL;
-    if (id)
-        snprintf(drive->id, sizeof(drive->id), "%s", id);
-    else
-        snprintf(drive->id, sizeof(drive->id), "virtio%u", n);
-    for (unsigned i = 0; i < d->drive_count; i++)
-        if (!strcmp(d->drive[i].id, drive->id))
-            return err_set(e, "-drive: id '%.60s' is used twice", drive->id);
-    if (block_open(&bo, &drive->block, why))
-        return err_set(e, "-drive: %.160s", why);
-    d->drive_count++;
-    drive->serial = keyval_get(kv, "serial");
-    if (refuse_other_formats(kv, drive->block, e))
-        return -EINVAL;
-    if (strcmp(keyval_get(kv, "if"), "virtio"))
-        return 0;
-    snprintf(text, sizeof(text), "virtio-blk-pci,drive=%s", drive->id);
-    return add_implied(d, text, e);
 }
 
 // --- networks
@@ -250,7 +133,7 @@ static int open_net(struct devices *d, unsigned n, struct keyval *kv, struct err
     if (!is_nic)
         return 0;
     snprintf(text, sizeof(text), "virtio-net-pci,netdev=%s%s%s", so.id, mac ? ",mac=" : "", mac ? mac : "");
-    return add_implied(d, text, e);
+    return devices_imply(d, text, e);
 }
 
 // --- devices
@@ -276,15 +159,17 @@ int devices_create(const struct devices_config *dc, struct devices **out, struct
         return err_set(e, "out of memory");
     d->dc = *dc;
     if (device_vga_default(cfg)) // first, so that it has the slot that it has under QEMU
-        ret = add_implied(d, "VGA", e);
+        ret = devices_imply(d, "VGA", e);
     for (unsigned i = 0; i < cfg->netdev_count && !ret; i++)
         ret = open_net(d, i, &cfg->netdevs[i], e);
-    for (unsigned i = 0; i < cfg->drive_count && !ret; i++)
-        ret = open_drive(d, i, &cfg->drives[i], e);
+    if (!ret)
+        ret = drives_open_all(d, e);
     for (unsigned i = 0; i < d->implied_count && !ret; i++)
         ret = create_device(d, &d->implied[i], e);
     for (unsigned i = 0; i < cfg->device_count && !ret; i++)
         ret = create_device(d, &cfg->devices[i], e);
+    if (!ret)
+        ret = device_floppy_default(d, e);
     if (ret) {
         devices_destroy(d);
         return -EINVAL;
@@ -310,7 +195,8 @@ void devices_for_each_block(struct devices *d, void (*fn)(void *opaque, const ch
                             void *opaque)
 {
     for (unsigned i = 0; i < d->drive_count; i++)
-        fn(opaque, d->drive[i].id, d->drive[i].block);
+        if (d->drive[i].block)
+            fn(opaque, d->drive[i].id, d->drive[i].block);
 }
 
 void devices_for_each_net(struct devices *d, void (*fn)(void *opaque, const char *card, struct netdev *n),

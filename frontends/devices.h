@@ -10,6 +10,8 @@ struct block;
 struct netdev;
 struct pci_bus;
 struct boot_order;
+struct piix3_ide;
+struct fdc;
 struct display;
 
 struct devices;
@@ -17,7 +19,9 @@ struct devices_config {
     struct config *cfg;
     struct address_space *ports;
     struct pci_bus *bus;
+    struct fdc *fdc;
     struct boot_order *boot_order; // for bootindex=
+    struct piix3_ide *ide;
     struct chardevs *chardevs;
     struct display *screen; // for the graphics adapter
     void (*debug_exit)(void *opaque, int status); // isa-debug-exit

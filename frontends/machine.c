@@ -10,6 +10,7 @@
 #include "cpu/interrupt.h"
 #include "frontends/acpi.h"
 #include "frontends/firmware.h"
+#include "frontends/gdbstub.h"
 #include "frontends/monitor.h"
 #include "hw/input.h"
 #include "hw/block.h"
@@ -107,6 +108,8 @@ static void close_frontends(struct machine *m)
 {
     monitor_destroy(m->monitor);
     m->monitor = NULL;
+    gdbstub_destroy(m->gdbstub, m->exit_status);
+    m->gdbstub = NULL;
 }
 
 static void rs_exit(void *opaque, int status)
@@ -114,8 +117,8 @@ static void rs_exit(void *opaque, int status)
     struct machine *m = opaque;
     uint64_t one = 1;
 
-    close_frontends(m);
     m->exit_status = status;
+    close_frontends(m);
     m->ended = true;
     while (write(m->event_fd, &one, sizeof(one)) < 0 && errno == EINTR)
         continue;
@@ -236,6 +239,17 @@ static int open_consoles(struct machine *m, struct board_config *bc, struct err 
     return 0;
 }
 
+static int open_debugger(struct machine *m, struct err *e)
+{
+    char spec[300];
+    struct err why;
+
+    if (m->cfg->gdb && (gdbstub_chardev_spec(m->cfg->gdb, spec, sizeof(spec), &why) ||
+                        chardevs_open(m->chardevs, spec, &m->gdb_chr, NULL, &why)))
+        return err_set(e, "-gdb %.80s: %.200s", m->cfg->gdb, why.text);
+    return 0;
+}
+
 static int create_vcpu(struct machine *m, struct err *e)
 {
     struct vcpu_config vc = { .accel = accel_find(m->cfg->accel),
@@ -269,6 +283,7 @@ static int create_board(struct machine *m, struct board_config *bc, struct err *
     bc->rtc_date = m->cfg->rtc_date;
     bc->rtc_vm_clock = m->cfg->rtc_vm_clock;
     bc->no_hpet = m->cfg->no_hpet;
+    bc->no_vmport = m->cfg->no_vmport;
     memcpy(bc->uuid, m->cfg->uuid, sizeof(bc->uuid));
     bc->reset = on_reset;
     bc->power_off = on_power_off;
@@ -278,12 +293,16 @@ static int create_board(struct machine *m, struct board_config *bc, struct err *
     ret = m->input ? board_create(bc, &m->board, e) : err_set(e, "out of memory");
     if (!ret) {
         dc.bus = board_pci_bus(m->board);
+        dc.ide = board_ide(m->board);
+        dc.fdc = board_fdc(m->board);
         dc.screen = m->screen;
         dc.boot_order = board_boot_order(m->board);
         ret = devices_create(&dc, &m->devices, e);
     }
     if (!ret)
         ret = board_finish(m->board, e);
+    if (!ret && m->gdb_chr && gdbstub_create(m, m->gdb_chr, &m->gdbstub))
+        ret = err_set(e, "out of memory");
     if (!ret && m->monitor_chr && monitor_create(m, m->monitor_chr, &m->monitor))
         ret = err_set(e, "out of memory");
     big_unlock();
@@ -319,7 +338,7 @@ int machine_create(struct config *cfg, struct machine **out, struct err *e)
         err_set(e, "-m: the CPU model addresses at most %llu GiB", 1ull << (m->model.maxphyaddr - 31));
         goto fail;
     }
-    if (devices_check(cfg, e) || open_boot(m, e) || create_memory(m, e) || open_consoles(m, &bc, e) ||
+    if (devices_check(cfg, e) || open_boot(m, e) || create_memory(m, e) || open_consoles(m, &bc, e) || open_debugger(m, e) ||
         create_vcpu(m, e) || create_board(m, &bc, e))
         goto fail;
     *out = m;

@@ -12,6 +12,7 @@
 #include "frontends/vcpu.h"
 
 struct input;
+struct gdbstub;
 struct monitor;
 struct display;
 
@@ -23,8 +24,9 @@ struct machine {
     struct boot_image *boot;   // NULL: the firmware boots
     struct firmware *firmware; // NULL: there is none
     struct chardevs *chardevs;
-    struct chardev *monitor_chr;
+    struct chardev *monitor_chr, *gdb_chr;
     struct monitor *monitor;
+    struct gdbstub *gdbstub;
     struct vcpu *vcpu;
     struct input *input;     // keyboard and pointer
     struct board *board;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // ring3: from the command line to the exit status.
 #include "frontends/chardev_backend.h"
+#include "frontends/displays.h"
 #include "frontends/machine.h"
 #include "frontends/pidfile.h"
 #include "frontends/sandbox.h"
@@ -20,17 +21,25 @@
 #include <unistd.h>
 
 // Signals arrive through a descriptor that the main thread reads; every other thread inherits the mask.
-static int block_signals(void)
+// What a display on the terminal handles itself is for its thread alone.
+static int block_signals(bool terminal)
 {
     static const int list[] = { SIGINT, SIGTERM, SIGHUP, SIGCONT };
     sigset_t set;
+    int fd;
 
     sigemptyset(&set);
     for (unsigned i = 0; i < ARRAY_SIZE(list); i++)
         sigaddset(&set, list[i]);
     signal(SIGPIPE, SIG_IGN);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (terminal) {
+        sigaddset(&set, SIGWINCH);
+        sigaddset(&set, SIGTSTP);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+    }
+    return fd;
 }
 
 static int set_up_log(const struct config *cfg, struct err *e)
@@ -43,6 +52,24 @@ static int set_up_log(const struct config *cfg, struct err *e)
     if (cfg->log_file && (ret = log_set_file(cfg->log_file)))
         return err_set(e, "-D %.150s: %s", cfg->log_file, strerror(-ret));
     return 0;
+}
+
+static bool hears_power_button(void *opaque)
+{
+    return board_hears_power_button(((struct machine *)opaque)->board);
+}
+
+static int open_display(struct machine *m, struct display_running *r, struct err *e)
+{
+    const struct display_context dc = { .options = &m->cfg->display,
+                                        .name = m->cfg->name,
+                                        .screen = m->screen,
+                                        .input = m->input,
+                                        .runstate = m->runstate,
+                                        .hears_power_button = hears_power_button,
+                                        .opaque = m };
+
+    return display_start(m->cfg, &dc, r, e);
 }
 
 // Waits for a signal and for the machine's end. Returns the exit status.
@@ -66,8 +93,9 @@ static int wait_for_end(struct machine *m, int signal_fd)
 
 static int run(struct config *cfg, struct err *e)
 {
-    int signal_fd = block_signals(), status, ret;
+    int signal_fd = block_signals(cfg->display.ops && cfg->display.ops->terminal), status, ret;
     bool pidfile_written = false;
+    struct display_running display = { NULL, NULL };
     struct machine *m;
 
     if (signal_fd < 0 || (ret = loop_init()))
@@ -78,11 +106,15 @@ static int run(struct config *cfg, struct err *e)
     if (!ret && cfg->pidfile && !(ret = pidfile_write(cfg->pidfile, e)))
         pidfile_written = true;
     if (!ret)
+        ret = open_display(m, &display, e);
+    if (!ret)
         ret = machine_start(m, e);
     if (!ret && !cfg->no_sandbox) {
         struct sandbox_needs needs = { .network = cfg->netdev_count,
                                        .files = m->monitor_chr, // its user names files
-                                       .unlink = cfg->pidfile || chardevs_have_sockets(m->chardevs) };
+                                       .unlink = cfg->pidfile || chardevs_have_sockets(m->chardevs),
+                                       .window = display.ops && display.ops->window,
+                                       .gl = cfg->display.gl };
 
         ret = sandbox_enter(&needs);
         if (ret == -ENOSYS)
@@ -92,6 +124,7 @@ static int run(struct config *cfg, struct err *e)
                     strerror(-ret));
     }
     status = ret ? ret : wait_for_end(m, signal_fd);
+    display_stop(&display);
     machine_destroy(m);
     if (pidfile_written)
         pidfile_remove(cfg->pidfile);

@@ -6,6 +6,7 @@
 #include "cpu/accel.h"
 #include "cpu/cpuid.h"
 #include "frontends/devices.h"
+#include "frontends/version.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -13,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define RING3_VERSION "0.1.0"
 
 struct option {
     const char *section; // set in a section's own row only
@@ -49,8 +48,8 @@ static int add_keyval(struct keyval *array, unsigned *count, unsigned max, const
 int opt_machine(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     struct keyval kv;
-    const char *type, *accel;
-    bool off = false;
+    const char *type, *accel, *port;
+    bool off = false, vmport = !c->no_vmport;
     int ret = 0;
 
     if (wants_help(arg)) {
@@ -61,10 +60,13 @@ int opt_machine(struct config *c, const char *flag, const char *arg, struct err 
         return -EINVAL;
     type = keyval_get(&kv, "type");
     accel = keyval_get(&kv, "accel");
+    port = keyval_get(&kv, "vmport");
     if (type && strcmp(type, "pc") && strncmp(type, "pc-i440fx", 9))
         ret = err_set(e, "-%s: unsupported machine type '%.60s' (there is only 'pc')", flag, type);
     else if (accel && !accel_find(accel))
         ret = err_set(e, "-%s: unknown accelerator '%.60s' (-accel help lists them)", flag, accel);
+    else if (port && strcmp(port, "auto") && parse_bool(port, &vmport))
+        ret = err_set(e, "-%s: vmport=%.40s: expected on, off or auto", flag, port);
     else if (keyval_get_bool(&kv, "usb", &off, e) ||
              (off && err_set(e, "-%s: usb=on is not supported", flag)))
         ret = -EINVAL;
@@ -72,6 +74,7 @@ int opt_machine(struct config *c, const char *flag, const char *arg, struct err 
         ret = keyval_check_used(&kv, "-machine", e);
     if (!ret && accel)
         c->accel = accel_find(accel)->name;
+    c->no_vmport = !vmport;
     keyval_free(&kv);
     return ret;
 }
@@ -297,17 +300,6 @@ int opt_append(struct config *c, const char *flag, const char *arg, struct err *
 
 // --- disks and network
 
-int opt_drive(struct config *c, const char *flag, const char *arg, struct err *e)
-{
-    return add_keyval(c->drives, &c->drive_count, CONFIG_DRIVES, arg, NULL, flag, e);
-}
-
-int opt_ide(struct config *c, const char *flag, const char *arg, struct err *e)
-{
-    return err_set(e, "-%s: IDE disks are not supported yet; use -drive file=%.100s,format=raw,if=virtio",
-                   flag, arg);
-}
-
 int opt_snapshot(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     c->snapshot = true;
@@ -357,20 +349,6 @@ int opt_object(struct config *c, const char *flag, const char *arg, struct err *
 }
 
 // --- consoles
-
-int opt_nographic(struct config *c, const char *flag, const char *arg, struct err *e)
-{
-    c->nographic = true;
-    return 0;
-}
-
-int opt_display(struct config *c, const char *flag, const char *arg, struct err *e)
-{
-    if (strcmp(arg, "none"))
-        return err_set(e, "-display %.60s: only 'none' is supported for now", arg);
-    c->display_none = true;
-    return 0;
-}
 
 int opt_serial(struct config *c, const char *flag, const char *arg, struct err *e)
 {
@@ -431,11 +409,6 @@ int opt_sandbox(struct config *c, const char *flag, const char *arg, struct err 
         return err_set(e, "-sandbox %.60s: expected on or off", arg);
     c->no_sandbox = !on;
     return 0;
-}
-
-int opt_gdb(struct config *c, const char *flag, const char *arg, struct err *e)
-{
-    return err_set(e, "-%s: the GDB stub is not supported yet", flag);
 }
 
 // --- help
@@ -590,10 +563,12 @@ enum options_result options_parse(struct config *c, int argc, char **argv, struc
         const struct option *o;
         int ret;
 
-        if (*flag != '-') {
-            err_set(e, "'%.80s' is not an option (disk images: -drive file=%.80s,format=raw,if=virtio)", flag,
-                    flag);
-            return OPTIONS_ERROR;
+        if (*flag != '-') { // an image without an option is the first disk
+            if (!*flag)
+                err_set(e, "an argument is empty");
+            if (!*flag || opt_hd(c, "hda", flag, e))
+                return OPTIONS_ERROR;
+            continue;
         }
         flag += flag[1] == '-' ? 2 : 1;
         o = option_find(flag);

@@ -2,6 +2,7 @@
 // The command line as data: what the user asked for, before anything is opened or built.
 #pragma once
 
+#include "frontends/displays.h"
 #include "frontends/keyval.h"
 
 enum { CONFIG_DRIVES = 16, CONFIG_DEVICES = 32, CONFIG_NETDEVS = 8, CONFIG_CHARDEVS = 16, CONFIG_SERIALS = 4,
@@ -28,6 +29,7 @@ struct config {
     int64_t rtc_date;
     bool rtc_vm_clock;
     uint8_t uuid[16];
+    bool no_vmport;
     bool nodefaults, no_hpet;
     // --- boot
     const char *kernel, *initrd, *append;
@@ -45,10 +47,12 @@ struct config {
     const char *serials[CONFIG_SERIALS], *debugcon, *monitor;
     unsigned serial_count;
     const char *vga; // NULL: not given
-    bool nographic, display_none;
+    bool nographic;
+    struct display_options display;
     // --- running
     bool start_paused, no_reboot, no_shutdown, no_sandbox;
     const char *pidfile, *log_items, *log_file;
+    const char *gdb; // NULL: none
 };
 
 // What main does after options_parse.

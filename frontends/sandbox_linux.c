@@ -46,6 +46,13 @@ static const int network[] = {
     S(recvmmsg), S(stat), S(uname),  S(getuid),      S(geteuid),
 };
 static const int files[] = { S(openat), S(rename), S(unlink), S(fchmod), S(umask) };
+// The window system's client libraries: shared memory for pictures, the name at the other end of the socket, and what the
+// C library and the graphics driver ask about the host. The connection itself is open by then.
+static const int window[] = {
+    S(shmget), S(shmat), S(shmdt), S(shmctl), S(memfd_create), S(ftruncate), S(getsockname), S(getpeername),
+    S(uname), S(getuid), S(geteuid), S(getgid), S(getegid), S(access), S(faccessat), S(faccessat2), S(stat),
+    S(readlink), S(readlinkat), S(getdents64), S(sysinfo), S(eventfd), S(pipe), S(sched_setaffinity),
+};
 static const int unlinking[] = { S(unlink), S(unlinkat) };
 #undef S
 
@@ -76,6 +83,7 @@ static int add_rules(scmp_filter_ctx ctx, const struct sandbox_needs *needs)
                           families[] = { AF_INET, AF_INET6 };
     static const uint64_t ioctls[] = { TCGETS,  TCSETS,     TCSETSW,    TCSETSF,    FIONREAD,
                                        FIONBIO, TIOCGWINSZ, BLKDISCARD, BLKZEROOUT, BLKGETSIZE64 };
+    static const uint64_t gl_ioctls[] = { 'd' << 8, 'F' << 8 };
     static const uint64_t names[] = { PR_SET_NAME, PR_GET_NAME };
     const uint64_t self[] = { (uint64_t)getpid() }, all = ~0ull, ints = 0xffffffff;
     int ret;
@@ -91,6 +99,11 @@ static int add_rules(scmp_filter_ctx ctx, const struct sandbox_needs *needs)
         (needs->unlink && (ret = allow(ctx, unlinking, ARRAY_SIZE(unlinking)))))
         return ret;
     if (needs->files && (ret = allow(ctx, files, ARRAY_SIZE(files))))
+        return ret;
+    if (needs->window && (ret = allow(ctx, window, ARRAY_SIZE(window))))
+        return ret;
+    // The drivers' own requests: DRM's are of type 'd', NVIDIA's of type 'F'.
+    if (needs->gl && (ret = allow_if(ctx, SCMP_SYS(ioctl), 1, 0xff00, gl_ioctls, ARRAY_SIZE(gl_ioctls))))
         return ret;
     if (!needs->network)
         return 0;

@@ -176,11 +176,13 @@ void acpi_pm_set_sci_enabled(struct acpi_pm *p, bool enabled)
     update(p);
 }
 
+bool acpi_pm_hears_power_button(const struct acpi_pm *p) { return p->en & PWRBTN_STS; }
+
 bool acpi_pm_power_button(struct acpi_pm *p)
 {
     p->sts |= PWRBTN_STS;
     update(p);
-    return p->en & PWRBTN_STS;
+    return acpi_pm_hears_power_button(p);
 }
 
 void acpi_pm_set_gpe(struct acpi_pm *p, unsigned bit)

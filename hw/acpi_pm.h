@@ -32,6 +32,7 @@ void acpi_pm_reset(struct acpi_pm *p);
 void acpi_pm_set_base(struct acpi_pm *p, uint16_t base, bool enabled);
 // `system_powerdown`: sets PWRBTN_STS. Returns false if the guest has not enabled the button's event.
 bool acpi_pm_power_button(struct acpi_pm *p);
+bool acpi_pm_hears_power_button(const struct acpi_pm *p); // has the guest enabled its event?
 // Sets a GPE0 status bit, 0 to 15 (hot-plug).
 void acpi_pm_set_gpe(struct acpi_pm *p, unsigned bit);
 // A board that boots without firmware hands the machine over in ACPI mode.

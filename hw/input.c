@@ -169,6 +169,11 @@ bool input_key(struct input *in, uint16_t scancode, bool down)
     return true;
 }
 
+unsigned input_key_room(const struct input *in)
+{
+    return in->key_count < KEY_QUEUE - KEY_INDICES ? KEY_QUEUE - KEY_INDICES - in->key_count : 0;
+}
+
 static int clamp_delta(long long v) { return (int)(v > MAX_DELTA ? MAX_DELTA : v < -MAX_DELTA ? -MAX_DELTA : v); }
 
 static bool push_pointer(struct input *in, struct input_pointer p)

@@ -46,6 +46,7 @@ void input_reset(struct input *in);        // the machine was reset: what waits 
 bool input_wants_absolute(const struct input *in);
 // false: the queue is full and the event was dropped.
 bool input_key(struct input *in, uint16_t scancode, bool down);
+unsigned input_key_room(const struct input *in); // key events that fit now
 bool input_move(struct input *in, int dx, int dy);
 bool input_move_to(struct input *in, unsigned x, unsigned y); // 0 to INPUT_ABS_MAX
 bool input_wheel(struct input *in, int dz);

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Above what lies in the VGA hole by default, below the chipset's SMRAM.
-enum { BAR2_SIZE = 4096, WINDOW_PRIORITY = -1 };
+enum { BAR2_SIZE = 4096 };
 
 static void reset(struct vga *v)
 {
@@ -48,7 +47,7 @@ int vga_create(const struct vga_config *cfg, struct vga **out)
     if (ret)
         goto fail;
     ret = -ENOMEM;
-    v->io = as_map_io(cfg->mem, "vga", VGA_WINDOW, VGA_WINDOW_SIZE, &vga_window_ops, v, WINDOW_PRIORITY);
+    v->io = as_map_io(cfg->mem, "vga", VGA_WINDOW, VGA_WINDOW_SIZE, &vga_window_ops, v, VGA_WINDOW_PRIORITY);
     if (!v->io || vga_map_ports(v) || vga_vbe_map_ports(v))
         goto fail;
     vga_edid_make(v->edid, v->cfg.xres, v->cfg.yres);

@@ -170,7 +170,8 @@ static void window_open(struct vga *v, enum vga_window window)
     } else {
         text_from_planes(v);
     }
-    v->direct = as_map_ram(v->cfg.mem, "vga-window", VGA_WINDOW + maps[n].base, maps[n].size, &v->ram, at, false, 0);
+    v->direct = as_map_ram(v->cfg.mem, "vga-window", VGA_WINDOW + maps[n].base, maps[n].size, &v->ram, at, false,
+                           VGA_WINDOW_PRIORITY + 1);
     if (v->direct)
         v->window = window;
 }

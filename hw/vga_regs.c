@@ -132,7 +132,7 @@ static bool decodes(const struct vga *v, unsigned *port)
     if (*port >= 0x3c0 && *port < 0x3d0)
         return true;
     bool color = *port >= 0x3d0;
-    *port |= 0x3d0;
+    *port = 0x3d0 | (*port & 15);
     return color == (v->misc & MISC_COLOR);
 }
 

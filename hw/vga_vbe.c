@@ -47,6 +47,7 @@ static void program_vga(struct vga *v)
 {
     bool planar = v->vbe[VBE_BPP] == 4;
     unsigned last = v->vbe[VBE_YRES] - 1u;
+    v->misc |= MISC_RAM;
     v->gr[GR_MISC] = GR_MISC_GRAPHICS | 1 << 2;
     v->gr[GR_MODE] = planar ? 0 : GR_MODE_256;
     v->gr[GR_SET_RESET] = v->gr[GR_ENABLE_SET_RESET] = v->gr[GR_DATA_ROTATE] = 0;

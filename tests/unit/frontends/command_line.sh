@@ -49,7 +49,7 @@ accept 'guest_errors' -d help
 accept 'TH RING3 1' -man
 
 refuse 'unknown option' -frobnicate
-refuse 'not an option' disk.img
+refuse 'No such file' "$dir/disk.img"
 refuse 'needs an argument' -m
 refuse 'not a size' -m lots
 refuse 'at least' -m 1
@@ -61,7 +61,16 @@ refuse 'unknown accelerator' -accel kvm
 refuse 'nosuchcpu' -cpu nosuchcpu -kernel "$dir/zeros"
 refuse 'nosuchfeature' -cpu max,+nosuchfeature -kernel "$dir/zeros"
 refuse 'there is no item' -d nothing
-refuse 'nothing to boot' -nographic
+refuse 'need -kernel' -nographic -append quiet
+refuse 'no such file' -nographic -bios "$dir/missing"
+refuse 'multiple of 64 KiB' -nographic -bios "$dir/zeros"
+refuse 'no drive .x.' -boot x
+refuse 'twice' -boot order=cdc
+refuse 'at most three' -boot acdn
+refuse 'expected a number' -boot menu=on,splash-time=soon
+refuse "no property 'colour'" -boot order=c,colour=red
+refuse 'no such file' -nographic -option-rom "$dir/missing"
+refuse 'neither' -nographic -boot "splash=$dir/zeros"
 refuse 'No such file' -kernel "$dir/missing"
 refuse 'not a Linux kernel' -kernel "$dir/zeros"
 refuse 'not a Linux kernel' -kernel "$dir/short"
@@ -69,15 +78,27 @@ refuse 'empty' -kernel "$dir/empty"
 refuse 'not a regular file' -kernel "$dir"
 refuse 'no device' -device e1000
 refuse "no property 'colour'" -device virtio-rng-pci,colour=red
-refuse 'if=ide' -drive "file=$dir/zeros"
+refuse 'if=scsi' -drive "file=$dir/zeros,if=scsi"
+refuse 'index=2 already' -cdrom "$dir/zeros" -hdc "$dir/zeros"
+refuse 'places for 4' -drive "file=$dir/zeros,index=4"
+refuse 'cannot be used with' -drive "file=$dir/zeros,index=1,unit=0"
+refuse 'expected disk or cdrom' -drive "file=$dir/zeros,media=tape"
+refuse 'read-only' -drive "file=$dir/zeros,readonly=on"
+refuse 'is empty' -hda "$dir/empty"
+refuse 'no -drive' -device ide-hd,drive=none
+refuse 'missing' -device ide-hd
+refuse 'expected ide.0' -device ide-cd,bus=ide.2
+refuse 'too long' -drive "file=$dir/zeros,if=none,id=d" -device ide-hd,drive=d,serial=123456789012345678901
+printf 'QFI\373' | cat - "$dir/zeros" >"$dir/qcow2"
+refuse 'qcow2' -hda "$dir/qcow2"
 refuse 'format=qcow2' -drive "file=$dir/zeros,if=virtio,format=qcow2"
 refuse "no property 'wibble'" -drive "file=$dir/zeros,if=virtio,wibble=1"
-refuse 'IDE' -hda "$dir/zeros"
+refuse 'No such file' -hda "$dir/missing"
+refuse 'No such file' -cdrom "$dir/missing"
 refuse 'not supported' -netdev tap,id=n
 refuse 'model=e1000' -nic user,model=e1000
 refuse 'only .none.' -vga std
 refuse 'only .none.' -display gtk
-refuse 'not supported yet' -bios x
 refuse 'not supported yet' -s
 refuse 'no type' -object memory-backend-ram,id=m
 [ $failed = 0 ] && echo "all as it should be"

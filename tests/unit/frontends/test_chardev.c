@@ -37,7 +37,8 @@ static void sink_receive(void *o, const uint8_t *buf, size_t len)
 }
 static void sink_break(void *o) { ((struct sink *)o)->breaks++; }
 static void sink_focus(void *o) { ((struct sink *)o)->focused++; }
-static const struct chardev_frontend_ops sink_ops = { sink_room, sink_receive, NULL, sink_break };
+static const struct chardev_frontend_ops sink_ops = { .can_receive = sink_room, .receive = sink_receive,
+                                                     .break_received = sink_break };
 
 static void on_quit(void *o) { quits++; }
 

@@ -56,7 +56,6 @@ START_TEST(refused)
 {
     static const char *const rows[][3] = {
         { "-nosuch", NULL },
-        { "stray", NULL },
         { "-m", NULL },
         { "-m", "x", NULL },
         { "-m", "1T", NULL },
@@ -70,7 +69,6 @@ START_TEST(refused)
         { "-display", "sdl", NULL },
         { "-vga", "std", NULL },
         { "-net", "user", NULL },
-        { "-hda", "x", NULL },
         { "-S1", NULL },
         { "-gdb", "tcp::1234", NULL },
         { "-bios", "x", NULL },

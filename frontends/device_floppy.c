@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// -device floppy, -fda, -fdb: disks in the drives of the board's floppy controller.
+#include "frontends/device_types.h"
+#include "frontends/options_internal.h"
+
+#include "hw/block.h"
+#include "hw/fdc_82077.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct device_property floppy_properties[] = {
+    { "drive", "id of the -drive (default: no disk in it)" },
+    { "unit", "0 or 1 (default: the first free one)" },
+    { "drive-type", "120, 144, 288 or auto (default: auto, what suits the disk)" },
+    { "bootindex", "place in the boot order, 0 first" },
+    { NULL, NULL },
+};
+
+int device_floppy_create(struct devices *d, struct keyval *kv, struct err *e)
+{
+    const char *id = keyval_get(kv, "drive"), *name = keyval_get(kv, "drive-type");
+    enum fdc_drive_type type = FDC_TYPE_AUTO;
+    struct drive *drive = NULL;
+    uint64_t unit = fdc_has_drive(d->dc.fdc, 0);
+    bool known = true;
+
+    if (id && !(drive = devices_take_drive(d, id, e)))
+        return -EINVAL;
+    if (keyval_get_uint(kv, "unit", &unit, e))
+        return -EINVAL;
+    if (unit >= FDC_DRIVES)
+        return err_set(e, "unit=%llu: a floppy controller has drives 0 and 1", (unsigned long long)unit);
+    if (name)
+        type = fdc_type_by_name(name, &known);
+    if (!known || type == FDC_TYPE_NONE)
+        return err_set(e, "drive-type=%.40s: expected 120, 144, 288 or auto", name);
+    switch (fdc_add_drive(d->dc.fdc, (unsigned)unit, type, drive ? drive->block : NULL)) {
+    case 0: return 0;
+    case -EBUSY: return err_set(e, "unit %u is taken", (unsigned)unit);
+    case -EFBIG:
+        return err_set(e, "%.120s is no floppy disk for this drive: it has %llu bytes", block_name(drive->block),
+                       (unsigned long long)block_size(drive->block));
+    default: return err_set(e, "there is no such drive");
+    }
+}
+
+int device_floppy_default(struct devices *d, struct err *e)
+{
+    if (d->dc.cfg->nodefaults || fdc_has_drive(d->dc.fdc, 0))
+        return 0;
+    return fdc_add_drive(d->dc.fdc, 0, FDC_TYPE_AUTO, NULL) ? err_set(e, "cannot add the floppy drive") : 0;
+}
+
+int opt_fd(struct config *c, const char *flag, const char *arg, struct err *e)
+{
+    struct keyval *kv = &c->drives[c->drive_count];
+
+    if (c->drive_count == CONFIG_DRIVES)
+        return err_set(e, "-%s: more than %u drives", flag, CONFIG_DRIVES);
+    if (keyval_parse(kv, flag[2] == 'a' ? "if=floppy,index=0" : "if=floppy,index=1", NULL, e) ||
+        keyval_add(kv, "file", arg))
+        return -EINVAL;
+    c->drive_count++;
+    return 0;
+}
