@@ -93,6 +93,7 @@ static int parse_optimisations(struct keyval *kv, uint32_t *disable, struct err 
         { "remat", ACCEL_NO_REMAT },
         { "high", ACCEL_NO_HIGH },
         { "legacy", ACCEL_NO_LEGACY },
+        { "spans", ACCEL_NO_SPANS },
     };
 
     *disable = 0;

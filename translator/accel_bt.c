@@ -174,7 +174,10 @@ static struct tb *find_block(struct bt *bt)
         return NULL;
     gva linear = code_linear(cpu->mode, va);
     gpa pa = fetch_translate(bt, linear);
-    struct tb *tb = tb_find(bt, va, pa, code_mode(cpu));
+    uint64_t mode = code_mode(cpu);
+    if (bt->exact_next && bt->exact_rip == cpu->rip)
+        mode |= TB_EXACT;
+    struct tb *tb = tb_find(bt, va, pa, mode);
     if (tb && second_page_moved(bt, tb)) {
         tb_drop(bt, tb);
         tb = NULL;
@@ -184,7 +187,7 @@ static struct tb *find_block(struct bt *bt)
     cpu_fpu_save(cpu); // Capstone and libc are ahead
     struct mmu_fault f;
     bool faulted;
-    tb = translate_block(bt, va, pa, &f, &faulted);
+    tb = translate_block(bt, va, pa, mode, &f, &faulted);
     if (faulted) {
         cpu->next_rip = cpu->rip;
         cpu_raise_pf(cpu, &f);
@@ -197,7 +200,9 @@ static void chain_last(struct bt *bt, struct tb *tb)
 {
     struct tb_link *l = bt->last_link;
     bt->last_link = NULL;
-    if (!l || l->target != tb->va || l->from->dropped || l->from->mode != tb->mode || (bt->disable & ACCEL_NO_CHAIN))
+    bool exact = tb->mode & TB_EXACT;
+    if (!l || l->target != tb->va || l->from->dropped || ((l->from->mode ^ tb->mode) & ~TB_EXACT) ||
+        l->exact != exact || (bt->disable & ACCEL_NO_CHAIN))
         return;
     if (!l->cross) {
         if (tb->pa2 == NO_PA && !l->to)
@@ -259,6 +264,8 @@ static void act_on_exit(struct bt *bt)
     case EXIT_NEXT:
         bt->last_link = (struct tb_link *)arg;
         cpu->rip = code_rip(cpu->mode, bt->last_link->target);
+        bt->exact_next = bt->last_link->exact;
+        bt->exact_rip = cpu->rip;
         stat_inc(STAT_exit_direct_miss);
         break;
     case EXIT_INDIRECT:
@@ -269,7 +276,12 @@ static void act_on_exit(struct bt *bt)
         break;
     case EXIT_SLOW_MEM:
         cpu->rip = ((struct tb_site *)arg)->rip;
-        interp_step(bt->interp);
+        if (((struct tb_site *)arg)->span) {
+            bt->exact_next = true;
+            bt->exact_rip = cpu->rip;
+        } else {
+            interp_step(bt->interp);
+        }
         break;
     case EXIT_FAULT:
         interp_step(bt->interp);
@@ -290,14 +302,15 @@ static void run_block(struct bt *bt)
     bool indirect = bt->indirect_missed;
     bt->indirect_missed = false;
     struct tb *tb = find_block(bt);
+    bt->exact_next = false;
     if (!tb) {
         bt->last_link = NULL;
         interp_step(bt->interp);
         return;
     }
     chain_last(bt, tb);
-    ibl_set_mode(bt, tb->mode);
-    if (indirect && tb->pa2 == NO_PA && !(bt->disable & ACCEL_NO_IBL))
+    ibl_set_mode(bt, tb->mode & ~TB_EXACT);
+    if (indirect && tb->pa2 == NO_PA && !(tb->mode & TB_EXACT) && !(bt->disable & ACCEL_NO_IBL))
         ibl_insert(bt, tb->va, tb->code, tb->mode & MODE_USER);
     cpu->engine[ENG_EXIT_KIND] = EXIT_COUNT;
     enter_block(bt, tb);

@@ -6,7 +6,7 @@
 #include "translator/rewrite.h"
 #include "translator/tb.h"
 
-enum { GEN_MAX_RUNS = 16, GEN_MAX_SLOW = 3 * TB_MAX_INSNS, GEN_MAX_LINKS = TB_MAX_INSNS + 4 };
+enum { GEN_MAX_SPANS = 16, GEN_MAX_RUNS = 16, GEN_MAX_SLOW = 3 * TB_MAX_INSNS, GEN_MAX_LINKS = TB_MAX_INSNS + 4 };
 
 // How to make the flags again at some point (gen_flags.c).
 struct gen_remat {
@@ -20,6 +20,10 @@ struct gen_slow {
     unsigned nbranch;
     uint8_t *limit[2]; // the same, if the segment's limit refuses it: the interpreter finds out what to raise
     unsigned nlimit;
+    uint8_t *unaligned, *checked, *resume; // foreign: gen_span.c
+    uint8_t insn;
+    bool span;    // branch[0]: the span leaves its page
+    bool foreign; // r15 holds a span's pointer
     bool restore_rcx;
     bool remat; // the inline code has destroyed live flags: make them again by the plan
     struct gen_remat plan;
@@ -32,6 +36,19 @@ struct gen_run {
     unsigned slow, first, n;
     bool ret;        // a RET ends it
     uint8_t *resume; // executable address behind the run
+};
+
+// Accesses off one base register that one lookup serves (gen_span.c).
+struct gen_span {
+    uint8_t first, last; // instructions
+    uint8_t n;           // accesses
+    int8_t base;
+    bool write;          // any of them writes
+    bool lead_write;     // the first does
+    uint8_t lead_size;
+    int32_t lead_at;
+    int32_t lo, hi;      // all of them, from the base register's value at the start
+    int32_t at[TB_MAX_INSNS]; // where each access is, by instruction from first on; INT32_MIN: no member
 };
 
 struct gen {
@@ -56,6 +73,10 @@ struct gen {
     unsigned nslow;
     struct gen_run runs[GEN_MAX_RUNS];
     unsigned nruns;
+    struct gen_span spans[GEN_MAX_SPANS]; // by rising instruction
+    unsigned nspans, span;                // span: the next, or current
+    bool span_failed;                     // an instruction turned out not to fit: the block is made without spans
+    uint64_t entered;                     // a bit per instruction that a branch of the block leads to
     struct tb_link *links; // being collected; moved behind the block's data at the end
     unsigned nlinks;
     bool link_live[GEN_MAX_LINKS]; // flags live at the link's target
@@ -83,9 +104,12 @@ bool gen_plain(struct gen *g, unsigned i);
 bool gen_keeps_high(const struct gen *g, unsigned i);
 void gen_high_forget(struct gen *g); // stores what is newer, and host r14/r15 are scratch again
 bool gen_lea(struct gen *g, unsigned i);
+// Guest r14 (bit 0), r15 (bit 1) named as register operands, not as address registers.
+unsigned gen_high_operands(const struct insn *in);
 void gen_slow_stubs(struct gen *g);
 
 // --- gen_flags.c
+void gen_note_entries(struct gen *g); // for gen_entered_at()
 bool gen_entered_at(const struct gen *g, unsigned k); // does a branch of the block lead to instruction k?
 bool gen_stack_delta(const struct gen *g, const struct insn *in, int32_t *delta);
 bool gen_remat_plan(const struct gen *g, unsigned at, uint16_t live, struct gen_remat *plan);
@@ -127,6 +151,16 @@ bool gen_seg_system(struct gen *g, unsigned i);
 bool gen_seg_branch(struct gen *g, unsigned i);
 void gen_seg_indirect_key(struct gen *g); // r14: IP -> code address
 
+// --- gen_span.c
+void gen_span_plan(struct gen *g);
+bool gen_in_span(const struct gen *g, unsigned i);
+bool gen_span_insn(struct gen *g, unsigned i);
+void gen_foreign_stubs(struct gen *g);
+void gen_span_stubs(struct gen *g);
+
+// --- translate.c
+bool gen_needs_unit(const struct gen *g, unsigned i); // a unit that is off, or shows what only the interpreter has
+
 // --- gen_stack.c
 bool gen_push(struct gen *g, unsigned i);
 bool gen_pop(struct gen *g, unsigned i);
@@ -141,6 +175,7 @@ void gen_run_stubs(struct gen *g);
 bool gen_branch(struct gen *g, unsigned i); // JMP, JCC, CALL, RET, indirect, LOOP; false: interpreter
 void gen_link_jmp(struct gen *g, unsigned i, gva target, bool live);
 void gen_link_jcc(struct gen *g, unsigned i, unsigned cc, gva target);
+void gen_link_exit(struct gen *g, struct tb_link *l); // l->stub: leaves for the dispatcher
 void gen_fallthrough(struct gen *g, gva next);  // end of the block without a branch
 void gen_link_checks(struct gen *g);
 void gen_link_stubs(struct gen *g);

@@ -77,15 +77,20 @@ static bool can_redo(const struct gen *g, const struct insn *in, const struct al
     }
 }
 
-bool gen_entered_at(const struct gen *g, unsigned k)
+bool gen_entered_at(const struct gen *g, unsigned k) { return g->entered >> k & 1; }
+
+void gen_note_entries(struct gen *g)
 {
+    g->entered = 0;
     for (unsigned i = 0; i < g->n; i++) {
         const struct insn *in = &g->insn[i];
-        if ((in->class == IC_JMP || in->class == IC_JCC || in->class == IC_LOOP || in->class == IC_CALL) &&
-            code_target(g->tb->mode, g->rip[i], in->len, in->imm, in->opsize) == g->rip[k])
-            return true;
+        if (in->class != IC_JMP && in->class != IC_JCC && in->class != IC_LOOP && in->class != IC_CALL)
+            continue;
+        gva target = code_target(g->tb->mode, g->rip[i], in->len, in->imm, in->opsize);
+        for (unsigned k = 0; k < g->n; k++)
+            if (g->rip[k] == target)
+                g->entered |= 1ull << k;
     }
-    return false;
 }
 
 // Adds what a stack instruction adds to RSP; false if it writes RSP in any other way.

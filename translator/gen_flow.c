@@ -26,7 +26,7 @@ static int internal_index(const struct gen *g, gva target)
     return -1;
 }
 
-static void emit_link_exit(struct gen *g, struct tb_link *l)
+void gen_link_exit(struct gen *g, struct tb_link *l)
 {
     l->stub = gen_here(g);
     emit_lea_rip(&g->e, R14, (uint8_t *)l);
@@ -81,8 +81,9 @@ static void emit_cross_check_neutral(struct gen *g, struct tb_link *l)
 void gen_link_checks(struct gen *g)
 {
     struct tb *tb = g->tb;
-    struct tb_link *kept = gen_data(g, g->nlinks * sizeof(struct tb_link));
-    if (g->nlinks && !kept)
+    unsigned room = g->nlinks + g->nspans; // gen_span_stubs() adds its own
+    struct tb_link *kept = gen_data(g, room * sizeof(struct tb_link));
+    if (room && !kept)
         return;
     unsigned n = 0;
     for (unsigned k = 0; k < g->nlinks; k++) {
@@ -93,9 +94,13 @@ void gen_link_checks(struct gen *g)
         bool near_end = (l->target & ~PAGE_MASK) > PAGE_SIZE - INSN_MAX;
         g->link_miss[n] = NULL;
         g->link_plan[n] = g->link_live[k] && g->link_remat[k].ok ? &g->link_remat[k].plan : NULL;
+        // A loop in an exact twin goes back to the block proper.
+        bool back = inside >= 0 && g->host[inside] <= l->site + g->e.exec;
+        if (back && (tb->mode & TB_EXACT))
+            inside = -1;
         if (inside >= 0) {
             emit_patch(&g->e, l->site, g->host[inside]);
-            if (g->host[inside] > l->site + g->e.exec)
+            if (!back)
                 continue; // forward: no loop, nothing to undo for a kick
             l->internal = true;
             l->internal_target = g->host[inside];
@@ -122,7 +127,7 @@ void gen_link_stubs(struct gen *g)
         } else if (l->cross) {
             emit_cross_check_neutral(g, l);
         }
-        emit_link_exit(g, l);
+        gen_link_exit(g, l);
         if (!l->internal)
             emit_patch(&g->e, l->site, l->stub);
     }

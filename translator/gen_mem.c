@@ -94,18 +94,17 @@ static void lookup_flags_dead(struct gen *g, struct gen_slow *s, unsigned size, 
             slow_branch(s, emit_jcc(e, CC_A, NULL));
         }
     }
-    if (!g->code64) {
+    if (!write) {
+        host_rorx(e, R15, R14, 12); // what it rotates into the upper half is dropped by the fold
+    } else if (!g->code64) {
         emit_mov32(e, R15, R14);
         host_shift_imm32(e, SHIFT_SHR, R15, 12);
-    } else if (!write) {
-        emit_mov(e, R15, R14);
-        host_shift_imm(e, SHIFT_SHR, R15, 12);
     } else {
         emit_mov(e, R15, R14);
         host_shift_imm(e, SHIFT_SHL, R15, 24);
         host_shift_imm(e, SHIFT_SHR, R15, 36);
     }
-    host_load_shadow(e, R15, write, g->code64);
+    host_load_shadow(e, R15, write, true);
     emit_op_reg(e, EF_W, 0x85, R15, R15); // test r15, r15
     slow_branch(s, emit_jcc(e, CC_Z, NULL));
 }
@@ -149,8 +148,7 @@ static void lookup_flags_live(struct gen *g, struct gen_slow *s, unsigned size, 
         jrcxz_back(e, slow);
     }
     if (!write) {
-        emit_mov_imm(e, RCX, 12);
-        host_shrx(e, R15, R14, RCX);
+        host_rorx(e, R15, R14, 12);
     } else {
         emit_mov_imm(e, RCX, 24);
         host_shlx(e, R15, R14, RCX);
@@ -170,7 +168,7 @@ void gen_lookup(struct gen *g, unsigned i, unsigned size, bool write, bool align
         return;
     }
     struct gen_slow *s = &g->slow[g->nslow++];
-    *s = (struct gen_slow){0};
+    *s = (struct gen_slow){.insn = i};
     s->site = gen_site(g, i);
     if (!s->site)
         return;
@@ -214,7 +212,9 @@ void gen_slow_stubs(struct gen *g)
 {
     for (unsigned k = 0; k < g->nslow; k++) {
         struct gen_slow *s = &g->slow[k];
-        for (unsigned b = 0; b < s->nbranch; b++)
+        if (s->foreign)
+            continue;
+        for (unsigned b = s->span && !s->restore_rcx; b < s->nbranch; b++)
             emit_patch(&g->e, s->branch[b], gen_here(g));
         if (s->restore_rcx)
             emit_load(&g->e, RCX, eng(g->bt, ENG_RCX));
@@ -226,8 +226,7 @@ void gen_slow_stubs(struct gen *g)
     }
 }
 
-// Guest r14/r15 named as register operands (not as address registers).
-static unsigned high_operands(const struct insn *in)
+unsigned gen_high_operands(const struct insn *in)
 {
     unsigned m = 0;
     if (in->has_modrm && in->reg_kind == FK_GPR && (in->reg & ~1) == R14)
@@ -259,7 +258,7 @@ static bool plain_registers(struct gen *g, unsigned i)
 {
     const struct insn *in = &g->insn[i];
     struct emit *e = &g->e;
-    unsigned high = high_operands(in);
+    unsigned high = gen_high_operands(in);
     for (int r = R14; r <= R15; r++)
         if (high & ~(unsigned)g->high_loaded & 1u << (r - R14))
             emit_load(e, r, CPU_FIELD(g->bt, gpr[r]));
@@ -285,7 +284,7 @@ static bool plain_memory(struct gen *g, unsigned i)
         return gen_bitstring(g, i);
     if (in->vsib || in->mem_size == 0 || in->mem_size > 64)
         return false;
-    unsigned high = high_operands(in);
+    unsigned high = gen_high_operands(in);
     if (high == 3)
         return false;
     if (!gen_ea(g, i))

@@ -15,8 +15,10 @@
 
 struct fields {
     unsigned reg, rm, vvvv; // numbers as they will be encoded
-    bool mem;               // memory operand is [base + index]
+    bool mem;               // memory operand is [base + index + disp]
     int base, index;
+    unsigned scale; // 0 to 3: a power of two
+    int32_t disp;
     bool force_rex;
     uint8_t opcode;
 };
@@ -64,19 +66,22 @@ static void put_modrm(struct emit *e, const struct insn *in, const struct fields
         emit_8(e, (uint8_t)(0xc0 | reg | (f->rm & 7)));
         return;
     }
-    // Mod 0 with base 5 means no base: use a zero disp8. In EVEX it is scaled, and still zero.
-    unsigned mod = (f->base & 7) == 5 ? 0x40 : 0;
+    // Mod 0 with base 5 means no base: use a zero disp8. In EVEX a disp8 is scaled, so that only zero is one.
+    unsigned mod = f->disp == 0 ? ((f->base & 7) == 5 ? 0x40 : 0)
+                   : in->enc != ENC_EVEX && f->disp == (int8_t)f->disp ? 0x40 : 0x80;
     if (f->index >= 0) {
         emit_8(e, (uint8_t)(mod | reg | 4));
-        emit_8(e, (uint8_t)((f->index & 7) << 3 | (f->base & 7)));
+        emit_8(e, (uint8_t)(f->scale << 6 | (f->index & 7) << 3 | (f->base & 7)));
     } else if ((f->base & 7) == 4) {
         emit_8(e, (uint8_t)(mod | reg | 4));
         emit_8(e, (uint8_t)(4 << 3 | 4));
     } else {
         emit_8(e, (uint8_t)(mod | reg | (f->base & 7)));
     }
-    if (mod)
-        emit_8(e, 0);
+    if (mod == 0x40)
+        emit_8(e, (uint8_t)f->disp);
+    else if (mod == 0x80)
+        emit_32(e, (uint32_t)f->disp);
 }
 
 static unsigned rex_bits(const struct insn *in, const struct fields *f)
@@ -195,7 +200,7 @@ static bool put_substitute(struct emit *e, const struct insn *in, struct fields 
 static bool fill_fields(const struct insn *in, const struct rewrite *how, struct fields *f)
 {
     *f = (struct fields){.reg = in->reg, .rm = in->rm, .vvvv = in->vvvv, .mem = in->has_mem, .base = how->base,
-                         .index = how->index, .force_rex = in->rex, .opcode = in->opcode};
+                         .index = how->index, .scale = how->scale ? (unsigned)__builtin_ctz(how->scale) : 0, .disp = how->disp, .force_rex = in->rex, .opcode = in->opcode};
     if (in->reg_kind == FK_GPR)
         f->reg = map_gpr(how, in->reg);
     else if (in->reg_kind == FK_OTHER)

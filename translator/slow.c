@@ -35,6 +35,26 @@ static uint64_t store_to_code_page(struct bt *bt, const struct tb_site *site, gv
     return (uint64_t)host - ea;
 }
 
+// A span's range: its first access is made resident by itself, as the guest asked for it. If that does for the whole
+// span, too, the block goes on; else its exact twin does.
+static uint64_t span_slow(struct bt *bt, const struct tb_site *site, gva ea)
+{
+    struct cpu *cpu = bt->cpu;
+    struct mmu_fault f;
+    gva lead = ea + site->lead_at;
+    if ((ea & ~PAGE_MASK) + site->size > PAGE_SIZE || ((cpu->mode & MODE_CS64) && !canonical(ea)))
+        return 0;
+    switch (shadow_resolve(bt->shadow, lead, site->lead_size, site->lead_write, &f)) {
+    case 0: {
+        enum mmu_access access = site->write ? MMU_WRITE : MMU_READ;
+        hva host = shadow_mmu_ops.lookup(bt->shadow, ea, access, cpu->mmu.user, cpu->mmu.ac);
+        return host ? (uint64_t)host - ea : 0;
+    }
+    default: // a fault is for the twin: it knows the order of things
+        return 0;
+    }
+}
+
 uint64_t bt_mem_slow(struct cpu *cpu, const struct tb_site *site)
 {
     struct bt *bt = bt_of(cpu);
@@ -44,6 +64,10 @@ uint64_t bt_mem_slow(struct cpu *cpu, const struct tb_site *site)
     stat_inc(STAT_exit_slow_mem);
     if (site->seg64k && (uint32_t)(ea - cpu->seg[site->seg64k - 1].base) + site->size > 0x10000)
         return 0; // beyond the segment's end: #GP or #SS
+    if (site->span) {
+        addend = span_slow(bt, site, ea);
+        goto done;
+    }
     bool inside = (ea & ~PAGE_MASK) + site->size <= PAGE_SIZE;
     if (site->write && inside) {
         addend = store_to_code_page(bt, site, ea);

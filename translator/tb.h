@@ -56,6 +56,7 @@ enum engine_slot {
     ENG_IN_CODE,   // 1 from before glue.enter to its return: a kick must stop translated code
     ENG_TMP,       // a value across the address lookup of its store (PUSH mem, CALL mem)
     ENG_TMP2,      // glue's own
+    ENG_SPAN,      // a span's host pointer across the slow path of another access
     ENG_VIEW_K, ENG_VIEW_KA, // GS bases of the supervisor's views of this address space: without, with AC
     ENG_RESUME,    // code address that a helper is about to jump to, or 0: a kick must stop that block, too
     ENG_COUNT,
@@ -91,6 +92,7 @@ struct tb_link {
     uint32_t neg_epoch;        // cross-page: minus the epoch it was verified at
     uint8_t kind;              // exit_kind
     bool cross;                // checked by epoch
+    bool exact;                // leads to the target's exact twin (gen_span.c)
     bool internal;             // a branch back into its own block
     uint8_t *internal_target;  // executable address, for internal links
 };
@@ -102,9 +104,13 @@ struct tb_site {
     gva rip, next_rip;
     uint64_t arg[2];
     struct tb *tb;
-    uint8_t size;       // memory access
+    uint16_t size;      // memory access
     bool write;
     uint8_t seg64k;     // 1 + segment register whose 64 KiB the access must not leave, or 0: nothing to check
+    bool span;          // the access is a span's whole range (gen_span.c), which no instruction makes...
+    bool lead_write;    // ... and this is what its first instruction does
+    uint8_t lead_size;
+    int16_t lead_at;    // from the range's start
     bool masked;        // elements may be deselected: a missing page does not fault by itself
 };
 
@@ -120,7 +126,7 @@ struct tb_map_entry {
 struct tb {
     gva va;              // a code address (code_addr.h)
     gpa pa, pa2;         // pa2: page of the second part, or NO_PA
-    uint64_t mode;       // code_mode()
+    uint64_t mode;       // code_mode(), and TB_EXACT
     uint16_t size;       // guest bytes
     uint16_t insns;
     uint8_t *code;       // executable address of the entry
@@ -145,6 +151,8 @@ struct tb {
     struct tb_link *in;        // links that are chained to here
     struct tb *hash_next, *page_next[2];
 };
+// In tb->mode: a block without spans.
+#define TB_EXACT (1ull << 31)
 #define NO_PA (~(gpa)0)
 
 struct ibl_entry {
@@ -217,6 +225,8 @@ struct bt {
     struct { gpa addr; uint64_t len; } pending[64];
     unsigned npending;
     bool pending_all, map_changed;
+    bool exact_next; // the next block is to be the exact twin, if it is the one at exact_rip
+    uint64_t exact_rip;
     bool indirect_missed; // the block found next goes into the indirect-branch table
     struct fetch_entry { gva page; gpa pa; uint32_t epoch; } fetch[FETCH_ENTRIES];
     // debug_bt.c: what a debugger has set that the code cache and the shadow are right for
@@ -278,7 +288,8 @@ void ibl_select(struct bt *bt); // after an epoch change: the tables that belong
 int glue_make(struct bt *bt, struct emit *e);
 
 // --- translate.c: NULL with *f set if the first byte cannot be fetched
-struct tb *translate_block(struct bt *bt, gva va, gpa pa, struct mmu_fault *f, bool *faulted);
+// mode: code_mode(), perhaps with TB_EXACT.
+struct tb *translate_block(struct bt *bt, gva va, gpa pa, uint64_t mode, struct mmu_fault *f, bool *faulted);
 
 // --- slow.c: called from glue
 uint64_t bt_mem_slow(struct cpu *cpu, const struct tb_site *site); // addend, or 0: exit and emulate

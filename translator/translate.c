@@ -22,7 +22,7 @@
 #include "translator/gen.h"
 #include "translator/interp.h"
 
-enum { LOOKAHEAD = 10 };
+enum { LOOKAHEAD = 10, EXACT_INSNS = 16 };
 
 struct work { // scratch of one translation: large, so not on the stack
     struct insn insn[TB_MAX_INSNS];
@@ -109,7 +109,8 @@ static unsigned decode_run(struct bt *bt, struct work *w, gva va, gpa pa, const 
     unsigned n = 0;
     unsigned off = va & ~PAGE_MASK;
     const uint64_t *starts = tb_page_starts(bt, pa);
-    while (n < TB_MAX_INSNS && off < PAGE_SIZE) {
+    unsigned most = mode & TB_EXACT ? EXACT_INSNS : TB_MAX_INSNS;
+    while (n < most && off < PAGE_SIZE) {
         struct insn *in = &w->insn[n];
         w->rip[n] = (va & PAGE_MASK) + off;
         if (decode_cached(bt->decode_cache, page + off, PAGE_SIZE - off, decode_mode_of(mode), w->rip[n], in))
@@ -258,10 +259,15 @@ static bool stores_x87_pointers(const struct insn *in)
     return in->uses_x87 && in->has_mem && (in->opcode == 0xd9 || in->opcode == 0xdd) && (in->modrm >> 3 & 7) == 6;
 }
 
+bool gen_needs_unit(const struct gen *g, unsigned i)
+{
+    return unit_off(&g->insn[i], g->tb->mode) || stores_x87_pointers(&g->insn[i]);
+}
+
 static bool gen_one(struct gen *g, unsigned i)
 {
     const struct insn *in = &g->insn[i];
-    if (unit_off(in, g->tb->mode) || stores_x87_pointers(in))
+    if (gen_needs_unit(g, i))
         return false;
     switch (in->class) {
     case IC_PLAIN:
@@ -351,7 +357,7 @@ static void log_block(struct bt *bt, const struct work *w, const struct tb *tb)
     }
 }
 
-static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n)
+static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n, bool spans)
 {
     struct gen *g = &w->gen;
     struct code_cache *c = &bt->cache;
@@ -364,15 +370,26 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n)
     if (!tb->map)
         return false;
     tb->nmap = 0;
+    gen_note_entries(g);
+    if (spans)
+        gen_span_plan(g);
     for (unsigned i = 0; i < n;) {
-        if (!gen_keeps_high(g, i) || gen_entered_at(g, i))
+        bool in_span = gen_in_span(g, i);
+        if (in_span || !gen_keeps_high(g, i) || gen_entered_at(g, i))
             gen_high_forget(g);
         gen_map(g, i);
         w->host[i] = gen_here(g);
-        unsigned run = gen_stack_run(g, i);
-        if (run)
+        unsigned run = in_span ? 0 : gen_stack_run(g, i);
+        if (run) {
             g->helper = false;
-        else
+        } else if (in_span) {
+            g->helper = false;
+            uint8_t *start = g->e.p;
+            if (!gen_span_insn(g, i))
+                return false;
+            while (i == 0 && g->e.p < start + 5 && !g->e.overflow)
+                emit_8(&g->e, 0x90); // as gen_insn() does
+        } else
             gen_insn(g, i);
         for (unsigned done = run ? run : 1; done; done--, i++)
             if (w->insn[i].gpr_written & 1u << RCX || g->helper)
@@ -392,7 +409,9 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n)
     tb->cold = gen_here(g);
     gen_run_stubs(g);
     gen_slow_stubs(g);
+    gen_foreign_stubs(g);
     gen_link_stubs(g);
+    gen_span_stubs(g);
     tb->drop_stub = gen_here(g);
     emit_lea_rip(&g->e, R14, (uint8_t *)tb);
     emit_mov_imm(&g->e, R15, EXIT_DROPPED);
@@ -401,7 +420,7 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n)
     return !g->e.overflow;
 }
 
-struct tb *translate_block(struct bt *bt, gva va, gpa pa, struct mmu_fault *f, bool *faulted)
+struct tb *translate_block(struct bt *bt, gva va, gpa pa, uint64_t mode, struct mmu_fault *f, bool *faulted)
 {
     static _Thread_local struct work work;
     struct work *w = &work;
@@ -417,7 +436,7 @@ struct tb *translate_block(struct bt *bt, gva va, gpa pa, struct mmu_fault *f, b
     g->d = bt->cache.d;
     g->d_end = bt->cache.d + TB_MAX_DATA;
     struct tb *tb = gen_data(g, sizeof(*tb));
-    *tb = (struct tb){.va = va, .pa = pa, .pa2 = NO_PA, .mode = code_mode(cpu)};
+    *tb = (struct tb){.va = va, .pa = pa, .pa2 = NO_PA, .mode = mode};
 
     unsigned n = decode_run(bt, w, va, pa, page, tb->mode);
     if (n == 0) {
@@ -445,11 +464,16 @@ struct tb *translate_block(struct bt *bt, gva va, gpa pa, struct mmu_fault *f, b
     }
     unsigned limit = n;
     compute_liveness(bt, w, n, tb, page);
-    while (!emit_block(bt, w, tb, limit)) { // ran out of room: a shorter block
+    bool spans = true;
+    while (!emit_block(bt, w, tb, limit, spans)) { // ran out of room, or of rules: without spans, then a shorter block
+        tb->ibl_off = 0;
+        if (spans) {
+            spans = false;
+            continue;
+        }
         if (limit == 1)
             return NULL;
         limit /= 2;
-        tb->ibl_off = 0;
         for (unsigned i = 0; i < limit; i++) // liveness of a cut block's end is not known
             w->live[i] = FL_ARITH;
     }
@@ -459,6 +483,8 @@ struct tb *translate_block(struct bt *bt, gva va, gpa pa, struct mmu_fault *f, b
     tb_insert(bt, tb);
     stat_inc(STAT_tb_translated);
     stat_add(STAT_tb_insns, limit);
+    if (mode & TB_EXACT)
+        stat_inc(STAT_tb_exact);
     if (!(tb->mode & MODE_CS64) && !gen_flat32(tb->mode))
         stat_inc(STAT_tb_legacy);
     log_block(bt, w, tb);
