@@ -94,6 +94,7 @@ static int parse_optimisations(struct keyval *kv, uint32_t *disable, struct err 
         { "high", ACCEL_NO_HIGH },
         { "legacy", ACCEL_NO_LEGACY },
         { "spans", ACCEL_NO_SPANS },
+        { "clone", ACCEL_NO_CLONE },
     };
 
     *disable = 0;

@@ -97,6 +97,17 @@ void emit_mov_imm(struct emit *e, int r, uint64_t v)
     }
 }
 
+void emit_mov_address(struct emit *e, int r, uint64_t v)
+{
+    emit_mov_imm(e, r, v);
+    if (!e->log)
+        return;
+    if (v <= UINT32_MAX || (int64_t)v == (int32_t)v || e->log->naddr == EMIT_LOG)
+        e->log->fixed = true;
+    else
+        e->log->addr[e->log->naddr++] = e->p - 8;
+}
+
 void emit_store_imm32(struct emit *e, struct emem m, int32_t simm, bool w64)
 {
     emit_op_mem(e, w64 ? EF_W : 0, 0xc7, 0, m);
@@ -121,6 +132,12 @@ void emit_patch(struct emit *e, uint8_t *site, const uint8_t *target_exec)
         return;
     int32_t rel = (int32_t)(target_exec - (site + 4 + e->exec));
     memcpy(site, &rel, 4);
+    if (!e->log)
+        return;
+    if (e->log->nrel == EMIT_LOG)
+        e->log->fixed = true;
+    else
+        e->log->rel[e->log->nrel++] = site;
 }
 
 static uint8_t *emit_rel32(struct emit *e, const uint8_t *target_exec)

@@ -12,6 +12,15 @@ struct emit {
     uint8_t *p, *end;
     ptrdiff_t exec; // add to a writable address to get the address it runs at
     bool overflow;
+    struct emit_log *log; // where what has to change if the code moves is written down; may be NULL
+};
+
+// Positions (writable addresses) of rel32 operands, and of 64-bit constants that hold guest addresses.
+enum { EMIT_LOG = 1024 };
+struct emit_log {
+    unsigned nrel, naddr;
+    bool fixed; // something cannot be moved, or there was no room to say so
+    uint8_t *rel[EMIT_LOG], *addr[EMIT_LOG];
 };
 
 static inline void emit_8(struct emit *e, uint8_t v)
@@ -64,6 +73,7 @@ static inline void emit_lea32(struct emit *e, int r, struct emem m) { emit_op_me
 static inline void emit_mov(struct emit *e, int dst, int src) { emit_op_reg(e, EF_W, 0x89, src, dst); }
 static inline void emit_mov32(struct emit *e, int dst, int src) { emit_op_reg(e, 0, 0x89, src, dst); }
 void emit_mov_imm(struct emit *e, int r, uint64_t v); // shortest of mov r32,imm32; mov r64,simm32; movabs. Flags kept.
+void emit_mov_address(struct emit *e, int r, uint64_t v); // the same for a guest address
 void emit_store_imm32(struct emit *e, struct emem m, int32_t simm, bool w64);
 void emit_lea_rip(struct emit *e, int r, const uint8_t *target_exec); // lea r,[rip+x], target an executable address
 void emit_jmp_mem(struct emit *e, struct emem m);

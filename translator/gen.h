@@ -69,16 +69,17 @@ struct gen {
     bool seg_ea16;     // that offset is known to be below 64 KiB
     uint8_t high_loaded, high_dirty; // guest r14 (bit 0), r15 (bit 1) are in the host's, and newer there than in gpr[]
     bool rcx_saved;    // ENG_RCX holds the guest's RCX here, from an earlier lookup of this block
-    struct gen_slow slow[GEN_MAX_SLOW];
-    unsigned nslow;
-    struct gen_run runs[GEN_MAX_RUNS];
-    unsigned nruns;
-    struct gen_span spans[GEN_MAX_SPANS]; // by rising instruction
-    unsigned nspans, span;                // span: the next, or current
-    bool span_failed;                     // an instruction turned out not to fit: the block is made without spans
-    uint64_t entered;                     // a bit per instruction that a branch of the block leads to
+    unsigned nslow, nruns, nlinks, nsites;
+    unsigned nspans, span; // span: the next, or current
+    uint64_t entered;      // a bit per instruction that a branch of the block leads to
     struct tb_link *links; // being collected; moved behind the block's data at the end
-    unsigned nlinks;
+
+    // --- not cleared for each block: large, and valid as far as the counts say
+    struct gen_slow slow[GEN_MAX_SLOW];
+    struct gen_run runs[GEN_MAX_RUNS];
+    struct gen_span spans[GEN_MAX_SPANS]; // by rising instruction
+    struct emit_log log;
+    uint32_t sites[2 * GEN_MAX_SLOW]; // from tb, in bytes
     bool link_live[GEN_MAX_LINKS]; // flags live at the link's target
     struct { bool ok; struct gen_remat plan; } link_remat[GEN_MAX_LINKS];
     // By number in tb->links, once gen_link_checks() has settled them:

@@ -52,7 +52,7 @@ bool gen_ea(struct gen *g, unsigned i)
         emit_mov_imm(e, R14, wide ? (uint64_t)in->imm : (uint32_t)in->imm);
     } else if (in->base == 16) { // RIP-relative
         uint64_t ea = g->rip[i] + in->len + in->disp;
-        emit_mov_imm(e, R14, wide ? ea : (uint32_t)ea);
+        emit_mov_address(e, R14, wide ? ea : (uint32_t)ea);
     } else {
         int base = in->base < 0 ? -1 : gen_reg(g, in->base, R14);
         int index = in->index < 0 ? -1 : gen_reg(g, in->index, R15);

@@ -289,8 +289,9 @@ static void store_const(struct gen *g, struct emem m, uint64_t v)
 {
     if (!g->code64 || (int64_t)v == (int32_t)v) {
         emit_store_imm32(&g->e, m, (int32_t)v, g->code64);
+        g->log.fixed = true;
     } else {
-        emit_mov_imm(&g->e, R14, v);
+        emit_mov_address(&g->e, R14, v);
         emit_store(&g->e, m, R14);
     }
 }

@@ -89,9 +89,10 @@ void gen_push_const(struct gen *g, unsigned i, uint64_t v)
     push_address(g, i, width_of(g));
     if (!g->code64 || (int64_t)v == (int32_t)v) {
         emit_store_imm32(e, at_r14_r15, (int32_t)v, g->code64);
+        g->log.fixed = true;
     } else {
         emit_lea(e, R14, at_r14_r15);
-        emit_mov_imm(e, R15, v);
+        emit_mov_address(e, R15, v);
         emit_store(e, EMEM(R14, 0), R15);
     }
     add_rsp(g, -(int32_t)width_of(g));

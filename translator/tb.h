@@ -132,7 +132,9 @@ struct tb {
     uint8_t *code;       // executable address of the entry
     uint8_t *cold;       // executable address of its out-of-line part, behind all code of the region
     uint32_t code_size, cold_size;
+    uint32_t data_size;
     bool dropped;
+    bool original;             // translated, not copied: what copies are made from (tb_clone.c)
     uint8_t region;
     uint16_t nlinks, nmap, ndeps;
     struct tb_link *links;     // in the block's data, beside its code
@@ -149,8 +151,14 @@ struct tb {
     uint32_t ibl_end;          // and behind its last one
     uint8_t *drop_stub;        // executable address: exits with EXIT_DROPPED
     struct tb_link *in;        // links that are chained to here
-    struct tb *hash_next, *page_next[2];
+    struct tb *hash_next, *page_next[2], *original_next;
+    // For tb_clone.c: nrel places of rel32 operands, naddr of guest addresses, nsites sites (bytes from tb); NULL: it
+    // cannot be moved.
+    uint16_t nrel, naddr, nsites;
+    uint32_t *reloc;
 };
+// A place is an offset from code, or with this bit from cold.
+#define TB_RELOC_COLD (1u << 31)
 // In tb->mode: a block without spans.
 #define TB_EXACT (1ull << 31)
 #define NO_PA (~(gpa)0)
@@ -255,6 +263,7 @@ void code_cache_flush(struct bt *bt);
 int tb_map_init(struct bt *bt);
 void tb_map_destroy(struct bt *bt);
 struct tb *tb_find(struct bt *bt, gva va, gpa pa, uint64_t mode);
+struct tb *tb_find_original(struct bt *bt, gpa pa, uint64_t mode);
 // A bit per byte of the page where a block may begin (4096 bits); NULL: it has no blocks.
 const uint64_t *tb_page_starts(struct bt *bt, gpa page);
 void tb_insert(struct bt *bt, struct tb *tb);
@@ -290,6 +299,9 @@ int glue_make(struct bt *bt, struct emit *e);
 // --- translate.c: NULL with *f set if the first byte cannot be fetched
 // mode: code_mode(), perhaps with TB_EXACT.
 struct tb *translate_block(struct bt *bt, gva va, gpa pa, uint64_t mode, struct mmu_fault *f, bool *faulted);
+
+// --- tb_clone.c: a block for va from one that stands on the same bytes; NULL if there is none. Room is reserved.
+struct tb *tb_clone(struct bt *bt, gva va, gpa pa, uint64_t mode);
 
 // --- slow.c: called from glue
 uint64_t bt_mem_slow(struct cpu *cpu, const struct tb_site *site); // addend, or 0: exit and emulate

@@ -13,7 +13,7 @@
 #include "shadowpt/shadow.h"
 #include "translator/tb.h"
 
-enum { TB_HASH = 1 << 18, PAGE_HASH = 1 << 13 };
+enum { TB_HASH = 1 << 18, ORIGINAL_HASH = 1 << 16, PAGE_HASH = 1 << 13 };
 
 struct code_page {
     gpa page;
@@ -25,6 +25,7 @@ struct code_page {
 
 struct tb_map_table {
     struct tb *hash[TB_HASH];
+    struct tb *originals[ORIGINAL_HASH];
     struct code_page *pages[PAGE_HASH];
     struct code_page *spare; // to be used again: free() may use vector registers while the guest's are live
     // A bit per hash of pages that ever held code: read by other threads, never cleared.
@@ -52,6 +53,7 @@ void tb_map_destroy(struct bt *bt)
 }
 
 static unsigned tb_hash(gva va, uint64_t mode) { return ((va * 0x9e3779b97f4a7c15ull) >> 40 ^ mode * 0x9e5u) & (TB_HASH - 1); }
+static unsigned original_hash(gpa pa) { return ((pa * 0x9e3779b97f4a7c15ull) >> 40) & (ORIGINAL_HASH - 1); }
 static unsigned page_hash(gpa page) { return (page >> PAGE_SHIFT) & (PAGE_HASH - 1); }
 
 static struct code_page *page_find(struct bt *bt, gpa page)
@@ -82,6 +84,14 @@ struct tb *tb_find(struct bt *bt, gva va, gpa pa, uint64_t mode)
 {
     for (struct tb *tb = bt->map->hash[tb_hash(va, mode)]; tb; tb = tb->hash_next)
         if (tb->va == va && tb->pa == pa && tb->mode == mode)
+            return tb;
+    return NULL;
+}
+
+struct tb *tb_find_original(struct bt *bt, gpa pa, uint64_t mode)
+{
+    for (struct tb *tb = bt->map->originals[original_hash(pa)]; tb; tb = tb->original_next)
+        if (tb->pa == pa && tb->mode == mode)
             return tb;
     return NULL;
 }
@@ -164,6 +174,10 @@ void tb_insert(struct bt *bt, struct tb *tb)
     unsigned h = tb_hash(tb->va, tb->mode);
     tb->hash_next = bt->map->hash[h];
     bt->map->hash[h] = tb;
+    if (tb->original) {
+        tb->original_next = bt->map->originals[original_hash(tb->pa)];
+        bt->map->originals[original_hash(tb->pa)] = tb;
+    }
     page_add(bt, tb->pa & PAGE_MASK, tb, 0);
     if (tb->pa2 != NO_PA && (tb->pa2 & PAGE_MASK) != (tb->pa & PAGE_MASK))
         page_add(bt, tb->pa2 & PAGE_MASK, tb, 1);
@@ -230,6 +244,11 @@ void tb_drop(struct bt *bt, struct tb *tb)
             *t = tb->hash_next;
             break;
         }
+    struct tb **o = &bt->map->originals[original_hash(tb->pa)];
+    while (tb->original && *o != tb)
+        o = &(*o)->original_next;
+    if (tb->original)
+        *o = tb->original_next;
     page_remove(bt, tb->pa & PAGE_MASK, tb);
     if (tb->pa2 != NO_PA && (tb->pa2 & PAGE_MASK) != (tb->pa & PAGE_MASK))
         page_remove(bt, tb->pa2 & PAGE_MASK, tb);

@@ -56,6 +56,10 @@ struct tb_site *gen_site(struct gen *g, unsigned i)
     s->rip = code_rip(g->tb->mode, g->rip[i]);
     s->next_rip = code_rip(g->tb->mode, gen_next(g, i));
     s->tb = g->tb;
+    if (g->nsites == ARRAY_SIZE(g->sites))
+        g->log.fixed = true;
+    else
+        g->sites[g->nsites++] = (uint32_t)((uint8_t *)s - (uint8_t *)g->tb);
     return s;
 }
 
@@ -297,6 +301,7 @@ static bool gen_one(struct gen *g, unsigned i)
 static void gen_insn(struct gen *g, unsigned i)
 {
     uint8_t *start = g->e.p;
+    unsigned nrel = g->log.nrel, naddr = g->log.naddr;
     uint8_t loaded = g->high_loaded, dirty = g->high_dirty;
     unsigned nslow = g->nslow, nlinks = g->nlinks;
     g->seg = 0;
@@ -305,6 +310,8 @@ static void gen_insn(struct gen *g, unsigned i)
     g->helper = false;
     if (!gen_one(g, i) && !g->e.overflow) {
         g->e.p = start;
+        g->log.nrel = nrel;
+        g->log.naddr = naddr;
         g->nslow = nslow;
         g->seg = 0;
         g->nlinks = nlinks;
@@ -357,14 +364,50 @@ static void log_block(struct bt *bt, const struct work *w, const struct tb *tb)
     }
 }
 
+// Writes down what tb_clone.c needs to move the block.
+static void note_relocations(struct gen *g, const uint8_t *code, const uint8_t *code_end, const uint8_t *cold)
+{
+    struct tb *tb = g->tb;
+    const struct emit_log *l = &g->log;
+    tb->reloc = NULL;
+    if (l->fixed || !g->code64 || !g->user || tb->pa2 != NO_PA)
+        return;
+    uint32_t *r = gen_data(g, (l->nrel + l->naddr + g->nsites) * sizeof(*r));
+    if (!r)
+        return;
+    tb->reloc = r;
+    tb->nrel = (uint16_t)l->nrel;
+    tb->naddr = (uint16_t)l->naddr;
+    tb->nsites = (uint16_t)g->nsites;
+    for (unsigned i = 0; i < l->nrel + l->naddr; i++) {
+        const uint8_t *p = i < l->nrel ? l->rel[i] : l->addr[i - l->nrel];
+        *r++ = p >= code && p < code_end ? (uint32_t)(p - code) : (uint32_t)(p - cold) | TB_RELOC_COLD;
+    }
+    memcpy(r, g->sites, g->nsites * sizeof(*r));
+}
+
 static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n, bool spans)
 {
     struct gen *g = &w->gen;
     struct code_cache *c = &bt->cache;
-    *g = (struct gen){.bt = bt, .tb = tb, .d = (uint8_t *)(tb + 1), .taken_live = w->taken_live, .d_end = c->d + TB_MAX_DATA, .insn = w->insn, .rip = w->rip,
-                      .host = w->host, .live = w->live, .links = w->links, .n = n,
-                      .code64 = tb->mode & MODE_CS64, .flat32 = gen_flat32(tb->mode), .user = tb->mode & MODE_USER};
-    g->e = (struct emit){.p = c->p, .end = c->p + TB_MAX_CODE, .exec = cache_exec(bt)};
+    memset(g, 0, offsetof(struct gen, slow));
+    g->log.nrel = g->log.naddr = 0;
+    g->log.fixed = false;
+    g->bt = bt;
+    g->tb = tb;
+    g->d = (uint8_t *)(tb + 1);
+    g->d_end = c->d + TB_MAX_DATA;
+    g->insn = w->insn;
+    g->rip = w->rip;
+    g->host = w->host;
+    g->live = w->live;
+    g->taken_live = w->taken_live;
+    g->links = w->links;
+    g->n = n;
+    g->code64 = tb->mode & MODE_CS64;
+    g->flat32 = gen_flat32(tb->mode);
+    g->user = tb->mode & MODE_USER;
+    g->e = (struct emit){.p = c->p, .end = c->p + TB_MAX_CODE, .exec = cache_exec(bt), .log = &g->log};
     tb->code = gen_here(g);
     tb->map = gen_data(g, 2 * n * sizeof(*tb->map)); // twice: runs of stack instructions have a second form
     if (!tb->map)
@@ -405,7 +448,8 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n,
     tb->code_size = gen_here(g) - tb->code;
     w->code_end = g->e.p;
     // What is seldom run goes elsewhere, so that what runs lies close together.
-    g->e = (struct emit){.p = c->cold, .end = c->cold + TB_MAX_CODE, .exec = cache_exec(bt), .overflow = g->e.overflow};
+    g->e = (struct emit){.p = c->cold, .end = c->cold + TB_MAX_CODE, .exec = cache_exec(bt),
+                         .overflow = g->e.overflow, .log = &g->log};
     tb->cold = gen_here(g);
     gen_run_stubs(g);
     gen_slow_stubs(g);
@@ -417,6 +461,8 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n,
     emit_mov_imm(&g->e, R15, EXIT_DROPPED);
     emit_jmp(&g->e, bt->glue.exit);
     tb->cold_size = gen_here(g) - tb->cold;
+    note_relocations(g, c->p, w->code_end, c->cold);
+    tb->data_size = (uint32_t)(g->d - (uint8_t *)tb);
     return !g->e.overflow;
 }
 
@@ -432,11 +478,14 @@ struct tb *translate_block(struct bt *bt, gva va, gpa pa, uint64_t mode, struct 
         return NULL;
     // Reserving may evict, so it comes before anything that points into the cache.
     code_cache_reserve(bt);
+    struct tb *clone = tb_clone(bt, va, pa, mode);
+    if (clone)
+        return clone;
     struct gen *g = &w->gen;
     g->d = bt->cache.d;
     g->d_end = bt->cache.d + TB_MAX_DATA;
     struct tb *tb = gen_data(g, sizeof(*tb));
-    *tb = (struct tb){.va = va, .pa = pa, .pa2 = NO_PA, .mode = mode};
+    *tb = (struct tb){.va = va, .pa = pa, .pa2 = NO_PA, .mode = mode, .original = true};
 
     unsigned n = decode_run(bt, w, va, pa, page, tb->mode);
     if (n == 0) {
