@@ -6,37 +6,29 @@
 // opcodes.def matches it and Capstone decodes it with the same length; quirks.c lists the disagreements
 // that the manual settles in our favour. Everything else is #UD: what we do not know completely, we do not
 // run, since a memory operand that we overlooked would be a hole in the wall between guest and host.
-// Capstone runs without detail: its operand lists and flags are not used, and cost more than the decode.
 #include "translator/decode.h"
 
-#include <capstone/capstone.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cpu/state.h"
 #include "translator/opcodes.h"
+#include "translator/verdict.h"
 
 struct decoder {
     struct opcode_table *table;
-    csh cs[3]; // by enum decode_mode
-    cs_insn *insn;
+    struct verdicts *verdicts;
 };
 
 int decoder_create(struct decoder **out)
 {
-    static const cs_mode modes[] = {CS_MODE_16, CS_MODE_32, CS_MODE_64};
     struct decoder *d = calloc(1, sizeof *d);
     if (!d)
         return -ENOMEM;
     d->table = opcode_table_create();
-    if (!d->table)
-        goto fail;
-    for (unsigned i = 0; i < 3; i++)
-        if (cs_open(CS_ARCH_X86, modes[i], &d->cs[i]) != CS_ERR_OK)
-            goto fail;
-    d->insn = cs_malloc(d->cs[2]);
-    if (!d->insn)
+    d->verdicts = verdicts_create();
+    if (!d->table || !d->verdicts)
         goto fail;
     *out = d;
     return 0;
@@ -49,11 +41,7 @@ void decoder_destroy(struct decoder *d)
 {
     if (!d)
         return;
-    if (d->insn)
-        cs_free(d->insn, 1);
-    for (unsigned i = 0; i < 3; i++)
-        if (d->cs[i])
-            cs_close(&d->cs[i]);
+    verdicts_destroy(d->verdicts);
     opcode_table_destroy(d->table);
     free(d);
 }
@@ -609,61 +597,6 @@ static void fill(struct walk *w, struct insn *in, const struct opcode_row *r)
     amend_nop(in);
 }
 
-// ---- Capstone's verdict
-
-// Capstone's id for the bytes, 0 if it refuses them.
-static unsigned ask_capstone(struct decoder *d, enum decode_mode mode, uint64_t rip, const uint8_t *bytes, size_t len,
-                             unsigned *cs_len)
-{
-    *cs_len = 0;
-    if (!cs_disasm_iter(d->cs[mode], &bytes, &len, &rip, d->insn))
-        return 0;
-    *cs_len = d->insn->size;
-    return d->insn->id;
-}
-
-// The same instruction with each prefix once and the mandatory one last: Capstone refuses SSE instructions
-// with another legacy prefix between the mandatory one and the opcode. Returns its length.
-static unsigned normalise(const struct insn *in, uint8_t out[INSN_MAX])
-{
-    static const uint8_t seg[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
-    unsigned n = 0, opcode = in->opcode_off - (in->map == MAP_1 ? 0u : in->map == MAP_0F ? 1u : 2u);
-    if (in->seg >= 0)
-        out[n++] = seg[in->seg];
-    if (in->addrsize_prefix)
-        out[n++] = 0x67;
-    if (in->lock)
-        out[n++] = 0xf0;
-    if (in->opsize_prefix)
-        out[n++] = 0x66;
-    if (in->rep || in->repne)
-        out[n++] = in->rep ? 0xf3 : 0xf2;
-    if (in->rex)
-        out[n++] = in->rex;
-    for (unsigned i = opcode; i < in->len && n < INSN_MAX; i++)
-        out[n++] = in->bytes[i];
-    return n;
-}
-
-static bool confirm(struct decoder *d, enum decode_mode mode, uint64_t rip, unsigned len, struct insn *in)
-{
-    unsigned cs_len, id = ask_capstone(d, mode, rip, in->bytes, len, &cs_len);
-    int quirk = quirk_check(in, mode, id, cs_len);
-    if (quirk < 0 && (!id || cs_len != len) && in->enc == ENC_LEGACY) {
-        uint8_t bytes[INSN_MAX];
-        unsigned n = normalise(in, bytes);
-        id = ask_capstone(d, mode, rip, bytes, n, &cs_len);
-        quirk = quirk_check(in, mode, id, cs_len);
-        len = n;
-    }
-    if (quirk >= 0)
-        id = (unsigned)quirk;
-    else if (!id || cs_len != len)
-        return false;
-    in->id = (uint16_t)id;
-    return true;
-}
-
 // Are the fields that a VEX or EVEX instruction does not use as they must be? Else #UD: SDM vol. 2A, section 2.3.6
 // "Instruction Operand Encoding and VEX.vvvv, ModR/M", 2.7.11 "#UD Equations for EVEX". Capstone lets some pass.
 static bool fields_ok(const struct walk *w, const struct insn *in, const struct opcode_row *r)
@@ -731,7 +664,7 @@ int decode(struct decoder *d, const uint8_t *bytes, unsigned len, enum decode_mo
         return invalid(out, &w);
     out->len = (uint8_t)w.pos;
     memset(out->bytes + w.pos, 0, sizeof out->bytes - w.pos);
-    if (!confirm(d, mode, rip, out->len, out))
+    if (!verdict(d->verdicts, mode, rip, out))
         return invalid(out, &w);
     return 0;
 }
