@@ -10,7 +10,7 @@
 #include "base/stats.h"
 #include "translator/decode_cache.h"
 
-enum { GUESSES = 1 << 16, ENTRIES = 1 << 15 };
+enum { GUESSES = 1 << 14, ENTRIES = 1 << 12 };
 
 struct decode_cache {
     struct decoder *decoder;

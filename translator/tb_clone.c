@@ -105,7 +105,11 @@ static bool beyond_4g(gva va) { return va > UINT32_MAX && va < 1ull << 47; }
 struct tb *tb_clone(struct bt *bt, gva va, gpa pa, uint64_t mode)
 {
     struct code_cache *c = &bt->cache;
-    const struct tb *old = bt->disable & ACCEL_NO_CLONE ? NULL : tb_find_original(bt, pa, mode);
+    const uint64_t *starts = mode & MODE_USER ? tb_page_starts(bt, pa) : NULL;
+    unsigned off = pa & ~PAGE_MASK;
+    if (!starts || !(starts[off / 64] >> (off % 64) & 1) || bt->disable & ACCEL_NO_CLONE)
+        return NULL;
+    const struct tb *old = tb_find_original(bt, pa, mode);
     if (!old || !old->reloc || !beyond_4g(va) || !beyond_4g(old->va))
         return NULL;
     struct tb *tb = (struct tb *)c->d;
