@@ -20,7 +20,10 @@ struct gen_slow {
     unsigned nbranch;
     uint8_t *limit[2]; // the same, if the segment's limit refuses it: the interpreter finds out what to raise
     unsigned nlimit;
-    uint8_t *unaligned, *checked, *resume; // foreign: gen_span.c
+    uint8_t *leaves;    // the access leaves its page
+    uint8_t *unaligned; // it may leave it: looked at more closely out of line, and back to...
+    uint8_t *checked;
+    uint8_t *resume;    // foreign: gen_span.c
     uint8_t insn;
     bool span;    // branch[0]: the span leaves its page
     bool foreign; // r15 holds a span's pointer
@@ -107,6 +110,8 @@ void gen_high_forget(struct gen *g); // stores what is newer, and host r14/r15 a
 bool gen_lea(struct gen *g, unsigned i);
 // Guest r14 (bit 0), r15 (bit 1) named as register operands, not as address registers.
 unsigned gen_high_operands(const struct insn *in);
+uint8_t *gen_leaves_page(struct emit *e, unsigned size); // the branch taken by an access at r14 that does
+void gen_look_closer(struct gen *g, struct gen_slow *s);
 void gen_slow_stubs(struct gen *g);
 
 // --- gen_flags.c

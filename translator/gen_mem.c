@@ -7,11 +7,9 @@
 // backward liveness knows of nearly all accesses, the checks are compares and branches:
 //
 //      lea   r14, [rbx+8]          ; mov rax, [rbx+8]
-//      rorx  r15d, r14d, 12        ; page offset to the top bits
-//      cmp   r15d, (4096-8)<<20 | 0xfffff
-//      ja    slow
-//      mov   r15, r14
-//      shr   r15, 12
+//      test  r14b, 7               ; aligned accesses stay in their page
+//      jnz   closer
+//      rorx  r15, r14, 12
 //      mov   r15, gs:[r15d*8]
 //      test  r15, r15
 //      jz    slow
@@ -77,21 +75,32 @@ bool gen_ea(struct gen *g, unsigned i)
 
 static void slow_branch(struct gen_slow *s, uint8_t *site) { s->branch[s->nbranch++] = site; }
 
+// The branch for accesses at r14 that leave their page.
+uint8_t *gen_leaves_page(struct emit *e, unsigned size)
+{
+    host_rorx32(e, R15, R14, 12); // page offset to the top bits
+    emit_op_reg(e, 0, 0x81, 7, R15); // cmp r15d, last offset that stays inside
+    emit_32(e, (PAGE_SIZE - size) << 20 | 0xfffff);
+    return emit_jcc(e, CC_A, NULL);
+}
+
 static void lookup_flags_dead(struct gen *g, struct gen_slow *s, unsigned size, bool write, bool aligned, bool stack)
 {
     struct emit *e = &g->e;
     if (g->seg)
         gen_seg_check(g, s, size, write, stack && !aligned, false);
     if (size > 1 && !aligned) {
-        if (stack) {
+        if (stack || size == 4 || size == 8) {
             emit_bytes(e, "\x41\xf6\xc6", 3); // test r14b, size - 1
             emit_8(e, size - 1);
-            slow_branch(s, emit_jcc(e, CC_NZ, NULL));
+            if (stack) {
+                slow_branch(s, emit_jcc(e, CC_NZ, NULL));
+            } else { // aligned nearly always; if not, it is looked at more closely out of line
+                s->unaligned = emit_jcc(e, CC_NZ, NULL);
+                s->checked = gen_here(g);
+            }
         } else {
-            host_rorx32(e, R15, R14, 12);
-            emit_op_reg(e, 0, 0x81, 7, R15); // cmp r15d, last offset that stays inside
-            emit_32(e, (PAGE_SIZE - size) << 20 | 0xfffff);
-            slow_branch(s, emit_jcc(e, CC_A, NULL));
+            s->leaves = gen_leaves_page(e, size);
         }
     }
     if (!write) {
@@ -208,13 +217,26 @@ static void limit_stub(struct gen *g, struct gen_slow *s)
     emit_jmp(&g->e, g->bt->glue.exit);
 }
 
+// Out of line: a misaligned access, which mostly stays in its page all the same.
+void gen_look_closer(struct gen *g, struct gen_slow *s)
+{
+    if (!s->unaligned)
+        return;
+    emit_patch(&g->e, s->unaligned, gen_here(g));
+    s->leaves = gen_leaves_page(&g->e, s->site->size);
+    emit_jmp(&g->e, s->checked);
+}
+
 void gen_slow_stubs(struct gen *g)
 {
     for (unsigned k = 0; k < g->nslow; k++) {
         struct gen_slow *s = &g->slow[k];
         if (s->foreign)
             continue;
-        for (unsigned b = s->span && !s->restore_rcx; b < s->nbranch; b++)
+        gen_look_closer(g, s);
+        if (s->leaves && !s->span)
+            emit_patch(&g->e, s->leaves, gen_here(g));
+        for (unsigned b = 0; b < s->nbranch; b++)
             emit_patch(&g->e, s->branch[b], gen_here(g));
         if (s->restore_rcx)
             emit_load(&g->e, RCX, eng(g->bt, ENG_RCX));

@@ -444,11 +444,8 @@ static void foreign_stub(struct gen *g, struct gen_slow *s)
     if (s->unaligned) {
         emit_patch(e, s->unaligned, gen_here(g));
         emit_store(e, eng(g->bt, ENG_SPAN), R15);
-        host_rorx32(e, R15, R14, 12);
-        emit_op_reg(e, 0, 0x81, 7, R15); // cmp r15d, last offset that stays inside
-        emit_32(e, (PAGE_SIZE - s->site->size) << 20 | 0xfffff);
+        leaves = gen_leaves_page(e, s->site->size);
         emit_load(e, R15, eng(g->bt, ENG_SPAN));
-        leaves = emit_jcc(e, CC_A, NULL);
         emit_jmp(e, s->checked);
     }
     for (unsigned b = 0; b < s->nbranch; b++)
@@ -480,9 +477,9 @@ void gen_span_stubs(struct gen *g)
     struct tb *tb = g->tb;
     for (unsigned k = 0; k < g->nslow; k++) {
         struct gen_slow *s = &g->slow[k];
-        if (!s->span || s->restore_rcx || !s->nbranch)
+        if (!s->span || !s->leaves)
             continue;
-        emit_patch(&g->e, s->branch[0], gen_here(g));
+        emit_patch(&g->e, s->leaves, gen_here(g));
         if (s->remat)
             gen_remat(g, &s->plan);
         struct tb_link *l = &tb->links[tb->nlinks++];

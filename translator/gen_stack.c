@@ -234,6 +234,9 @@ void gen_run_stubs(struct gen *g)
     for (unsigned k = 0; k < g->nruns && !g->e.overflow; k++) {
         struct gen_run *r = &g->runs[k];
         g->rcx_saved = false;
+        gen_look_closer(g, &r->branches);
+        if (r->branches.leaves)
+            emit_patch(&g->e, r->branches.leaves, gen_here(g));
         for (unsigned b = 0; b < r->branches.nbranch; b++)
             emit_patch(&g->e, r->branches.branch[b], gen_here(g));
         for (unsigned i = r->first; i < r->first + r->n + r->ret; i++) {
