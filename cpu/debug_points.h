@@ -74,6 +74,6 @@ static inline const struct debug_point *debug_break_at(const struct cpu *cpu, ui
 // At the end of a run, vector state saved.
 static inline void debug_report(struct cpu *cpu)
 {
-    if (UNLIKELY(cpu->debug_active) && cpu->debug->reason)
+    if (UNLIKELY(cpu->debug != NULL) && cpu->debug->reason)
         cpu->debug->stopped(cpu->debug->opaque);
 }
