@@ -320,9 +320,7 @@ int board_create(const struct board_config *cfg, struct board **out, struct err 
 
 int board_finish(struct board *b, struct err *e)
 {
-    if (board_describe(b, e))
-        return -EINVAL;
-    return b->cfg.firmware ? 0 : board_direct_create(b, e);
+    return board_describe(b, e);
 }
 
 struct pci_bus *board_pci_bus(struct board *b) { return b->pci; }
