@@ -15,6 +15,34 @@ void gen_seg_indirect_key(struct gen *g)
     emit_lea(&g->e, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
 }
 
+// CALL pushes after it has checked its target: an IP (r14) beyond the limit goes to the interpreter before that. JMP and
+// RET find out in the dispatcher, which no block beyond the limit keeps them from. Keeps flags.
+static void check_call(struct gen *g, unsigned i)
+{
+    struct emit *e = &g->e;
+    uint32_t limit = code_limit(g->tb->mode);
+    if (limit == UINT32_MAX || (g->insn[i].opsize == 2 && limit >= 0xffff))
+        return;
+    struct tb_site *site = gen_site(g, i);
+    if (!site)
+        return;
+    emit_store(e, eng(g->bt, ENG_RCX), RCX);
+    emit_mov_imm(e, RCX, limit + 1ull);
+    emit_op_reg(e, EF_W, 0xf7, 2, RCX); // not: changes no flags
+    emit_lea(e, R15, (struct emem){.base = R14, .index = RCX, .scale = 1, .disp = 1}); // negative if inside
+    emit_mov_imm(e, RCX, 63);
+    host_shrx(e, RCX, R15, RCX);
+    uint8_t *beyond = emit_jmp8(e, 0xe3);
+    emit_load(e, RCX, eng(g->bt, ENG_RCX));
+    uint8_t *ok = emit_jmp8(e, 0xeb);
+    emit_here(e, beyond);
+    emit_load(e, RCX, eng(g->bt, ENG_RCX));
+    emit_lea_rip(e, R14, (uint8_t *)site);
+    emit_mov_imm(e, R15, EXIT_SLOW_MEM);
+    emit_jmp(e, g->bt->glue.exit);
+    emit_here(e, ok);
+}
+
 // Near indirect JMP and CALL: the IP to r14, the return address pushed in between.
 static bool indirect_branch(struct gen *g, unsigned i, bool call)
 {
@@ -30,6 +58,7 @@ static bool indirect_branch(struct gen *g, unsigned i, bool call)
         emit_op_reg(e, flags, op, R14, in->rm);
     }
     if (call) {
+        check_call(g, i);
         emit_store(e, eng(g->bt, ENG_TMP), R14);
         gen_seg_push_const(g, i, (uint32_t)code_rip(g->tb->mode, gen_next(g, i)));
         emit_load(e, R14, eng(g->bt, ENG_TMP));

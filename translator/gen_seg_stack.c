@@ -135,11 +135,19 @@ void gen_seg_ret_pop(struct gen *g, unsigned i)
     gen_seg_add_sp(g, in->opsize + (in->imm_len ? (uint16_t)in->imm : 0));
 }
 
-// All eight words with one lookup; what leaves the page or the segment is done one by one elsewhere.
+// All eight words with one lookup; what leaves the page or the segment is done one by one elsewhere. A 16-bit stack
+// pointer wraps between two words, which only a limit of 64 KiB finds.
+static bool all_inline(const struct gen *g, unsigned w)
+{
+    return (w == 2 || w == 4) && (!sp16(g) || (g->tb->mode & MODE_SEG64K));
+}
+
 bool gen_seg_pusha(struct gen *g, unsigned i)
 {
     struct emit *e = &g->e;
     unsigned w = g->insn[i].opsize;
+    if (!all_inline(g, w))
+        return false;
     stack_offset(g, RSP, -(int32_t)(8 * w));
     gen_lookup(g, i, 8 * w, true, false, false, g->live[i] != 0);
     emit_lea(e, R14, at_r14_r15);
@@ -153,6 +161,8 @@ bool gen_seg_popa(struct gen *g, unsigned i)
 {
     struct emit *e = &g->e;
     unsigned w = g->insn[i].opsize;
+    if (!all_inline(g, w))
+        return false;
     stack_offset(g, RSP, 0);
     gen_lookup(g, i, 8 * w, false, false, false, g->live[i] != 0);
     emit_lea(e, R14, at_r14_r15);
