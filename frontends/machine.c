@@ -9,9 +9,9 @@
 #include "cpu/fpu.h"
 #include "cpu/interrupt.h"
 #include "frontends/acpi.h"
+#include "frontends/consoles.h"
 #include "frontends/firmware.h"
 #include "frontends/gdbstub.h"
-#include "frontends/monitor.h"
 #include "hw/input.h"
 #include "hw/block.h"
 #include "hw/display.h"
@@ -34,11 +34,6 @@ void machine_request_exit(struct machine *m, int status)
 
 void machine_request_reset(struct machine *m) { runstate_reset(m->runstate, RUN_CAUSE_GUEST_RESET); }
 void machine_power_off(struct machine *m) { runstate_shutdown(m->runstate, RUN_CAUSE_GUEST_SHUTDOWN, 0); }
-
-static void on_quit_key(void *opaque)
-{
-    runstate_shutdown(((struct machine *)opaque)->runstate, RUN_CAUSE_HOST_UI, 0);
-}
 
 // It ends the process even under -no-shutdown: the guest names the exit status.
 static void on_debug_exit(void *opaque, int status)
@@ -106,8 +101,8 @@ static void rs_flush(void *opaque)
 // Whoever looks at the CPU from the I/O thread goes before it does.
 static void close_frontends(struct machine *m)
 {
-    monitor_destroy(m->monitor);
-    m->monitor = NULL;
+    consoles_destroy(m->consoles);
+    m->consoles = NULL;
     gdbstub_destroy(m->gdbstub, m->exit_status);
     m->gdbstub = NULL;
 }
@@ -196,49 +191,6 @@ static int create_memory(struct machine *m, struct err *e)
     return m->mem && m->ports ? 0 : err_set(e, "out of memory");
 }
 
-// Where consoles go if the user did not say: as QEMU's -nographic does it.
-static void default_consoles(struct config *cfg)
-{
-    if (!cfg->nographic || cfg->nodefaults)
-        return;
-    if (!cfg->serial_count && !cfg->monitor)
-        cfg->serials[cfg->serial_count++] = "mon:stdio";
-    else if (!cfg->serial_count)
-        cfg->serials[cfg->serial_count++] = "stdio";
-    else if (!cfg->monitor && cfg->nographic) {
-        for (unsigned i = 0; i < cfg->serial_count; i++)
-            if (strstr(cfg->serials[i], "stdio") || !strncmp(cfg->serials[i], "chardev:", 8))
-                return; // the terminal is taken, or may be
-        cfg->monitor = "stdio";
-    }
-}
-
-static int open_consoles(struct machine *m, struct board_config *bc, struct err *e)
-{
-    struct config *cfg = m->cfg;
-
-    default_consoles(cfg);
-    if (chardevs_create(cfg, on_quit_key, m, &m->chardevs, e))
-        return -EINVAL;
-    for (unsigned i = 0; i < cfg->serial_count; i++) {
-        struct chardev *mon = NULL;
-        struct err why;
-
-        if (chardevs_open(m->chardevs, cfg->serials[i], &bc->serial[i], &mon, &why))
-            return err_set(e, "-serial %.80s: %.200s", cfg->serials[i], why.text);
-        bc->has_uart[i] = strcmp(cfg->serials[i], "none");
-        if (mon)
-            m->monitor_chr = mon;
-    }
-    if (!cfg->serial_count && !cfg->nodefaults)
-        bc->has_uart[0] = true; // there, and connected to nothing
-    if (cfg->debugcon && chardevs_open(m->chardevs, cfg->debugcon, &bc->debugcon, NULL, e))
-        return -EINVAL;
-    if (cfg->monitor && chardevs_open(m->chardevs, cfg->monitor, &m->monitor_chr, NULL, e))
-        return -EINVAL;
-    return 0;
-}
-
 static int open_debugger(struct machine *m, struct err *e)
 {
     char spec[300];
@@ -303,8 +255,8 @@ static int create_board(struct machine *m, struct board_config *bc, struct err *
         ret = board_finish(m->board, e);
     if (!ret && m->gdb_chr && gdbstub_create(m, m->gdb_chr, &m->gdbstub))
         ret = err_set(e, "out of memory");
-    if (!ret && m->monitor_chr && monitor_create(m, m->monitor_chr, &m->monitor))
-        ret = err_set(e, "out of memory");
+    if (!ret)
+        ret = consoles_start(m->consoles, e);
     big_unlock();
     return ret;
 }
@@ -338,7 +290,8 @@ int machine_create(struct config *cfg, struct machine **out, struct err *e)
         err_set(e, "-m: the CPU model addresses at most %llu GiB", 1ull << (m->model.maxphyaddr - 31));
         goto fail;
     }
-    if (devices_check(cfg, e) || open_boot(m, e) || create_memory(m, e) || open_consoles(m, &bc, e) || open_debugger(m, e) ||
+    if (devices_check(cfg, e) || open_boot(m, e) || create_memory(m, e) ||
+        consoles_open(m, &bc, &m->consoles, e) || open_debugger(m, e) ||
         create_vcpu(m, e) || create_board(m, &bc, e))
         goto fail;
     *out = m;
@@ -357,8 +310,6 @@ int machine_start(struct machine *m, struct err *e)
                           : err_set(e, "accelerator '%s': %s", m->cfg->accel, strerror(-ret));
     big_lock();
     chardevs_start(m->chardevs);
-    if (m->monitor)
-        monitor_start(m->monitor);
     if (!m->cfg->start_paused)
         runstate_cont(m->runstate);
     big_unlock();

@@ -13,7 +13,7 @@
 
 struct input;
 struct gdbstub;
-struct monitor;
+struct consoles;
 struct display;
 
 struct machine {
@@ -24,8 +24,8 @@ struct machine {
     struct boot_image *boot;   // NULL: the firmware boots
     struct firmware *firmware; // NULL: there is none
     struct chardevs *chardevs;
-    struct chardev *monitor_chr, *gdb_chr;
-    struct monitor *monitor;
+    struct consoles *consoles;
+    struct chardev *gdb_chr;
     struct gdbstub *gdbstub;
     struct vcpu *vcpu;
     struct input *input;     // keyboard and pointer
