@@ -118,7 +118,7 @@ const struct monitor_command monitor_device_commands[] = {
       "send keys to the VM (e.g. 'sendkey ctrl-alt-f1', default hold time=100 ms)", cmd_sendkey },
     { "mouse_move", "dx_str:s,dy_str:s,dz_str:s?", "dx dy [dz]", "send mouse move events", cmd_mouse_move },
     { "mouse_button", "button_state:l", "state", "change mouse button state (1=L, 2=M, 4=R)", cmd_mouse_button },
-    { "screendump", "filename:s,format:s?", "filename [format]",
-      "save screen into PPM image 'filename' (or PNG, with format png)", cmd_screendump },
+    { "screendump", "filename:s,f:-f,format:s?", "filename [-f format]",
+      "save screen into PPM image 'filename' (or PNG, with -f png)", cmd_screendump },
     { NULL, NULL, NULL, NULL, NULL },
 };
