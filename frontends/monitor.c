@@ -65,7 +65,7 @@ static const struct monitor_command *find(const struct monitor_command *const *l
 
 static void print_help(struct monitor *mon, const struct monitor_command *c, const char *prefix)
 {
-    monitor_printf(mon, "%s%s %s -- %s\n", prefix, c->name, c->usage, c->help);
+    monitor_printf(mon, "%s%s%s%s -- %s\n", prefix, c->name, *c->usage ? " " : "", c->usage, c->help);
 }
 
 static void print_list(struct monitor *mon, const struct monitor_command *const *lists, unsigned count,
@@ -112,10 +112,10 @@ static void run_command(struct monitor *mon, const struct monitor_command *c, co
     struct monitor_args args;
     char why[128];
 
-    if (monitor_args_parse(mon, c->args, rest, &args, why))
+    if (monitor_args_parse(mon, name, c->args, rest, &args, why))
         c->fn(mon, &args);
     else
-        monitor_printf(mon, "%s: %s\nTry \"help %s\" for more information\n", name, why, name);
+        monitor_printf(mon, "%s\nTry \"help %s\" for more information\n", why, name);
 }
 
 // A command's name ends at a blank or at the '/' of a format.

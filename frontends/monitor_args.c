@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool fail(char why[128], const char *name, const char *what)
+static bool fail(char why[128], const char *command, const char *what)
 {
-    snprintf(why, 128, "%s%s%s", name, *name ? " " : "", what);
+    snprintf(why, 128, "%.40s%s%s", command, *command ? ": " : "", what);
     return false;
 }
 
@@ -57,7 +57,7 @@ static bool take_format(const char **text, struct monitor_format *f, char why[12
         char letter;
         uint8_t size;
     } sizes[] = { { 'b', 1 }, { 'h', 2 }, { 'w', 4 }, { 'l', 4 }, { 'g', 8 } };
-    const char *s = *text;
+    const char *s = skip_blanks(*text);
 
     *f = (struct monitor_format){ .count = 1 };
     if (*s == '/') {
@@ -110,16 +110,23 @@ static bool take_value(struct monitor *mon, char type, const char **text, struct
     }
 }
 
-static const char *missing(char type) { return type == 'l' ? "unexpected end of expression" : "expected"; }
+static bool missing(const char *command, const char *name, char type, char why[128])
+{
+    if (type == 'l')
+        return fail(why, "", "unexpected end of expression");
+    return fail(why, command, !strcmp(name, "filename") ? "filename expected"
+                              : !strcmp(name, "device") ? "block device name expected"
+                                                        : "string expected");
+}
 
-bool monitor_args_parse(struct monitor *mon, const char *spec, const char *text, struct monitor_args *args,
-                        char why[128])
+bool monitor_args_parse(struct monitor *mon, const char *command, const char *spec, const char *text,
+                        struct monitor_args *args, char why[128])
 {
     args->count = 0;
     args->used = 0;
     args->format = (struct monitor_format){ .count = 1 };
     if (strlen(text) >= sizeof(args->text) - MONITOR_ARGS_MAX) // each word's end, too, has room in the copy
-        return fail(why, "", "line too long");
+        return fail(why, command, "line too long");
     while (*spec) {
         struct monitor_arg *a = &args->arg[args->count];
         size_t name = strcspn(spec, ":");
@@ -141,13 +148,13 @@ bool monitor_args_parse(struct monitor *mon, const char *spec, const char *text,
             spec += optional;
             a->present = *text;
             if (!*text && !optional)
-                return type == 'l' ? fail(why, "", missing(type)) : fail(why, a->name, missing(type));
+                return missing(command, a->name, type, why);
             if (*text && !take_value(mon, type, &text, args, a, why))
                 return false;
         }
         spec += *spec == ',';
     }
-    return !*skip_blanks(text) || fail(why, "", "extraneous characters at the end of line");
+    return !*skip_blanks(text) || fail(why, command, "extraneous characters at the end of line");
 }
 
 static const struct monitor_arg *find(const struct monitor_args *args, const char *name)

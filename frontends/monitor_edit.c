@@ -224,7 +224,7 @@ static bool open_editor(struct monitor_edit *ed)
 {
     static const struct {
         const char *key, *command;
-    } keys[] = { { "^I", "ring3-complete" }, { "^C", "em-kill-line" }, { "^_", "ed-redisplay" },
+    } keys[] = { { "^I", "ring3-complete" }, { "^C", "em-kill-line" }, { "^D", "ed-delete-next-char" }, { "^_", "ed-redisplay" },
                  { "^R", "em-inc-search-prev" } };
     HistEvent event;
 

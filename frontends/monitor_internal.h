@@ -40,15 +40,15 @@ struct monitor_args {
     char text[MONITOR_LINE_MAX]; // what the words point into
     size_t used;
 };
-// Parses the text behind a command's name. False: *why says what is wrong.
-bool monitor_args_parse(struct monitor *mon, const char *spec, const char *text, struct monitor_args *args,
-                        char why[128]);
+// Parses the text behind a command's name. False: why says what is wrong.
+bool monitor_args_parse(struct monitor *mon, const char *command, const char *spec, const char *text,
+                        struct monitor_args *args, char why[128]);
 const char *monitor_arg_text(const struct monitor_args *args, const char *name); // NULL: not given
 int64_t monitor_arg_number(const struct monitor_args *args, const char *name, int64_t otherwise);
 bool monitor_arg_flag(const struct monitor_args *args, const char *name);
 
 // An expression as QEMU's monitor has them: numbers, 'c', $register, + - * / % & | ^ ~ and parentheses.
-// *text moves on. False: *why says what is wrong.
+// *text moves on. False: why says what is wrong.
 bool monitor_expr(struct monitor *mon, const char **text, int64_t *out, char why[128]);
 
 // --- commands
