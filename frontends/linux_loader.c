@@ -46,7 +46,6 @@ enum { SECTOR = 512, HEADER_BYTES = 1024, KERNEL_64_ENTRY = 0x200 };
 
 struct linux_boot {
     struct boot_image image;
-    struct boot_image_config cfg;
     struct linux_header header;
     int kernel_fd, initrd_fd; // -1: none
     uint64_t kernel_addr, initrd_addr, initrd_size;
@@ -123,12 +122,12 @@ static int place_kernel(struct linux_boot *b, struct err *e)
     uint64_t end;
 
     b->kernel_addr = h->pref_address;
-    if (__builtin_add_overflow(b->kernel_addr, need, &end) || end > b->cfg.low_ram)
+    if (__builtin_add_overflow(b->kernel_addr, need, &end) || end > b->image.cfg.low_ram)
         if (h->relocatable) // try as low as it goes
             b->kernel_addr = h->alignment > 0x100000 ? h->alignment : 0x100000;
     if (b->kernel_addr < 0x100000)
         return err_set(e, "its header asks to be loaded at %#llx", (unsigned long long)b->kernel_addr);
-    if (__builtin_add_overflow(b->kernel_addr, need, &end) || end > b->cfg.low_ram)
+    if (__builtin_add_overflow(b->kernel_addr, need, &end) || end > b->image.cfg.low_ram)
         return err_set(e, "the kernel needs %llu MiB of memory; give it more with -m",
                        (unsigned long long)((end >> 20) + 1));
     return 0;
@@ -140,11 +139,11 @@ static int place_initrd(struct linux_boot *b, struct err *e)
     uint64_t kernel_end = b->kernel_addr + (h->kernel_bytes > h->init_size ? h->kernel_bytes : h->init_size);
     uint64_t top = (uint64_t)h->initrd_max + 1;
 
-    if (top > b->cfg.low_ram)
-        top = b->cfg.low_ram;
+    if (top > b->image.cfg.low_ram)
+        top = b->image.cfg.low_ram;
     if (b->initrd_size > top || (b->initrd_addr = (top - b->initrd_size) & PAGE_MASK) < kernel_end)
         return err_set(e, "-initrd %.100s: %llu MiB do not fit behind the kernel; give more memory with -m",
-                       b->cfg.initrd, (unsigned long long)(b->initrd_size >> 20));
+                       b->image.cfg.initrd, (unsigned long long)(b->initrd_size >> 20));
     return 0;
 }
 
@@ -160,8 +159,7 @@ int linux_boot_open(const struct boot_image_config *cfg, struct boot_image **out
 
     if (!b)
         return err_set(e, "out of memory");
-    b->image.ops = &linux_boot_ops;
-    b->cfg = *cfg;
+    b->image = (struct boot_image){ .ops = &linux_boot_ops, .cfg = *cfg };
     b->initrd_fd = -1;
     b->kernel_fd = boot_file_open(cfg->kernel, &size, "kernel", e);
     if (b->kernel_fd < 0)
@@ -172,7 +170,7 @@ int linux_boot_open(const struct boot_image_config *cfg, struct boot_image **out
         err_set(e, "-kernel %.100s: %.200s", cfg->kernel, why.text);
         goto fail;
     }
-    b->cmdline = strdup(cfg->cmdline ? cfg->cmdline : "");
+    b->cmdline = strdup(boot_cmdline(cfg));
     if (!b->cmdline) {
         err_set(e, "out of memory");
         goto fail;
@@ -222,14 +220,14 @@ static bool load_boot_params(struct linux_boot *b, struct address_space *mem)
         put_le(bp + HDR_RAMDISK_IMAGE, b->initrd_addr, 4);
         put_le(bp + HDR_RAMDISK_SIZE, b->initrd_size, 4);
     }
-    put_le(bp + BP_ACPI_RSDP, b->cfg.acpi_rsdp, 8);
-    bp[BP_E820_ENTRIES] = (uint8_t)b->cfg.e820_count;
-    for (unsigned i = 0; i < b->cfg.e820_count; i++) {
+    put_le(bp + BP_ACPI_RSDP, b->image.cfg.acpi_rsdp, 8);
+    bp[BP_E820_ENTRIES] = (uint8_t)b->image.cfg.e820_count;
+    for (unsigned i = 0; i < b->image.cfg.e820_count; i++) {
         uint8_t *entry = bp + BP_E820_TABLE + 20 * i;
 
-        put_le(entry, b->cfg.e820[i].addr, 8);
-        put_le(entry + 8, b->cfg.e820[i].size, 8);
-        put_le(entry + 16, b->cfg.e820[i].type, 4);
+        put_le(entry, b->image.cfg.e820[i].addr, 8);
+        put_le(entry + 8, b->image.cfg.e820[i].size, 8);
+        put_le(entry + 16, b->image.cfg.e820[i].type, 4);
     }
     return as_write(mem, LINUX_BOOT_PARAMS, bp, sizeof(bp));
 }
