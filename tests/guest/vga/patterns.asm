@@ -194,6 +194,20 @@ linear:
     stosb
     test di, di
     jnz .byte
+    ; By now the window may be RAM to the guest. Behind the next OUT each store reaches every fourth byte only.
+    mov bx, 0x0102
+    mov cx, 4
+.map:
+    mov dx, 0x3c4
+    mov ax, bx
+    out dx, ax
+    mov byte [es:di], bh
+    mov byte [es:di + 1], bh
+    mov byte [es:di + 2], bh
+    mov byte [es:di + 3], bh
+    add di, 321
+    shl bh, 1
+    loop .map
     ret
 
 ; As much as the largest mode shows, in banks of 64 KiB.
