@@ -17,6 +17,7 @@ static const uint8_t *look_up(struct machine *m, uint64_t addr, bool physical, u
     uint64_t contiguous, left = PAGE_SIZE - (addr & (PAGE_SIZE - 1));
     const uint8_t *p;
 
+    *run = left;
     if (!physical && !mmu_debug_translate(&vcpu_cpu(m->vcpu)->mmu, addr, &pa))
         return NULL;
     p = as_ram_ptr(m->mem, pa, false, &contiguous);
@@ -24,17 +25,22 @@ static const uint8_t *look_up(struct machine *m, uint64_t addr, bool physical, u
     return p;
 }
 
+// The graphics adapter's window is a device, but memory to whoever looks at a text screen. Reading it has no effect
+// that a guest in a text mode could see.
+static bool in_vga_window(uint64_t addr, uint64_t len) { return addr >= 0xa0000 && addr + len <= 0xc0000; }
+
 bool guest_memory_read(struct machine *m, uint64_t addr, bool physical, void *buf, size_t len)
 {
     for (uint8_t *to = buf; len;) {
         uint64_t run;
         const uint8_t *p = look_up(m, addr, physical, &run);
 
-        if (!p)
-            return false;
         if (run > len)
             run = len;
-        memcpy(to, p, run);
+        if (p)
+            memcpy(to, p, run);
+        else if (!physical || !in_vga_window(addr, run) || !as_read(m->mem, addr, to, run))
+            return false;
         to += run;
         addr += run;
         len -= run;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The guest's memory as a debugger sees it: RAM and ROM only, since reading a device has effects.
+// The guest's memory as a debugger sees it: RAM and ROM only, since reading a device has effects;
+// and, by physical address, the VGA's window.
 #pragma once
 
 #include "frontends/keyval.h"
