@@ -95,13 +95,17 @@ static void ram_written(void *opaque, gpa addr, uint64_t len)
         }
 }
 
+// A VGA's window or a PAM segment comes and goes often: only translations of those addresses are dropped.
+enum { MAP_CHANGE_MAX = 1 << 20 };
+
 static void map_changed(void *opaque, gpa addr, uint64_t len)
 {
     struct bt *bt = opaque;
     pthread_mutex_lock(&bt->pending_lock);
     bt->map_changed = true;
+    bt->pending_all |= len > MAP_CHANGE_MAX; // a search through so many pages would take longer
     pthread_mutex_unlock(&bt->pending_lock);
-    cpu_request(bt->cpu, CPU_REQ_FLUSH);
+    queue_range(bt, addr, len);
 }
 
 static void drain_pending(struct bt *bt)
@@ -109,9 +113,9 @@ static void drain_pending(struct bt *bt)
     cpu_fpu_save(bt->cpu);
     cpu_request_clear(bt->cpu, CPU_REQ_FLUSH);
     pthread_mutex_lock(&bt->pending_lock);
-    if (bt->map_changed || bt->pending_all) {
-        if (bt->map_changed)
-            shadow_drop_range(bt->shadow, 0, UINT64_MAX);
+    if (bt->map_changed)
+        shadow_drop_range(bt->shadow, 0, UINT64_MAX);
+    if (bt->pending_all) {
         code_cache_flush(bt);
     } else {
         for (unsigned i = 0; i < bt->npending; i++)
