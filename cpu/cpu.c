@@ -70,6 +70,10 @@ static uint32_t set_bounds(struct segment_bounds *b, const struct segment *s, bo
     b->start = down ? s->limit + 1ull : 0;
     b->end_r = present && (!typed || !code || (s->attr & TYPE_R)) ? end : 0;
     b->end_w = present && (!typed || (!code && (s->attr & TYPE_W))) ? end : 0;
+    for (int i = 0; i < 3; i++) {
+        b->max_r[i] = (int64_t)b->end_r - (1 << i);
+        b->max_w[i] = (int64_t)b->end_w - (1 << i);
+    }
     return (b->end_w == 0x10000 && !down ? MODE_SEG64K : 0) | (down ? MODE_SEG_DOWN : 0);
 }
 
@@ -111,7 +115,7 @@ void cpu_update_mode(struct cpu *cpu)
     if ((cpu->efer & EFER_LMA) && (cpu->seg[CS].attr & SEG_L))
         m = MODE_CS64 | MODE_FLAT;
     else
-        m = segment_mode(cpu);
+        m = segment_mode(cpu) | (cpu->efer & EFER_LMA ? MODE_COMPAT : 0);
     if (user) {
         m |= MODE_USER;
         if (cpu->cr4 & CR4_TSD)

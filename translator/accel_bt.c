@@ -17,6 +17,7 @@
 #include "shadowpt/shadow.h"
 #include "translator/debug_bt.h"
 #include "translator/decode_cache.h"
+#include "translator/gen.h"
 #include "translator/interp.h"
 #include "translator/tb.h"
 
@@ -231,6 +232,7 @@ static void enter_block(struct bt *bt, struct tb *tb)
         return;
     cpu_fpu_load(cpu);
     cpu->engine[ENG_SITE] = cpu->engine[ENG_RESUME] = 0;
+    bt_load_scratch(cpu);
     bt->glue.enter(tb->code);
     cpu->engine[ENG_SITE] = cpu->engine[ENG_RESUME] = 0; // its block may be evicted before the next kick looks
     stat_inc(STAT_exit_total);

@@ -29,9 +29,21 @@ static void stack_offset(struct gen *g, int r, int32_t delta)
     gen_seg_relative(g, SS, sp16(g));
 }
 
+// Does the next instruction look up the stack with the flags still wanted? Then they need not come back in between.
+static bool next_looks_up(const struct gen *g, unsigned i)
+{
+    const struct insn *a = &g->insn[i], *b = a + 1;
+    bool from = (a->class == IC_PUSH || a->class == IC_POP) && !a->has_mem;
+    if (a->class == IC_RET)
+        return g->scratch; // gen_indirect()
+    return g->scratch && from && i + 1 < g->n && g->live[i + 1] && (b->class == IC_PUSH || b->class == IC_POP || b->class == IC_RET) &&
+           !b->has_mem && !gen_entered_at(g, i + 1);
+}
+
 void gen_seg_top(struct gen *g, unsigned i, unsigned width, bool write)
 {
     stack_offset(g, RSP, write ? -(int32_t)width : 0);
+    g->want_defer = next_looks_up(g, i);
     gen_lookup(g, i, width, write, false, true, g->live[i] != 0);
 }
 

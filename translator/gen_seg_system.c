@@ -6,6 +6,16 @@
 #include "translator/gen.h"
 #include "translator/interp.h"
 
+void bt_load_scratch(struct cpu *cpu)
+{
+    if (cpu->mode & (MODE_CS64 | MODE_COMPAT))
+        return;
+    cpu->gpr[R8] = cpu->seg[DS].base;
+    cpu->gpr[R9] = cpu->seg[SS].base;
+    cpu->gpr[R10] = cpu->seg[ES].base;
+    cpu->gpr[R11] = cpu->rflags & FL_DF ? -1ull : 1;
+}
+
 // --- far transfers. arg[0]: offset, or bytes to drop; arg[1]: selector | operand size << 16
 
 static uint64_t h_far_jmp(struct cpu *cpu, const struct tb_site *site)

@@ -103,7 +103,6 @@ struct tb_site {
     struct tb *tb;
     uint8_t size;       // memory access
     bool write;
-    uint8_t seg64k;     // 1 + segment register whose 64 KiB the access must not leave, or 0: nothing to check
     bool masked;        // elements may be deselected: a missing page does not fault by itself
 };
 

@@ -26,6 +26,7 @@ uint64_t bt_transfer(struct cpu *cpu)
         return HELPER_LEAVE;
     if (!cpu->fpu_live)
         cpu_fpu_load(cpu);
+    bt_load_scratch(cpu);
     bt->indirect_missed = false;
     stat_inc(STAT_tb_transfers);
     return (uint64_t)e->code;
