@@ -80,7 +80,7 @@ enum { SEG_TYPE = 0xf00, SEG_S = 0x1000, SEG_DPL = 0x6000, SEG_P = 0x8000, SEG_L
 
 // What a segment register lets an access touch, decided when it is loaded (cpu_update_mode): offsets start <= x and
 // x + size <= end. An end of 0 lets nothing through. max_r, max_w: end - size, for sizes 1, 2 and 4, signed. SDM vol. 3A, sections 5.3 "Limit Checking", 5.5 "Type Checking".
-struct segment_bounds { uint64_t end_r, end_w, start; int64_t max_r[3], max_w[3]; };
+struct segment_bounds { uint64_t end_r, end_w, start; int64_t max_r[3], max_w[3]; uint32_t mode; };
 
 struct table_reg { uint64_t base; uint32_t limit; };
 
