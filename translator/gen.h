@@ -130,7 +130,7 @@ bool gen_seg_popa(struct gen *g, unsigned i);
 void gen_seg_push_const(struct gen *g, unsigned i, uint32_t v);
 void gen_seg_ret_pop(struct gen *g, unsigned i);
 void gen_seg_top(struct gen *g, unsigned i, unsigned width, bool write); // [r14+r15]: top of stack, or the word to be pushed
-void gen_seg_add_sp(struct gen *g, int32_t delta);
+void gen_seg_add_sp(struct gen *g, unsigned i, int32_t delta); // at the end of instruction i
 
 // --- gen_seg_system.c
 bool gen_seg_system(struct gen *g, unsigned i);

@@ -281,7 +281,7 @@ static bool load_real_segment(struct gen *g, unsigned i, unsigned s)
     } else { // POP
         gen_seg_top(g, i, in->opsize, false);
         emit_op_mem(e, EF_0F, 0xb7, R15, at_r14_r15);
-        gen_seg_add_sp(g, in->opsize);
+        gen_seg_add_sp(g, i, in->opsize);
     }
     set_real_segment(g, s);
     return true;
@@ -343,8 +343,17 @@ static int string_step(struct gen *g)
     return R14;
 }
 
-static void string_advance(struct gen *g, const struct insn *in, int r, int step, unsigned size)
+static void string_advance(struct gen *g, unsigned i, int r, int step, unsigned size)
 {
+    const struct insn *in = &g->insn[i];
+    struct emit *e = &g->e;
+    bool compares = in->opcode >= 0xa6 && (in->opcode & 6) == 6; // its flags are wanted
+    if (in->addrsize == 2 && !g->live[i] && !compares && step != R14) { // ADD takes half as long as a 16-bit LEA
+        if (size > 1)
+            emit_lea32(e, R14, (struct emem){.base = -1, .index = (int8_t)step, .scale = (uint8_t)size});
+        emit_op_reg(e, EF_66, 0x01, size > 1 ? R14 : step, r);
+        return;
+    }
     struct emem m = {.base = (int8_t)r, .index = (int8_t)step, .scale = (uint8_t)size};
     emit_op_mem(&g->e, in->addrsize == 2 ? EF_66 : 0, 0x8d, r, m); // lea: a 16-bit one leaves the upper half alone
 }
@@ -388,9 +397,9 @@ static bool gen_single_string(struct gen *g, unsigned i)
     }
     int step = string_step(g);
     if (from_si)
-        string_advance(g, in, RSI, step, size);
+        string_advance(g, i, RSI, step, size);
     if (to_di)
-        string_advance(g, in, RDI, step, size);
+        string_advance(g, i, RDI, step, size);
     return true;
 }
 

@@ -75,13 +75,19 @@ static bool gen_loop(struct gen *g, unsigned i, gva target)
     bool cx = in->addrsize == 2, jcxz = in->opcode == 0xe3;
     bool live = g->taken_live[i] || i + 1 >= g->n || g->live[i + 1];
     uint8_t *other = NULL, *zero;
+    bool other_cc = in->opcode == 0xe0 || in->opcode == 0xe1;
+    if (!live && !other_cc && !jcxz) {
+        emit_op_reg(e, cx ? EF_66 : 0, 0xff, 1, RCX); // dec
+        gen_link_jcc(g, i, CC_NZ, target);
+        return true;
+    }
     if (!jcxz)
         emit_op_mem(e, cx ? EF_66 : 0, 0x8d, RCX, EMEM(RCX, -1)); // lea: no flags
-    if (in->opcode == 0xe0 || in->opcode == 0xe1) // LOOPNE, LOOPE: not taken if ZF, if not ZF
+    if (other_cc) // LOOPNE, LOOPE: not taken if ZF, if not ZF
         other = emit_jcc(e, in->opcode == 0xe0 ? CC_Z : CC_NZ, NULL);
     if (cx && !live && !other) {
         emit_op_reg(e, EF_66, 0x85, RCX, RCX); // test cx, cx
-        gen_link_jcc(g, i, jcxz ? CC_Z : CC_NZ, target);
+        gen_link_jcc(g, i, CC_Z, target);
         return true;
     }
     if (cx) {
@@ -183,7 +189,7 @@ static void push_far_return(struct gen *g, unsigned i)
     uint32_t ip = (uint32_t)code_rip(g->tb->mode, gen_next(g, i)), sel = (uint32_t)(g->tb->va >> 36);
     gen_seg_top(g, i, 4, true);
     emit_store_imm32(e, (struct emem){.base = R14, .index = R15, .scale = 1}, (int32_t)(sel << 16 | ip), false);
-    gen_seg_add_sp(g, -4);
+    gen_seg_add_sp(g, i, -4);
 }
 
 bool gen_real_far(struct gen *g, unsigned i)
@@ -208,7 +214,7 @@ bool gen_real_far(struct gen *g, unsigned i)
     case 0xca: case 0xcb:
         gen_seg_top(g, i, 4, false);
         emit_load32(e, R14, at_r14_r15);
-        gen_seg_add_sp(g, 4 + (in->opcode == 0xca ? (uint16_t)in->imm : 0));
+        gen_seg_add_sp(g, i, 4 + (in->opcode == 0xca ? (uint16_t)in->imm : 0));
         go_far(g, i);
         return true;
     case 0xff:

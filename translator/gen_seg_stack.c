@@ -47,8 +47,22 @@ void gen_seg_top(struct gen *g, unsigned i, unsigned width, bool write)
     gen_lookup(g, i, width, write, false, true, g->live[i] != 0);
 }
 
-// Without touching flags; a 16-bit LEA leaves the upper half of ESP alone.
-void gen_seg_add_sp(struct gen *g, int32_t delta) { emit_op_mem(&g->e, sp16(g) ? EF_66 : 0, 0x8d, RSP, EMEM(RSP, delta)); }
+// A 16-bit LEA leaves the upper half of ESP alone and the flags, but takes twice as long as an ADD.
+void gen_seg_add_sp(struct gen *g, unsigned i, int32_t delta)
+{
+    struct emit *e = &g->e;
+    if (!sp16(g)) {
+        emit_lea32(e, RSP, EMEM(RSP, delta));
+    } else if (g->live[i] && !g->deferred) {
+        emit_op_mem(e, EF_66, 0x8d, RSP, EMEM(RSP, delta));
+    } else if (delta == (int8_t)delta) {
+        emit_op_reg(e, EF_66, 0x83, 0, RSP); // add sp, imm8
+        emit_8(e, (uint8_t)delta);
+    } else {
+        emit_op_reg(e, EF_66, 0x81, 0, RSP);
+        emit_16(e, (uint16_t)delta);
+    }
+}
 
 static unsigned f66(unsigned width) { return width == 2 ? EF_66 : 0; }
 
@@ -76,7 +90,7 @@ bool gen_seg_push(struct gen *g, unsigned i)
         gen_seg_push_const(g, i, (uint32_t)in->imm);
         return true;
     }
-    gen_seg_add_sp(g, -(int32_t)w);
+    gen_seg_add_sp(g, i, -(int32_t)w);
     return true;
 }
 
@@ -91,7 +105,7 @@ bool gen_seg_push_sreg(struct gen *g, unsigned i, unsigned s)
     emit_lea(e, R14, at_r14_r15);
     emit_op_mem(e, EF_0F, 0xb7, R15, sel); // movzx r15d, word
     emit_op_mem(e, f66(w), 0x89, R15, EMEM(R14, 0));
-    gen_seg_add_sp(g, -(int32_t)w);
+    gen_seg_add_sp(g, i, -(int32_t)w);
     return true;
 }
 
@@ -106,7 +120,7 @@ void gen_seg_push_const(struct gen *g, unsigned i, uint32_t v)
         emit_16(e, (uint16_t)v);
     else
         emit_32(e, v);
-    gen_seg_add_sp(g, -(int32_t)w);
+    gen_seg_add_sp(g, i, -(int32_t)w);
 }
 
 bool gen_seg_pop(struct gen *g, unsigned i)
@@ -117,7 +131,7 @@ bool gen_seg_pop(struct gen *g, unsigned i)
         return false;
     gen_seg_top(g, i, w, false);
     emit_op_mem(&g->e, f66(w), 0x8b, in->rm, at_r14_r15);
-    gen_seg_add_sp(g, (int32_t)w);
+    gen_seg_add_sp(g, i, (int32_t)w);
     return true;
 }
 
@@ -144,7 +158,7 @@ void gen_seg_ret_pop(struct gen *g, unsigned i)
         emit_op_mem(&g->e, EF_0F, 0xb7, R14, at_r14_r15);
     else
         emit_load32(&g->e, R14, at_r14_r15);
-    gen_seg_add_sp(g, in->opsize + (in->imm_len ? (uint16_t)in->imm : 0));
+    gen_seg_add_sp(g, i, in->opsize + (in->imm_len ? (uint16_t)in->imm : 0));
 }
 
 // All eight words with one lookup; what leaves the page or the segment is done one by one elsewhere. A 16-bit stack
@@ -165,7 +179,7 @@ bool gen_seg_pusha(struct gen *g, unsigned i)
     emit_lea(e, R14, at_r14_r15);
     for (int r = RAX; r <= RDI; r++)
         emit_op_mem(e, f66(w), 0x89, r, EMEM(R14, (int32_t)w * (RDI - r)));
-    gen_seg_add_sp(g, -(int32_t)(8 * w));
+    gen_seg_add_sp(g, i, -(int32_t)(8 * w));
     return true;
 }
 
@@ -181,6 +195,6 @@ bool gen_seg_popa(struct gen *g, unsigned i)
     for (int r = RAX; r <= RDI; r++)
         if (r != RSP)
             emit_op_mem(e, f66(w), 0x8b, r, EMEM(R14, (int32_t)w * (RDI - r)));
-    gen_seg_add_sp(g, (int32_t)(8 * w));
+    gen_seg_add_sp(g, i, (int32_t)(8 * w));
     return true;
 }
