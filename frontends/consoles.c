@@ -3,6 +3,7 @@
 #include "frontends/consoles.h"
 
 #include "frontends/chardevs.h"
+#include "frontends/drives.h"
 #include "frontends/machine.h"
 #include "frontends/monitor.h"
 #include "frontends/qmp.h"
@@ -115,8 +116,18 @@ int consoles_open(struct machine *m, struct board_config *bc, struct consoles **
     return open_controls(c, e);
 }
 
+static void on_tray(void *opaque, const struct drive *drive, bool open)
+{
+    struct consoles *c = opaque;
+
+    for (unsigned i = 0; i < c->count; i++)
+        if (c->control[i].qmp)
+            qmp_tray_moved(c->control[i].qmp, drive->id, drive->device ? drive->device : "", open);
+}
+
 int consoles_start(struct consoles *c, struct err *e)
 {
+    drives_on_tray(c->machine->devices, on_tray, c);
     for (unsigned i = 0; i < c->count; i++) {
         struct control *k = &c->control[i];
         int ret = k->is_qmp ? qmp_create(c->machine, k->chr, k->pretty, &k->qmp)
@@ -132,6 +143,8 @@ void consoles_destroy(struct consoles *c)
 {
     if (!c)
         return;
+    if (c->machine->devices)
+        drives_on_tray(c->machine->devices, NULL, NULL);
     for (unsigned i = 0; i < c->count; i++) {
         monitor_destroy(c->control[i].monitor);
         qmp_destroy(c->control[i].qmp);

@@ -8,11 +8,40 @@
 #include <inttypes.h>
 #include <string.h>
 
+// The x87 and SSE registers, from the XSAVE area: SDM vol. 1, section 13.4 "XSAVE Area".
+static void print_fpu(struct monitor *mon, const struct cpu *cpu)
+{
+    enum { XSTATE_BV = 512, ST = 32, XMM = 160, MXCSR = 24 };
+    static const uint8_t initial[416] = { 0x7f, 0x03 };
+    const uint8_t *x = cpu->xsave[XSTATE_BV] & 1 ? cpu->xsave : initial;
+    const uint8_t *xmm = cpu->xsave[XSTATE_BV] & 2 ? cpu->xsave + XMM : initial + XMM;
+    uint16_t fcw, fsw, exponent;
+    unsigned top;
+    uint64_t v[2];
+    uint32_t mxcsr;
+
+    memcpy(&fcw, x, 2);
+    memcpy(&fsw, x + 2, 2);
+    memcpy(&mxcsr, cpu->xsave + MXCSR, 4);
+    top = fsw >> 11 & 7;
+    monitor_printf(mon, "FCW=%04x FSW=%04x [ST=%u] FTW=%02x MXCSR=%08x\n", fcw, fsw, top, x[4], mxcsr);
+    for (unsigned i = 0; i < 8; i++) { // by their places, not by their distance from the top
+        memcpy(v, x + ST + 16 * ((i - top) & 7), 8);
+        memcpy(&exponent, x + ST + 16 * ((i - top) & 7) + 8, 2);
+        monitor_printf(mon, "FPR%u=%016" PRIx64 " %04x%c", i, v[0], exponent, i % 2 ? '\n' : ' ');
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        memcpy(v, xmm + 16 * i, 16);
+        monitor_printf(mon, "XMM%02u=%016" PRIx64 " %016" PRIx64 "%c", i, v[1], v[0], i % 2 ? '\n' : ' ');
+    }
+}
+
 static void info_registers(struct monitor *mon, const struct monitor_args *args)
 {
     monitor_printf(mon, "\nCPU#0\n");
     monitor_hold_cpu(mon);
     cpu_dump(vcpu_cpu(mon->machine->vcpu), monitor_print_line, mon);
+    print_fpu(mon, vcpu_cpu(mon->machine->vcpu));
     monitor_release_cpu(mon);
 }
 

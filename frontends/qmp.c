@@ -107,6 +107,16 @@ static void send_event(struct qmp *q, const char *name, cJSON *data)
     send_json(q, event);
 }
 
+void qmp_tray_moved(struct qmp *q, const char *drive, const char *device, bool open)
+{
+    cJSON *data = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(data, "device", drive);
+    cJSON_AddStringToObject(data, "id", device);
+    cJSON_AddBoolToObject(data, "tray-open", open);
+    send_event(q, "DEVICE_TRAY_MOVED", data);
+}
+
 static void on_run_event(void *opaque, enum run_event event, enum run_cause cause)
 {
     static const char *const names[] = {

@@ -140,6 +140,7 @@ def inspect(b):
     m.wait_for(r"^WAITING$")
     hmp = lambda line: q.execute("human-monitor-command", {"command-line": line})
     expect("RIP=ffff" in hmp("info registers") or "CPL=3" in hmp("info registers"), "no registers")
+    expect("XMM15=" in hmp("info registers"), "no vector registers")
     expect("-000000" in hmp("info mem") or " ur" in hmp("info mem"), "no mappings")
     expect(hmp("x/3i $pc").count("0x") >= 3, "no code")
     q.execute("pmemsave", {"val": 0x100000, "size": 8192, "filename": b.path("mem")})
@@ -163,6 +164,8 @@ def inspect(b):
     cd = [d for d in q.execute("query-block") if d["device"] == "ide1-cd0"]
     expect(cd[0]["inserted"]["file"] == b.path("cd.iso"), f"{cd}")
     expect(b.path("cd.iso") in hmp("info block ide1-cd0"), "info block")
+    event = q.wait_event("DEVICE_TRAY_MOVED")
+    expect(event["data"]["device"] == "ide1-cd0" and event["data"]["tray-open"], f"{event}")
     q.execute("eject", {"device": "ide1-cd0", "force": True})
     expect("inserted" not in [d for d in q.execute("query-block") if d["device"] == "ide1-cd0"][0], "still there")
     for arguments, kind in (({"device": "nix"}, "DeviceNotFound"), ({"device": "ide1-cd0", "x": 1}, "GenericError")):
