@@ -5,6 +5,7 @@
 
 #include "frontends/boot_order.h"
 #include "frontends/firmware.h"
+#include "frontends/kernel_rom.h"
 #include "hw/acpi_pm.h"
 #include "hw/fw_cfg.h"
 #include "hw/hpet.h"
@@ -258,5 +259,8 @@ int board_describe(struct board *b, struct err *e)
     for (unsigned i = 0; i < o->option_rom_count; i++)
         if (add_option_rom(b, &o->option_roms[i], e))
             return -EINVAL;
+    if (b->cfg.kernel_entered && kernel_rom_add(b->fw_cfg, b->boot_order, b->cfg.ports, b->cfg.kernel_entered,
+                                                b->cfg.opaque, e))
+        return -EINVAL;
     return add_boot_order(b, e) || add_tables(b, e) ? -EINVAL : 0;
 }

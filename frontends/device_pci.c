@@ -55,7 +55,7 @@ static int add_rom(struct devices *d, struct pci_device *pci, struct keyval *kv,
 
     if (keyval_get_bool(kv, "rombar", &bar, e))
         return -EINVAL;
-    if (!name && usual && !d->dc.cfg->kernel && !firmware_find(d->dc.cfg, usual, path, sizeof(path)))
+    if (!name && usual && d->dc.firmware && !firmware_find(d->dc.cfg, usual, path, sizeof(path)))
         name = usual; // a package that may be missing
     if (!name || !*name || !bar)
         return 0;

@@ -17,6 +17,7 @@ enum {
     BP_EXT_CMD_LINE = 0x0c8,
     BP_E820_ENTRIES = 0x1e8,
     HDR_SETUP_SECTS = 0x1f1,
+    HDR_VID_MODE = 0x1fa,
     HDR_BOOT_FLAG = 0x1fe,
     HDR_JUMP_LEN = 0x201,
     HDR_MAGIC = 0x202,
@@ -205,6 +206,23 @@ static void linux_boot_close(struct boot_image *image)
 
 // --- loading
 
+// vga=: boot.rst, section "Special Command Line Options".
+static uint16_t video_mode(const char *cmdline)
+{
+    static const struct { const char *name; uint16_t mode; } names[] = {
+        { "normal", 0xffff }, { "ext", 0xfffe }, { "ask", 0xfffd },
+    };
+    const char *p = strstr(cmdline, "vga=");
+
+    if (!p)
+        return 0xffff;
+    p += 4;
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+        if (!strncmp(p, names[i].name, strlen(names[i].name)))
+            return names[i].mode;
+    return (uint16_t)strtoul(p, NULL, 0);
+}
+
 static bool load_boot_params(struct linux_boot *b, struct address_space *mem)
 {
     uint8_t bp[BP_SIZE] = { 0 };
@@ -263,6 +281,27 @@ static bool load_page_tables(struct address_space *mem)
     return true;
 }
 
+// Behind the firmware the kernel's own 16-bit code is entered, so that it asks the BIOS for the memory map, the video
+// mode and the rest. boot.rst, sections "Loading The Rest of The Kernel" and "Running the Kernel".
+static int load_setup(struct linux_boot *b, struct address_space *mem, struct err *e)
+{
+    enum { HEAP_END = LINUX_CMDLINE - LINUX_SETUP - 0x200 };
+    uint8_t first[HEADER_BYTES];
+
+    memcpy(first, b->first, sizeof(first));
+    first[HDR_TYPE_OF_LOADER] = LOADER_UNDEFINED;
+    first[HDR_LOADFLAGS] |= CAN_USE_HEAP;
+    put_le(first + HDR_VID_MODE, video_mode(b->cmdline), 2);
+    put_le(first + HDR_HEAP_END, HEAP_END, 2);
+    put_le(first + HDR_CODE32_START, b->kernel_addr, 4);
+    put_le(first + HDR_CMD_LINE_PTR, LINUX_CMDLINE, 4);
+    put_le(first + HDR_RAMDISK_IMAGE, b->initrd_addr, 4);
+    put_le(first + HDR_RAMDISK_SIZE, b->initrd_size, 4);
+    if (boot_file_copy(mem, b->kernel_fd, 0, b->header.setup_bytes, LINUX_SETUP, e))
+        return -EINVAL;
+    return as_write(mem, LINUX_SETUP, first, sizeof(first)) ? 0 : err_set(e, "low memory is missing");
+}
+
 static int linux_boot_load(struct boot_image *image, struct address_space *mem, struct err *e)
 {
     struct linux_boot *b = CONTAINER_OF(image, struct linux_boot, image);
@@ -271,6 +310,10 @@ static int linux_boot_load(struct boot_image *image, struct address_space *mem, 
         return -EINVAL;
     if (b->initrd_size && boot_file_copy(mem, b->initrd_fd, 0, b->initrd_size, b->initrd_addr, e))
         return -EINVAL;
+    if (image->cfg.firmware)
+        return as_write(mem, LINUX_CMDLINE, b->cmdline, strlen(b->cmdline) + 1)
+                   ? load_setup(b, mem, e)
+                   : err_set(e, "low memory is missing");
     if (!load_boot_params(b, mem) || !load_gdt(b, mem) || !load_page_tables(mem) ||
         !as_write(mem, LINUX_CMDLINE, b->cmdline, strlen(b->cmdline) + 1))
         return err_set(e, "low memory is missing");
@@ -278,6 +321,23 @@ static int linux_boot_load(struct boot_image *image, struct address_space *mem, 
 }
 
 // --- CPU state
+
+static void enter_setup(struct cpu *cpu)
+{
+    const struct segment data = { .sel = LINUX_SETUP >> 4, .base = LINUX_SETUP, .limit = 0xffff,
+                                  .attr = SEG_P | SEG_S | 0x300 };
+
+    for (unsigned i = 0; i < SREG_COUNT; i++)
+        cpu->seg[i] = data;
+    cpu->seg[CS].sel += 0x20;
+    cpu->seg[CS].base += 0x200;
+    cpu->seg[CS].attr |= 0x800;
+    cpu->gpr[RSP] = LINUX_CMDLINE - LINUX_SETUP - 16;
+    cpu->rip = 0;
+    cpu->halted = false;
+    cpu_set_rflags(cpu, 2);
+    cpu_update_mode(cpu);
+}
 
 static struct segment flat_segment(uint16_t sel, uint32_t attr)
 {
@@ -290,6 +350,10 @@ static void linux_boot_set_cpu(const struct boot_image *image, struct cpu *cpu)
     const uint32_t code = 0xb00 | SEG_S | SEG_P | SEG_G, data = 0x300 | SEG_S | SEG_P | SEG_G | SEG_DB;
     bool long_mode = b->header.has_64;
 
+    if (image->cfg.firmware) {
+        enter_setup(cpu);
+        return;
+    }
     cpu->seg[CS] = flat_segment(0x10, code | (long_mode ? SEG_L : SEG_DB));
     cpu->seg[DS] = cpu->seg[ES] = cpu->seg[SS] = cpu->seg[FS] = cpu->seg[GS] = flat_segment(0x18, data);
     cpu->gdtr.base = LINUX_GDT;

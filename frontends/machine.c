@@ -124,6 +124,33 @@ static const struct runstate_ops runstate_ops = {
     .reset = rs_reset, .power_button = rs_power_button, .exit = rs_exit,
 };
 
+// The firmware handed over to -kernel (kernel_rom.h): the CPU is stopped behind the instruction that said so.
+static void on_kernel_entered(void *opaque)
+{
+    struct machine *m = opaque;
+
+    m->kernel_entered = true;
+    cpu_request(vcpu_cpu(m->vcpu), CPU_REQ_RESET);
+}
+
+static bool enter_kernel(struct machine *m, struct cpu *cpu)
+{
+    struct err e;
+    int ret;
+
+    m->kernel_entered = false;
+    big_lock();
+    ret = boot_image_load(m->boot, m->mem, &e);
+    big_unlock();
+    if (ret) {
+        error_report("%s", e.text);
+        machine_request_exit(m, 1);
+        return false;
+    }
+    boot_image_set_cpu(m->boot, cpu);
+    return true;
+}
+
 // On the vCPU thread: see vcpu.h.
 static bool reset_machine(void *opaque, struct cpu *cpu, bool first)
 {
@@ -131,6 +158,8 @@ static bool reset_machine(void *opaque, struct cpu *cpu, bool first)
     struct err e;
     int ret;
 
+    if (m->kernel_entered)
+        return enter_kernel(m, cpu);
     if (!first && (runstate_ending(m->runstate) || m->cfg->no_reboot)) {
         machine_request_reset(m); // which becomes a shutdown
         return false;
@@ -138,7 +167,7 @@ static bool reset_machine(void *opaque, struct cpu *cpu, bool first)
     big_lock();
     cpu_reset(cpu);
     board_reset(m->board);
-    ret = boot_image_load(m->boot, m->mem, &e);
+    ret = m->firmware ? 0 : boot_image_load(m->boot, m->mem, &e);
     if (!clock_running())
         m->stopped_tsc = __rdtsc(); // the guest's TSC is 0 now
     big_unlock();
@@ -147,13 +176,31 @@ static bool reset_machine(void *opaque, struct cpu *cpu, bool first)
         machine_request_exit(m, 1);
         return false;
     }
-    boot_image_set_cpu(m->boot, cpu);
+    if (!m->firmware)
+        boot_image_set_cpu(m->boot, cpu);
     if (!first)
         runstate_reset_done(m->runstate);
     return true;
 }
 
 // --- creation
+
+enum { FIRMWARE_TABLES = 256 << 10 }; // at the end of low memory the firmware keeps ACPI tables and the like
+
+// A kernel is entered directly, which is fast, unless there is a screen: only the firmware can set its mode.
+static bool behind_firmware(const struct config *cfg)
+{
+    char path[4096];
+
+    if (cfg->bios)
+        return true;
+    if (cfg->nographic || !device_vga_wanted(cfg))
+        return false;
+    if (!firmware_find(cfg, "bios-256k.bin", path, sizeof(path)) || !firmware_find(cfg, "bios.bin", path, sizeof(path)))
+        return true;
+    warn_report("without firmware (package 'seabios') the screen stays dark until the kernel sets a mode");
+    return false;
+}
 
 static int open_boot(struct machine *m, struct err *e)
 {
@@ -165,8 +212,13 @@ static int open_boot(struct machine *m, struct err *e)
         return err_set(e, "-initrd and -append need -kernel");
     if (!cfg->kernel)
         return firmware_open(cfg, &m->firmware, e);
+    ic.firmware = behind_firmware(cfg);
+    if (ic.firmware && firmware_open(cfg, &m->firmware, e))
+        return -EINVAL;
     ic.high_ram = cfg->ram_bytes - ic.low_ram;
     ic.e820_count = board_e820(cfg->ram_bytes, ic.e820);
+    if (ic.firmware)
+        ic.low_ram -= FIRMWARE_TABLES;
     return boot_image_open(&ic, &m->boot, e);
 }
 
@@ -230,6 +282,8 @@ static int create_board(struct machine *m, struct board_config *bc, struct err *
     bc->cpu = vcpu_cpu(m->vcpu);
     bc->model = &m->model;
     bc->firmware = m->firmware;
+    if (m->firmware && m->boot)
+        bc->kernel_entered = on_kernel_entered;
     bc->options = m->cfg;
     bc->rtc_base = m->cfg->rtc_base;
     bc->rtc_date = m->cfg->rtc_date;
@@ -249,6 +303,7 @@ static int create_board(struct machine *m, struct board_config *bc, struct err *
         dc.fdc = board_fdc(m->board);
         dc.screen = m->screen;
         dc.boot_order = board_boot_order(m->board);
+        dc.firmware = m->firmware;
         ret = devices_create(&dc, &m->devices, e);
     }
     if (!ret)

@@ -21,8 +21,9 @@ struct machine {
     struct cpu_model model;
     struct ram ram;
     struct address_space *mem, *ports;
-    struct boot_image *boot;   // NULL: the firmware boots
-    struct firmware *firmware; // NULL: there is none
+    struct boot_image *boot;   // NULL: the firmware boots what it finds
+    struct firmware *firmware; // NULL: there is none, and the kernel is entered directly
+    bool kernel_entered;       // the firmware has handed over; vCPU thread
     struct chardevs *chardevs;
     struct consoles *consoles;
     struct chardev *gdb_chr;
