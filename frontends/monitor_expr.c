@@ -140,8 +140,12 @@ static int64_t unary(struct expr *x)
     case '(':
         v = sum(x);
         skip_blanks(x);
-        if (!x->failed && *x->s++ != ')')
+        if (x->failed)
+            break;
+        if (*x->s != ')')
             v = fail(x, "')' expected", 0);
+        else
+            x->s++;
         break;
     default: v = take_number(x); break;
     }
