@@ -226,6 +226,42 @@ START_TEST(steps)
 }
 END_TEST
 
+// 6000: sti; nop; nop; hlt; cli; jmp to itself. Vector 20h leads to 7000h: iret.
+START_TEST(interrupts)
+{
+    start(_i);
+    ck_assert_str_eq(bench_ask("M6000,7:fb9090f4faebfe"), "OK");
+    ck_assert_str_eq(bench_ask("M7000,1:cf"), "OK");
+    ck_assert_str_eq(bench_ask("M80,4:00700000"), "OK");
+    bench_ask("s6000");
+    bench_ask("s");
+    ck_assert_uint_eq(reg(PC), 0x6002);
+    bench_interrupt(0x20);
+    ck_assert_str_eq(bench_ask("s"), "T05thread:01;"); // held off
+    ck_assert_uint_eq(reg(PC), 0x6003);
+    ck_assert_str_eq(bench_ask("Qqemu.sstep=1"), "OK");
+    ck_assert_str_eq(bench_ask("s"), "T05thread:01;"); // taken instead of the instruction
+    ck_assert_uint_eq(reg(PC), 0x7000);
+    ck_assert_str_eq(bench_ask("s"), "T05thread:01;");
+    ck_assert_uint_eq(reg(PC), 0x6003);
+    ck_assert_str_eq(bench_ask("Qqemu.sstep=7"), "OK");
+    ck_assert_str_eq(bench_ask("s"), "T05thread:01;"); // HLT is over at once for the debugger
+    ck_assert_uint_eq(reg(PC), 0x6004);
+    bench_send("s");
+    bench_wait_asleep();
+    bench_interrupt(0x20);
+    ck_assert_str_eq(bench_reply(), "T05thread:01;");
+    ck_assert_uint_eq(reg(PC), 0x7000); // before the CLI behind the HLT
+    // And without steps
+    ck_assert_str_eq(bench_ask("Z1,7000,1"), "OK");
+    bench_send("c6000");
+    bench_wait_asleep();
+    bench_interrupt(0x20);
+    ck_assert_str_eq(bench_reply(), "T05thread:01;");
+    ck_assert_uint_eq(reg(PC), 0x7000);
+}
+END_TEST
+
 START_TEST(leaving)
 {
     start(_i);
@@ -273,6 +309,7 @@ int main(void)
     tcase_add_loop_test(t, watchpoints, 0, 2);
     tcase_add_loop_test(t, string_watchpoints, 0, 2);
     tcase_add_loop_test(t, steps, 0, 2);
+    tcase_add_loop_test(t, interrupts, 0, 2);
     tcase_add_loop_test(t, leaving, 0, 2);
     suite_add_tcase(suite, t);
     runner = srunner_create(suite);
