@@ -3,6 +3,7 @@
 #include "frontends/consoles.h"
 
 #include "frontends/chardevs.h"
+#include "frontends/displays.h"
 #include "frontends/drives.h"
 #include "frontends/machine.h"
 #include "frontends/monitor.h"
@@ -127,12 +128,18 @@ static void on_tray(void *opaque, const struct drive *drive, bool open)
 
 int consoles_start(struct consoles *c, struct err *e)
 {
+    const struct display_ops *display = c->machine->cfg->display.ops;
+
     drives_on_tray(c->machine->devices, on_tray, c);
     for (unsigned i = 0; i < c->count; i++) {
         struct control *k = &c->control[i];
-        int ret = k->is_qmp ? qmp_create(c->machine, k->chr, k->pretty, &k->qmp)
-                            : monitor_create(c->machine, k->chr, &k->monitor);
+        int ret;
 
+        // ncurses and libedit share what libtinfo knows of the terminal: no line editor beside a curses screen.
+        if (display && display->terminal)
+            k->chr->terminal = false;
+        ret = k->is_qmp ? qmp_create(c->machine, k->chr, k->pretty, &k->qmp)
+                        : monitor_create(c->machine, k->chr, &k->monitor);
         if (ret)
             return err_set(e, "out of memory");
     }

@@ -131,6 +131,72 @@ static void cmd_print(struct monitor *mon, const struct monitor_args *args)
     monitor_printf(mon, "\n");
 }
 
+// BSD's sum(1), to compare two machines quickly.
+static void cmd_sum(struct monitor *mon, const struct monitor_args *args)
+{
+    uint64_t addr = (uint64_t)monitor_arg_number(args, "start", 0), size = (uint64_t)monitor_arg_number(args, "size", 0);
+    uint8_t chunk[PAGE_SIZE];
+    uint16_t sum = 0;
+
+    if (size > mon->machine->ram.size + (4ull << 30)) {
+        monitor_printf(mon, "Error: more than the machine's memory\n");
+        return;
+    }
+    for (uint64_t i = 0; i < size; i += sizeof(chunk)) {
+        size_t n = size - i < sizeof(chunk) ? size - i : sizeof(chunk);
+
+        if (!guest_memory_read(mon->machine, addr + i, true, chunk, n)) {
+            monitor_printf(mon, "0x%08" PRIx64 ": unable to read memory\n", addr + i);
+            return;
+        }
+        for (size_t b = 0; b < n; b++)
+            sum = (uint16_t)((sum >> 1 | sum << 15) + chunk[b]);
+    }
+    monitor_printf(mon, "%05u\n", sum);
+}
+
+static void cmd_gva2gpa(struct monitor *mon, const struct monitor_args *args)
+{
+    gpa pa;
+    bool mapped;
+
+    monitor_hold_cpu(mon);
+    mapped = mmu_debug_translate(&vcpu_cpu(mon->machine->vcpu)->mmu, (uint64_t)monitor_arg_number(args, "addr", 0), &pa);
+    monitor_release_cpu(mon);
+    if (mapped)
+        monitor_printf(mon, "gpa: %#" PRIx64 "\n", pa);
+    else
+        monitor_printf(mon, "Unmapped\n");
+}
+
+// --- ports
+
+static unsigned port_size(const struct monitor_args *args)
+{
+    return args->format.size == 2 || args->format.size == 4 ? args->format.size : 1;
+}
+
+static void cmd_port_read(struct monitor *mon, const struct monitor_args *args)
+{
+    uint16_t port = (uint16_t)monitor_arg_number(args, "addr", 0);
+    unsigned size = port_size(args);
+    uint64_t v;
+
+    monitor_hold_cpu(mon); // what a port does may move the memory map
+    v = as_load(mon->machine->ports, port, size);
+    monitor_release_cpu(mon);
+    monitor_printf(mon, "port%c[0x%04x] = 0x%0*" PRIx64 "\n", size == 1 ? 'b' : size == 2 ? 'w' : 'l', port,
+                   (int)size * 2, v);
+}
+
+static void cmd_port_write(struct monitor *mon, const struct monitor_args *args)
+{
+    monitor_hold_cpu(mon);
+    as_store(mon->machine->ports, (uint16_t)monitor_arg_number(args, "addr", 0),
+             (uint64_t)monitor_arg_number(args, "val", 0), port_size(args));
+    monitor_release_cpu(mon);
+}
+
 // --- files
 
 static void save(struct monitor *mon, const struct monitor_args *args, bool physical)
@@ -149,6 +215,10 @@ const struct monitor_command monitor_memory_commands[] = {
     { "x", "fmt:/,addr:l", "/fmt addr", "virtual memory dump starting at 'addr' (x/4i $pc, x/8xg $rsp)", cmd_x },
     { "xp", "fmt:/,addr:l", "/fmt addr", "physical memory dump starting at 'addr'", cmd_xp },
     { "print|p", "fmt:/,val:l", "/fmt expr", "print expression value (use $reg for CPU register access)", cmd_print },
+    { "sum", "start:l,size:l", "addr size", "compute the checksum of a memory region", cmd_sum },
+    { "gva2gpa", "addr:l", "addr", "print the guest physical address of a guest virtual address", cmd_gva2gpa },
+    { "i", "fmt:/,addr:l", "/fmt addr", "I/O port read", cmd_port_read },
+    { "o", "fmt:/,addr:l,val:l", "/fmt addr value", "I/O port write", cmd_port_write },
     { "memsave", "val:l,size:l,filename:s", "addr size file",
       "save to disk virtual memory dump starting at 'addr' of size 'size'", cmd_memsave },
     { "pmemsave", "val:l,size:l,filename:s", "addr size file",

@@ -46,6 +46,14 @@ static void query_kvm(struct qmp_call *c)
     cJSON_AddBoolToObject(c->result, "present", false);
 }
 
+static void query_target(struct qmp_call *c)
+{
+    c->result = cJSON_CreateObject();
+    cJSON_AddStringToObject(c->result, "arch", "x86_64");
+}
+
+static void empty_list(struct qmp_call *c) { c->result = cJSON_CreateArray(); }
+
 static void add_name(void *list, const char *name)
 {
     cJSON *item = cJSON_CreateObject();
@@ -211,6 +219,10 @@ const struct qmp_command qmp_query_commands[] = {
     { "query-name", "", query_name },
     { "query-uuid", "", query_uuid },
     { "query-kvm", "", query_kvm },
+    { "query-target", "", query_target },
+    { "query-iothreads", "", empty_list },
+    { "query-jobs", "", empty_list },
+    { "query-block-jobs", "", empty_list },
     { "query-commands", "", query_commands },
     { "query-cpus-fast", "", query_cpus_fast },
     { "query-memory-size-summary", "", query_memory_size_summary },

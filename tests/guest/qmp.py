@@ -150,6 +150,14 @@ def inspect(b):
     with open(b.path("mem"), "rb") as f:
         saved = [f"0x{int.from_bytes(f.read(4), 'little'):08x}" for _ in range(4)]
     expect(words == saved, f"xp shows {words}, pmemsave wrote {saved}")
+    with open(b.path("mem"), "rb") as f:
+        total = 0
+        for byte in f.read():
+            total = ((total >> 1 | total << 15) + byte) & 0xffff
+    expect(hmp("sum 0x100000 8192").strip() == f"{total:05d}", "sum")
+    expect(hmp("gva2gpa 0x10").strip() == "Unmapped" and "gpa: 0x" in hmp("gva2gpa $pc"), "gva2gpa")
+    hmp("o 0x70 0x0b")
+    expect(hmp("i 0x71").startswith("portb[0x0071] = 0x"), "no port read")
     q.execute("screendump", {"filename": b.path("s.png"), "format": "png"})
     with open(b.path("s.png"), "rb") as f:
         expect(f.read(8) == b"\x89PNG\r\n\x1a\n", "no PNG")
