@@ -69,7 +69,10 @@ static void packet(uint8_t a, uint8_t b)
     outb(0x174, b);
     outb(0x175, a & 0x40 ? 0x08 : 0);
     outb(0x177, 0xa0);
-    const uint8_t p[12] = {codes[a % sizeof(codes)], b & 3, b & 0x40, a & 1 ? 0 : b, b & 7, b, 0, b >> 6, b, b, 0, 0};
+    // Half of them with addresses and lengths that can be right.
+    const bool small = a & 0x20;
+    const uint8_t p[12] = {codes[a % sizeof(codes)], small ? b & 2 : b & 3, small ? 0 : b & 0x40, small ? 0 : b,
+                           b & (small ? 2 : 7), b & 63, 0, small ? 0 : b >> 6, b & 31, small ? b | 0x10 : b, 0, 0};
     for (unsigned i = 0; i < 12; i += 2)
         outw(0x170, (uint16_t)(p[i] | p[i + 1] << 8));
 }
