@@ -62,33 +62,36 @@ static bool is_flat(const struct segment *s, uint32_t must)
     return !s->base && s->limit == 0xffffffff && (s->attr & (must | TYPE_DOWN)) == must;
 }
 
-// Fills in s's bounds and says which of MODE_SEG64K and MODE_SEG_DOWN it speaks for.
-static uint32_t set_bounds(struct segment_bounds *b, const struct segment *s, bool typed)
+// Fills in s's bounds and which of MODE_SEG64K and MODE_SEG_DOWN it speaks for.
+static void set_bounds(struct segment_bounds *b, const struct segment *s, bool typed)
 {
     bool code = s->attr & TYPE_CODE, down = !code && (s->attr & TYPE_DOWN), present = !typed || (s->attr & SEG_P);
     uint64_t end = down ? (s->attr & SEG_DB ? BIT(32) : BIT(16)) : s->limit + 1ull;
     b->start = down ? s->limit + 1ull : 0;
     b->end_r = present && (!typed || !code || (s->attr & TYPE_R)) ? end : 0;
     b->end_w = present && (!typed || (!code && (s->attr & TYPE_W))) ? end : 0;
-    return (b->end_w == 0x10000 && !down ? MODE_SEG64K : 0) | (down ? MODE_SEG_DOWN : 0);
+    for (int i = 0; i < 3; i++) {
+        b->max_r[i] = (int64_t)b->end_r - (1 << i);
+        b->max_w[i] = (int64_t)b->end_w - (1 << i);
+    }
+    b->mode = (b->end_w == 0x10000 && !down ? MODE_SEG64K : 0) | (down ? MODE_SEG_DOWN : 0);
 }
 
-static uint32_t bounds_mode(struct cpu *cpu, bool typed)
+static uint32_t bounds_mode(const struct cpu *cpu)
 {
     uint32_t all = MODE_SEG64K, any = 0;
     for (unsigned i = 0; i < SREG_COUNT; i++) {
-        uint32_t m = set_bounds(&cpu->bounds[i], &cpu->seg[i], typed);
         if (i != CS) {
-            all &= m;
-            any |= m & MODE_SEG_DOWN;
+            all &= cpu->bounds[i].mode;
+            any |= cpu->bounds[i].mode & MODE_SEG_DOWN;
         }
     }
     return all | any;
 }
 
-static uint32_t segment_mode(struct cpu *cpu)
+static uint32_t segment_mode(const struct cpu *cpu)
 {
-    uint32_t m = bounds_mode(cpu, in_protected(cpu));
+    uint32_t m = bounds_mode(cpu);
     if (cpu->seg[CS].attr & SEG_DB)
         m |= MODE_CS32;
     if (cpu->seg[SS].attr & SEG_DB)
@@ -110,8 +113,11 @@ void cpu_update_mode(struct cpu *cpu)
     bool user = cpu->cpl == 3;
     if ((cpu->efer & EFER_LMA) && (cpu->seg[CS].attr & SEG_L))
         m = MODE_CS64 | MODE_FLAT;
-    else
-        m = segment_mode(cpu);
+    else {
+        for (unsigned i = 0; i < SREG_COUNT; i++)
+            set_bounds(&cpu->bounds[i], &cpu->seg[i], in_protected(cpu));
+        m = segment_mode(cpu) | (cpu->efer & EFER_LMA ? MODE_COMPAT : 0);
+    }
     if (user) {
         m |= MODE_USER;
         if (cpu->cr4 & CR4_TSD)
@@ -141,6 +147,13 @@ void cpu_update_mode(struct cpu *cpu)
     bool ac = !user && (cpu->rflags & FL_AC);
     if (cpu->mmu.user != user || cpu->mmu.ac != ac)
         mmu_set_privilege(&cpu->mmu, user, ac);
+}
+
+void cpu_data_segment_loaded(struct cpu *cpu, enum sreg s)
+{
+    const uint32_t bits = MODE_CS32 | MODE_SS32 | MODE_REAL | MODE_FLAT | MODE_SEG64K | MODE_SEG_DOWN;
+    set_bounds(&cpu->bounds[s], &cpu->seg[s], in_protected(cpu));
+    cpu->mode = (cpu->mode & ~bits) | segment_mode(cpu);
 }
 
 void cpu_set_rflags(struct cpu *cpu, uint64_t v)

@@ -4,7 +4,7 @@
 // How it costs nothing when unused. cpu->debug_active is looked at once per turn of the engine's loop, never in
 // translated code. Breakpoints are addresses at which no block begins and over which none extends, so that
 // translated code leaves for the loop there. Watched pages get no fast entries in the shadow tables, so that
-// each access to them comes to softmmu/mmu.c, which tells debug_points_access(); MODE_STEP then ends the run behind
+// each access to them comes to softmmu/mmu.c, which tells debug_points.c; MODE_STEP then ends the run behind
 // the instruction. A step is MODE_STEP for one instruction of the interpreter.
 //
 // Who may do what. The set is changed while the vCPU is parked (frontends/vcpu.h); the vCPU's thread reads it and
@@ -74,6 +74,6 @@ static inline const struct debug_point *debug_break_at(const struct cpu *cpu, ui
 // At the end of a run, vector state saved.
 static inline void debug_report(struct cpu *cpu)
 {
-    if (UNLIKELY(cpu->debug_active) && cpu->debug->reason)
+    if (UNLIKELY(cpu->debug != NULL) && cpu->debug->reason)
         cpu->debug->stopped(cpu->debug->opaque);
 }

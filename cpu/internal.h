@@ -89,6 +89,9 @@ void segment_set_flat(struct cpu *cpu, enum sreg s, uint16_t sel, uint32_t attr)
 void segment_check_stack(struct cpu *cpu, uint16_t sel, unsigned cpl, enum vector v, uint32_t ext,
                          struct segment *out);
 
+// --- cpu.c
+void cpu_data_segment_loaded(struct cpu *cpu, enum sreg s); // outside 64-bit code: cpu_update_mode() for ES, DS, FS or GS alone
+
 // --- memory.c
 // Access rights and limit of [offset, offset+size) in s, without raising; 64-bit code: always true.
 bool segment_allows(const struct cpu *cpu, const struct segment *s, uint64_t offset, unsigned size, bool write,

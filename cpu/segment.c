@@ -146,8 +146,14 @@ void cpu_op_load_sreg(struct cpu *cpu, enum sreg s, uint16_t sel)
     }
     if (s == SS)
         cpu->shadow_ss = 1;
-    if (s < FS || !in_code64(cpu))
+    if (in_code64(cpu)) {
+        if (s < FS)
+            cpu_update_mode(cpu);
+    } else if (s == SS) {
         cpu_update_mode(cpu);
+    } else {
+        cpu_data_segment_loaded(cpu, s);
+    }
 }
 
 // --- LAR, LSL, VERR, VERW: SDM vol. 2A and 2B; they set ZF instead of faulting

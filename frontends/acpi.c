@@ -11,9 +11,8 @@
 enum { ACPI_HEADER = 36, MAX_TABLES = 8 };
 
 struct builder {
-    uint8_t *area;
-    uint32_t used;              // next free byte
-    uint32_t tables[MAX_TABLES]; // guest addresses that RSDT and XSDT list
+    struct acpi_tables *t;
+    uint32_t tables[MAX_TABLES]; // where the tables are that RSDT and XSDT list
     unsigned count;
 };
 
@@ -23,29 +22,23 @@ static void put_le(uint8_t *p, uint64_t v, unsigned size)
         p[i] = (uint8_t)(v >> 8 * i);
 }
 
-static uint8_t checksum(const uint8_t *p, size_t len)
-{
-    uint8_t sum = 0;
-
-    while (len--)
-        sum += *p++;
-    return (uint8_t)-sum;
-}
-
 // Room for a table of len bytes on a 64-byte boundary; NULL if the area is full.
 static uint8_t *alloc(struct builder *b, uint32_t len)
 {
-    uint32_t at = (b->used + 63) & ~63u;
+    uint32_t at = (b->t->size + 63) & ~63u;
 
-    if (at + len > ACPI_BOARD_FLAGS_ADDR - ACPI_AREA_BASE)
+    if (len > ACPI_TABLES_SIZE || at > ACPI_TABLES_SIZE - len)
         return NULL;
-    b->used = at + len;
-    return b->area + at;
+    b->t->size = at + len;
+    return b->t->data + at;
 }
 
-static uint32_t address_of(const struct builder *b, const uint8_t *p)
+static uint32_t offset_of(const struct builder *b, const uint8_t *p) { return (uint32_t)(p - b->t->data); }
+
+static void put_pointer(struct builder *b, uint8_t *field, uint32_t to, unsigned size)
 {
-    return ACPI_AREA_BASE + (uint32_t)(p - b->area);
+    put_le(field, to, size);
+    b->t->pointer[b->t->pointers++] = (struct acpi_pointer){ .at = offset_of(b, field), .size = (uint8_t)size };
 }
 
 // 5.2.6 "System Description Table Header"
@@ -69,10 +62,11 @@ static uint8_t *new_table(struct builder *b, const char *signature, uint8_t revi
 
 static void finish_table(struct builder *b, uint8_t *t, uint32_t len, bool listed)
 {
-    t[9] = 0;
-    t[9] = checksum(t, len);
+    uint32_t start = offset_of(b, t);
+
+    b->t->checksum[b->t->checksums++] = (struct acpi_checksum){ .at = start + 9, .start = start, .len = len };
     if (listed && b->count < MAX_TABLES)
-        b->tables[b->count++] = address_of(b, t);
+        b->tables[b->count++] = start;
 }
 
 // 5.2.3.2 "Generic Address Structure": system I/O
@@ -102,8 +96,8 @@ static int build_fadt(struct builder *b, const struct acpi_config *cfg, uint32_t
 
     if (!t)
         return -ENOSPC;
-    put_le(t + 36, facs, 4);
-    put_le(t + 40, dsdt, 4);
+    put_pointer(b, t + 36, facs, 4);
+    put_pointer(b, t + 40, dsdt, 4);
     t[44] = 1;                        // INT_MODEL of ACPI 1.0: dual PIC
     put_le(t + 46, cfg->sci_irq, 2);
     put_le(t + 48, cfg->smi_cmd, 4);
@@ -126,13 +120,34 @@ static int build_fadt(struct builder *b, const struct acpi_config *cfg, uint32_t
     put_gas_io(t + 116, 0xcf9, 8, 1);
     t[128] = 0x0f;                        // RESET_VALUE
     // X_FIRMWARE_CTRL (132) stays 0: the FACS is listed once
-    put_le(t + 140, dsdt, 8);
+    put_pointer(b, t + 140, dsdt, 8);
     put_gas_io(t + 148, cfg->pm_base, 32, 0);
     put_gas_io(t + 172, cfg->pm_base + 4, 16, 0);
     put_gas_io(t + 208, cfg->pm_base + 8, 32, 0);
     if (cfg->gpe_base)
         put_gas_io(t + 220, cfg->gpe_base, 32, 0);
     finish_table(b, t, FADT_LEN, true);
+    return 0;
+}
+
+// Gives dsdt.asl's names the values of this machine: NameOp, the name, DWordPrefix, the value (20.2.5.1 "Namespace
+// Modifier Objects Encoding"). An SSDT could declare them, but SeaBIOS's parser does not know External.
+static int set_dsdt_values(uint8_t *dsdt, uint32_t len, const struct acpi_config *cfg)
+{
+    enum { NAME_OP = 0x08, DWORD_PREFIX = 0x0c, DEF_NAME = 10 };
+    const struct { char name[5]; uint32_t value; } rows[] = {
+        { "COMF", cfg->com_ports }, { "FDCF", cfg->fdc }, { "PCMB", cfg->pci_base },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        uint8_t *p = dsdt + ACPI_HEADER, *end = dsdt + len - DEF_NAME;
+
+        while (p <= end && (p[0] != NAME_OP || memcmp(p + 1, rows[i].name, 4) || p[5] != DWORD_PREFIX))
+            p++;
+        if (p > end)
+            return -EINVAL;
+        put_le(p + 6, rows[i].value, 4);
+    }
     return 0;
 }
 
@@ -191,7 +206,7 @@ static int build_hpet(struct builder *b, const struct acpi_config *cfg)
     return 0;
 }
 
-// 5.2.7 and 5.2.8: RSDT and XSDT list every other table with 4 and 8 bytes each
+// 5.2.7 and 5.2.8: RSDT and XSDT list every other table with 4 and 8 bytes each. 0 if there is no room.
 static uint32_t build_root(struct builder *b, const char *signature, unsigned entry_size)
 {
     uint32_t len = ACPI_HEADER + b->count * entry_size;
@@ -200,18 +215,33 @@ static uint32_t build_root(struct builder *b, const char *signature, unsigned en
     if (!t)
         return 0;
     for (unsigned i = 0; i < b->count; i++)
-        put_le(t + ACPI_HEADER + i * entry_size, b->tables[i], entry_size);
+        put_pointer(b, t + ACPI_HEADER + i * entry_size, b->tables[i], entry_size);
     finish_table(b, t, len, false);
-    return address_of(b, t);
+    return offset_of(b, t);
 }
 
-int acpi_build(const struct acpi_config *cfg, uint8_t *area)
+// 5.2.5.3 "Root System Description Pointer Structure": the second checksum covers the first.
+static void build_rsdp(struct acpi_tables *t, uint32_t rsdt, uint32_t xsdt)
 {
-    struct builder b = { .area = area };
-    uint8_t *facs, *dsdt, *rsdp;
+    memcpy(t->rsdp, "RSD PTR ", 8);
+    memcpy(t->rsdp + 9, "RING3 ", 6);
+    t->rsdp[15] = 2;
+    put_le(t->rsdp + 16, rsdt, 4);
+    put_le(t->rsdp + 20, ACPI_RSDP_SIZE, 4);
+    put_le(t->rsdp + 24, xsdt, 8);
+    t->pointer[t->pointers++] = (struct acpi_pointer){ .at = 16, .size = 4, .in_rsdp = true };
+    t->pointer[t->pointers++] = (struct acpi_pointer){ .at = 24, .size = 8, .in_rsdp = true };
+    t->checksum[t->checksums++] = (struct acpi_checksum){ .at = 8, .len = 20, .in_rsdp = true };
+    t->checksum[t->checksums++] = (struct acpi_checksum){ .at = 32, .len = ACPI_RSDP_SIZE, .in_rsdp = true };
+}
+
+int acpi_build(const struct acpi_config *cfg, struct acpi_tables *t)
+{
+    struct builder b = { .t = t };
+    uint8_t *facs, *dsdt;
     uint32_t rsdt, xsdt;
 
-    memset(area, 0, ACPI_AREA_SIZE);
+    memset(t, 0, sizeof(*t));
     facs = alloc(&b, 64);
     dsdt = alloc(&b, sizeof(dsdt_aml));
     if (!facs || !dsdt)
@@ -220,22 +250,16 @@ int acpi_build(const struct acpi_config *cfg, uint8_t *area)
     put_le(facs + 4, 64, 4);
     facs[32] = 1;
     memcpy(dsdt, dsdt_aml, sizeof(dsdt_aml));
-    if (build_fadt(&b, cfg, address_of(&b, facs), address_of(&b, dsdt)) || build_madt(&b, cfg) ||
+    if (set_dsdt_values(dsdt, sizeof(dsdt_aml), cfg))
+        return -EINVAL;
+    finish_table(&b, dsdt, sizeof(dsdt_aml), false);
+    if (build_fadt(&b, cfg, offset_of(&b, facs), offset_of(&b, dsdt)) || build_madt(&b, cfg) ||
         (cfg->hpet_base && build_hpet(&b, cfg)))
         return -ENOSPC;
     rsdt = build_root(&b, "RSDT", 4);
     xsdt = build_root(&b, "XSDT", 8);
     if (!rsdt || !xsdt)
         return -ENOSPC;
-    area[ACPI_BOARD_FLAGS_ADDR - ACPI_AREA_BASE] = cfg->com_ports;
-    rsdp = area + (ACPI_RSDP_ADDR - ACPI_AREA_BASE); // 5.2.5.3 "Root System Description Pointer Structure"
-    memcpy(rsdp, "RSD PTR ", 8);
-    memcpy(rsdp + 9, "RING3 ", 6);
-    rsdp[15] = 2;
-    put_le(rsdp + 16, rsdt, 4);
-    put_le(rsdp + 20, 36, 4);
-    put_le(rsdp + 24, xsdt, 8);
-    rsdp[8] = checksum(rsdp, 20);
-    rsdp[32] = checksum(rsdp, 36);
+    build_rsdp(t, rsdt, xsdt);
     return 0;
 }

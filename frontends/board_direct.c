@@ -44,28 +44,17 @@ unsigned board_e820(uint64_t ram_bytes, struct e820_entry *map)
 
 // --- tables
 
-static int create_tables(struct board *b)
+int board_direct_create(struct board *b, const struct acpi_tables *tables, struct err *e)
 {
-    struct acpi_config ac = {
-        .cpus = 1, .lapic_base = LAPIC_DEFAULT_BASE, .ioapic_base = IOAPIC_DEFAULT_BASE,
-        .hpet_base = b->cfg.no_hpet ? 0 : HPET_DEFAULT_BASE, .pm_base = BOARD_PM_BASE, .gpe_base = BOARD_GPE_BASE,
-        .smi_cmd = ACPI_SMI_CMD, .enable_cmd = 0xf1, .disable_cmd = 0xf0, .sci_irq = BOARD_SCI_IRQ,
-    };
+    struct smbios_config sc = board_smbios(b);
 
-    for (unsigned i = 0; i < BOARD_UARTS; i++)
-        ac.com_ports |= (uint8_t)(b->cfg.has_uart[i] << i);
     b->acpi = malloc(ACPI_AREA_SIZE);
-    struct smbios_config sc = { .product = "Standard PC (i440FX + PIIX, 1996)", .version = "0.1.0" };
-
-    memcpy(sc.uuid, b->cfg.uuid, sizeof(sc.uuid));
-    if (!b->acpi || acpi_build(&ac, b->acpi))
-        return -ENOMEM;
-    return smbios_build(&sc, b->acpi + (SMBIOS_ADDR - ACPI_AREA_BASE));
-}
-
-int board_direct_create(struct board *b, struct err *e)
-{
-    return create_tables(b) ? err_set(e, "cannot build the ACPI and SMBIOS tables") : 0;
+    if (!b->acpi)
+        return err_set(e, "out of memory");
+    acpi_place(tables, b->acpi);
+    return smbios_build(&sc, SMBIOS_ADDR, b->acpi + (SMBIOS_ADDR - ACPI_AREA_BASE), NULL)
+               ? err_set(e, "cannot build the SMBIOS tables")
+               : 0;
 }
 
 // --- registers

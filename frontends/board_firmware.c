@@ -5,7 +5,12 @@
 
 #include "frontends/boot_order.h"
 #include "frontends/firmware.h"
+#include "frontends/kernel_rom.h"
+#include "hw/acpi_pm.h"
 #include "hw/fw_cfg.h"
+#include "hw/hpet.h"
+#include "hw/ioapic.h"
+#include "hw/lapic.h"
 #include "hw/mc146818.h"
 #include "hw/piix3_ide.h"
 
@@ -186,6 +191,62 @@ static int add_boot_order(struct board *b, struct err *e)
     return ret ? err_set(e, "out of memory") : 0;
 }
 
+// --- tables
+
+static struct acpi_config acpi_configuration(const struct board *b)
+{
+    struct acpi_config ac = {
+        .cpus = 1, .lapic_base = LAPIC_DEFAULT_BASE, .ioapic_base = IOAPIC_DEFAULT_BASE,
+        .hpet_base = b->hpet ? HPET_DEFAULT_BASE : 0, .pm_base = BOARD_PM_BASE, .gpe_base = BOARD_GPE_BASE,
+        .smi_cmd = ACPI_SMI_CMD, .enable_cmd = 0xf1, .disable_cmd = 0xf0, .sci_irq = BOARD_SCI_IRQ,
+        .fdc = b->fdc,
+    };
+
+    // SeaBIOS puts BARs where RAM ends, at 2 GiB at the lowest.
+    ac.pci_base = (uint32_t)(b->cfg.firmware ? board_low_ram(b->cfg.ram->size) : BOARD_PCI_BASE);
+    for (unsigned i = 0; i < BOARD_UARTS; i++)
+        ac.com_ports |= (uint8_t)(b->cfg.has_uart[i] << i);
+    return ac;
+}
+
+struct smbios_config board_smbios(const struct board *b)
+{
+    struct smbios_config sc = { .product = "Standard PC (i440FX + PIIX, 1996)", .version = "0.1.0" };
+
+    memcpy(sc.uuid, b->cfg.uuid, sizeof(sc.uuid));
+    return sc;
+}
+
+// The firmware allocates memory for the tables and writes their address into the entry point.
+static int add_smbios(struct board *b)
+{
+    struct smbios_config sc = board_smbios(b);
+    uint8_t area[SMBIOS_SIZE];
+    uint32_t len;
+
+    if (smbios_build(&sc, 0, area, &len))
+        return -ENOSPC;
+    return fw_cfg_add_file(b->fw_cfg, "etc/smbios/smbios-anchor", area, SMBIOS_ENTRY_SIZE) ||
+           fw_cfg_add_file(b->fw_cfg, "etc/smbios/smbios-tables", area + SMBIOS_TABLE_OFFSET, len);
+}
+
+static int add_tables(struct board *b, struct err *e)
+{
+    struct acpi_config ac = acpi_configuration(b);
+    struct acpi_tables *t = malloc(sizeof(*t));
+    int ret;
+
+    if (!t)
+        return err_set(e, "out of memory");
+    ret = acpi_build(&ac, t) ? err_set(e, "cannot build the ACPI tables") : 0;
+    if (!ret && !b->cfg.firmware)
+        ret = board_direct_create(b, t, e);
+    else if (!ret && (acpi_add_to_fw_cfg(t, b->fw_cfg) || add_smbios(b)))
+        ret = err_set(e, "cannot pass the ACPI and SMBIOS tables to the firmware");
+    free(t);
+    return ret;
+}
+
 int board_describe(struct board *b, struct err *e)
 {
     const struct config *o = b->cfg.options;
@@ -198,5 +259,8 @@ int board_describe(struct board *b, struct err *e)
     for (unsigned i = 0; i < o->option_rom_count; i++)
         if (add_option_rom(b, &o->option_roms[i], e))
             return -EINVAL;
-    return add_boot_order(b, e);
+    if (b->cfg.kernel_entered && kernel_rom_add(b->fw_cfg, b->boot_order, b->cfg.ports, b->cfg.kernel_entered,
+                                                b->cfg.opaque, e))
+        return -EINVAL;
+    return add_boot_order(b, e) || add_tables(b, e) ? -EINVAL : 0;
 }

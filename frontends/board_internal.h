@@ -3,7 +3,9 @@
 // board_direct.c does the firmware's work where there is none.
 #pragma once
 
+#include "frontends/acpi.h"
 #include "frontends/board_pc.h"
+#include "frontends/smbios.h"
 #include "hw/irq.h"
 
 enum { BOARD_PM_BASE = 0x600, BOARD_GPE_BASE = 0xafe0, BOARD_SCI_IRQ = 9 };
@@ -38,7 +40,7 @@ struct board {
 };
 
 // --- board_firmware.c
-// Once, when all devices are there: fw_cfg items and CMOS bytes. 0 or -EINVAL with a message.
+// Once, when all devices are there: CMOS bytes, fw_cfg items and tables. 0 or -EINVAL with a message.
 int board_describe(struct board *b, struct err *e);
 void board_set_boot_drives(struct board *b); // at each reset: -boot once= holds for the first
 
@@ -49,6 +51,8 @@ bool board_create_vmport(struct board *b);
 void board_reset_isa(struct board *b);
 void board_set_floppy_cmos(struct board *b); // after the rest of the equipment byte
 
+struct smbios_config board_smbios(const struct board *b);
+
 // --- board_direct.c
-int board_direct_create(struct board *b, struct err *e); // the tables
+int board_direct_create(struct board *b, const struct acpi_tables *tables, struct err *e);
 void board_direct_reset(struct board *b); // after the devices' own reset

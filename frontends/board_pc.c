@@ -15,6 +15,7 @@
 
 #include "cpu/cpuid.h"
 #include "cpu/interrupt.h"
+#include "cpu/state.h"
 #include "frontends/boot_order.h"
 #include "frontends/firmware.h"
 #include "hw/acpi_pm.h"
@@ -89,13 +90,27 @@ static void request_power_off(void *opaque)
     ((struct board *)opaque)->cfg.power_off(((struct board *)opaque)->cfg.opaque);
 }
 
+// Both gates show what either was last told; the line is the CPU's own business. A debugger that writes the port while
+// the CPU runs changes what the gates show and no more.
+static void set_a20_line(struct board *b, bool enabled)
+{
+    if (b->cfg.cpu == &vcpu_self)
+        mmu_set_a20(&b->cfg.cpu->mmu, enabled);
+}
+
 static void kbd_set_a20(void *opaque, bool enabled)
 {
-    reset_ports_a20_changed(((struct board *)opaque)->reset_ports, enabled);
+    struct board *b = opaque;
+
+    reset_ports_a20_changed(b->reset_ports, enabled);
+    set_a20_line(b, enabled);
 }
 static void port_92_set_a20(void *opaque, bool enabled)
 {
-    i8042_a20_changed(((struct board *)opaque)->kbd, enabled);
+    struct board *b = opaque;
+
+    i8042_a20_changed(b->kbd, enabled);
+    set_a20_line(b, enabled);
 }
 
 static void pm_base_changed(void *opaque, uint16_t base, bool enabled)
@@ -320,9 +335,7 @@ int board_create(const struct board_config *cfg, struct board **out, struct err 
 
 int board_finish(struct board *b, struct err *e)
 {
-    if (board_describe(b, e))
-        return -EINVAL;
-    return b->cfg.firmware ? 0 : board_direct_create(b, e);
+    return board_describe(b, e);
 }
 
 struct pci_bus *board_pci_bus(struct board *b) { return b->pci; }
@@ -356,6 +369,7 @@ static void reset_devices(struct board *b)
 void board_reset(struct board *b)
 {
     reset_devices(b);
+    set_a20_line(b, true);
     board_set_boot_drives(b);
     if (!b->cfg.firmware)
         board_direct_reset(b);

@@ -42,6 +42,7 @@ struct board_config {
     // Big lock held, on whatever thread the device runs.
     void (*reset)(void *opaque);
     void (*power_off)(void *opaque);
+    void (*kernel_entered)(void *opaque); // the firmware boots -kernel; NULL: it boots something else
     void *opaque;
 };
 

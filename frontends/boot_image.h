@@ -21,6 +21,7 @@ struct boot_image_config {
     struct e820_entry e820[BOOT_MAX_E820];
     unsigned e820_count;
     uint64_t acpi_rsdp;
+    bool firmware; // it runs first: the map and the RSDP are what it says then
 };
 
 struct boot_image;
@@ -34,6 +35,7 @@ struct boot_image_ops {
 };
 struct boot_image { // the first member of each kind's own structure
     const struct boot_image_ops *ops;
+    struct boot_image_config cfg;
 };
 
 // Tells the kinds apart, opens and checks the files and decides where everything goes. 0 or -EINVAL with a message.
@@ -43,10 +45,22 @@ int boot_image_load(struct boot_image *b, struct address_space *mem, struct err 
 void boot_image_set_cpu(const struct boot_image *b, struct cpu *cpu);
 void boot_image_close(struct boot_image *b);
 
+// Where the option ROM leaves the BIOS's memory map (INT 15h, AX = E820h): a count, then 20-byte entries.
+enum { BOOT_BIOS_MAP = 0x8000, BOOT_BIOS_MAP_ENTRY = 20 };
+
 // --- what the kinds share (boot_image.c)
 // Opens a regular file that is not empty; flag ("kernel") is for the message. The descriptor, or -1.
 int boot_file_open(const char *path, uint64_t *size, const char *flag, struct err *e);
+// elf_read_fn of a descriptor: opaque points to it.
+bool boot_file_read(void *opaque, uint64_t offset, void *buf, size_t len);
 // [offset, offset + size) of the file to guest memory. 0 or -EINVAL with a message.
 int boot_file_copy(struct address_space *mem, int fd, uint64_t offset, uint64_t size, gpa to, struct err *e);
-// All of cfg->cmdline, or "".
-const char *boot_cmdline(const struct boot_image_config *cfg);
+bool boot_zero(struct address_space *mem, gpa addr, uint64_t len);
+struct elf_image;
+// The segments to where they belong, zeros behind them. 0 or -EINVAL with a message.
+int boot_elf_copy(struct address_space *mem, int fd, const struct elf_image *elf, struct err *e);
+// Is [low, high) RAM that a kernel may be loaded to? high 0: nothing.
+int boot_check_range(const struct boot_image_config *cfg, uint64_t low, uint64_t high, struct err *e);
+const char *boot_cmdline(const struct boot_image_config *cfg); // "" if there is none
+// 32-bit protected mode with flat segments, paging and interrupts off, all general registers 0.
+void boot_cpu_flat32(struct cpu *cpu, uint32_t entry);

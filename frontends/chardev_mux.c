@@ -188,6 +188,7 @@ struct chardev *chardev_mux_add(struct chardev_mux *m)
     p->mux = m;
     p->base.be = &mux_be_ops;
     memcpy(p->base.id, m->real->id, sizeof(p->base.id));
+    p->base.terminal = m->real->terminal;
     return &p->base;
 }
 

@@ -44,6 +44,7 @@ int chardev_pty_create(struct keyval *kv, struct chardev **out, struct err *e)
     c->opaque = slave;
     c->on_close = pty_close;
     error_report("char device redirected to %s", name);
+    c->base.terminal = true;
     *out = &c->base;
     return 0;
 }

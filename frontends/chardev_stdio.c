@@ -67,6 +67,7 @@ int chardev_stdio_create(struct keyval *kv, struct chardev **out, struct err *e)
     c->on_close = stdio_close;
     terminal.in_use = true;
     enter_raw_mode(signals);
+    c->base.terminal = terminal.changed && isatty(STDOUT_FILENO);
     *out = &c->base;
     return 0;
 }

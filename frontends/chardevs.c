@@ -215,15 +215,11 @@ bool chardevs_have_sockets(struct chardevs *r)
     return false;
 }
 
-void chardevs_info(struct chardevs *r, void (*print)(void *opaque, const char *line), void *opaque)
+void chardevs_for_each(struct chardevs *r,
+                       void (*fn)(void *opaque, const char *id, const char *kind, bool open), void *opaque)
 {
-    char line[128];
-
-    for (unsigned i = 0; i < r->count; i++) {
-        snprintf(line, sizeof(line), "%s: %s%s", r->stream[i].chr->id, r->stream[i].kind,
-                 r->stream[i].mux ? ", mux" : "");
-        print(opaque, line);
-    }
+    for (unsigned i = 0; i < r->count; i++)
+        fn(opaque, r->stream[i].chr->id, r->stream[i].kind, r->stream[i].mux || r->stream[i].taken);
 }
 
 void chardevs_destroy(struct chardevs *r)

@@ -19,4 +19,6 @@ int chardevs_find(struct chardevs *r, const char *id, struct chardev **out, stru
 void chardevs_start(struct chardevs *r); // input may come
 void chardevs_destroy(struct chardevs *r); // NULL is fine
 bool chardevs_have_sockets(struct chardevs *r);
-void chardevs_info(struct chardevs *r, void (*print)(void *opaque, const char *line), void *opaque);
+// kind as in the specification; open: somebody uses it.
+void chardevs_for_each(struct chardevs *r,
+                       void (*fn)(void *opaque, const char *id, const char *kind, bool open), void *opaque);

@@ -40,6 +40,14 @@ static void cd_status(void *opaque, bool *tray_open, bool *locked)
     *tray_open = s.tray_open;
     *locked = s.locked;
 }
+static void cd_moved(void *opaque, bool open)
+{
+    const struct drive *drive = opaque;
+
+    if (drive->tray_moved)
+        drive->tray_moved(drive->tray_opaque, drive, open);
+}
+
 static const struct drive_media_ops cd_ops = { cd_eject, cd_take, cd_insert, cd_status };
 
 // --- places
@@ -143,8 +151,12 @@ static int create(struct devices *d, struct keyval *kv, bool cd, struct err *e)
     case -EINVAL: return err_set(e, "serial=, model= or ver= is too long, or not printable");
     default: return err_set(e, "out of memory");
     }
-    if (cd)
-        drives_set_media_ops(drive, &cd_ops, ide_channel_drive(piix3_ide_channel(d->dc.ide, bus), unit));
+    if (cd) {
+        struct ide_drive *ide = ide_channel_drive(piix3_ide_channel(d->dc.ide, bus), unit);
+
+        drives_set_media_ops(drive, &cd_ops, ide);
+        ide_cd_on_tray(ide, cd_moved, drive);
+    }
     return add_boot_index(d, kv, bus, unit, e);
 }
 

@@ -23,7 +23,9 @@ static const struct device_property pci_properties[] = {
     { "disable-legacy", "on: no virtio 0.9 interface (default: off)" },
     { "disable-modern", "on: no virtio 1.x interface (default: off)" },
     { "vectors", "MSI-X vectors; 0: none" },
-    { "bootindex", "accepted; there is no firmware that would use it" },
+    { "bootindex", "place in the boot order, 0 first" },
+    { "romfile", "option ROM for the firmware; empty: none" },
+    { "rombar", "off: no option ROM" },
     { NULL, NULL },
 };
 
@@ -68,7 +70,6 @@ static int pci_config_parse(struct keyval *kv, struct virtio_pci_config *pc, str
     uint64_t vectors = ~0ull;
 
     *pc = (struct virtio_pci_config){ .vectors = -1 };
-    keyval_get(kv, "bootindex");
     if (device_parse_addr(kv, &pc->devfn, e) || keyval_get_uint(kv, "vectors", &vectors, e) ||
         parse_on_off_auto(kv, "disable-legacy", &pc->disable_legacy, e) ||
         keyval_get_bool(kv, "disable-modern", &pc->disable_modern, e))
@@ -79,7 +80,8 @@ static int pci_config_parse(struct keyval *kv, struct virtio_pci_config *pc, str
     return 0;
 }
 
-static int plug(struct devices *d, struct virtio_device *v, struct keyval *kv, struct err *e)
+static int plug(struct devices *d, struct virtio_device *v, struct keyval *kv, const struct device_boot_info *boot,
+                struct err *e)
 {
     struct virtio_pci_config pc;
     int ret;
@@ -91,6 +93,8 @@ static int plug(struct devices *d, struct virtio_device *v, struct keyval *kv, s
         err_set(e, pc.devfn >= 0 ? "its PCI slot is taken" : "no free PCI slot");
     if (ret)
         v->ops->destroy(v);
+    else
+        ret = device_pci_finish(d, virtio_pci_device(v), kv, boot, e);
     return ret ? -EINVAL : 0;
 }
 
@@ -141,6 +145,7 @@ static const struct device_property blk_properties[] = {
 
 static int create_blk(struct devices *d, struct keyval *kv, struct err *e)
 {
+    static const struct device_boot_info boot = { "scsi", "/disk@0,0", NULL };
     const char *id = keyval_get(kv, "drive"), *serial = keyval_get(kv, "serial");
     struct virtio_blk_config vc = { .serial = serial };
     bool write_cache = true, config_wce = true;
@@ -165,7 +170,7 @@ static int create_blk(struct devices *d, struct keyval *kv, struct err *e)
     vc.no_config_wce = !config_wce;
     if (!serial)
         vc.serial = drive->serial;
-    return plug(d, virtio_blk_create(&vc), kv, e);
+    return plug(d, virtio_blk_create(&vc), kv, &boot, e);
 }
 
 // --- virtio-net-pci
@@ -183,6 +188,7 @@ static const struct device_property net_properties[] = {
 
 static int create_net(struct devices *d, struct keyval *kv, struct err *e)
 {
+    static const struct device_boot_info boot = { "ethernet", "/ethernet-phy@0", "pxe-virtio.rom" };
     const char *id = keyval_get(kv, "netdev"), *mac = keyval_get(kv, "mac");
     struct virtio_net_config vc = { 0 };
     unsigned mtu = 0;
@@ -207,7 +213,7 @@ static int create_net(struct devices *d, struct keyval *kv, struct err *e)
         return -EINVAL;
     vc.mtu = (uint16_t)mtu;
     vc.no_offload = !csum || !gso;
-    return plug(d, virtio_net_create(&vc), kv, e);
+    return plug(d, virtio_net_create(&vc), kv, &boot, e);
 }
 
 // --- virtio-rng-pci, virtio-serial-pci, virtconsole
@@ -234,7 +240,7 @@ static int create_rng(struct devices *d, struct keyval *kv, struct err *e)
     if (keyval_get_size(kv, "max-bytes", &vc.max_bytes, e) ||
         get_unsigned(kv, "period", &vc.period_ms, 1 << 30, e))
         return -EINVAL;
-    return plug(d, virtio_rng_create(&vc), kv, e);
+    return plug(d, virtio_rng_create(&vc), kv, NULL, e);
 }
 
 static const struct device_property serial_properties[] = {
@@ -278,7 +284,7 @@ static int create_serial(struct devices *d, struct keyval *kv, struct err *e)
         return -EINVAL;
     if (console)
         keyval_add(console, "connected", "on"); // seen by create_console
-    return plug(d, virtio_console_create(chr), kv, e);
+    return plug(d, virtio_console_create(chr), kv, NULL, e);
 }
 
 static int create_console(struct devices *d, struct keyval *kv, struct err *e)

@@ -43,7 +43,7 @@ static int load_rom(const struct devices *d, struct keyval *kv, uint8_t **rom, s
     const char *name = keyval_get(kv, "romfile");
 
     if (!name)
-        name = d->dc.cfg->kernel ? "" : VGA_ROM;
+        name = d->dc.firmware ? VGA_ROM : "";
     return *name ? firmware_load_file(d->dc.cfg, "romfile", name, VGA_ROM_MAX, rom, size, e) : 0;
 }
 
@@ -78,17 +78,24 @@ int device_vga_create(struct devices *d, struct keyval *kv, struct err *e)
     return 0;
 }
 
+static bool has_vga_device(const struct config *cfg)
+{
+    for (unsigned i = 0; i < cfg->device_count; i++)
+        for (unsigned k = 0; k < cfg->devices[i].count; k++)
+            if (!strcmp(cfg->devices[i].item[k].key, "driver") && !strcmp(cfg->devices[i].item[k].value, "VGA"))
+                return true;
+    return false;
+}
+
 // The adapter that a PC has unless the user says otherwise: true if -vga asks for one, or nobody asked.
 bool device_vga_default(const struct config *cfg)
 {
     if (cfg->vga)
         return !strcmp(cfg->vga, "std");
-    for (unsigned i = 0; i < cfg->device_count; i++)
-        for (unsigned k = 0; k < cfg->devices[i].count; k++)
-            if (!strcmp(cfg->devices[i].item[k].key, "driver") && !strcmp(cfg->devices[i].item[k].value, "VGA"))
-                return false;
-    return !cfg->nodefaults;
+    return !has_vga_device(cfg) && !cfg->nodefaults;
 }
+
+bool device_vga_wanted(const struct config *cfg) { return has_vga_device(cfg) || device_vga_default(cfg); }
 
 int opt_vga(struct config *c, const char *flag, const char *arg, struct err *e)
 {

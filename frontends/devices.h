@@ -21,6 +21,7 @@ struct devices_config {
     struct pci_bus *bus;
     struct fdc *fdc;
     struct boot_order *boot_order; // for bootindex=
+    bool firmware;                 // it runs: option ROMs are of use
     struct piix3_ide *ide;
     struct chardevs *chardevs;
     struct display *screen; // for the graphics adapter
@@ -38,5 +39,7 @@ void devices_for_each_block(struct devices *d, void (*fn)(void *opaque, const ch
 void devices_for_each_net(struct devices *d, void (*fn)(void *opaque, const char *card, struct netdev *n),
                           void *opaque);
 
+// Will there be a VGA, by default or by -device?
+bool device_vga_wanted(const struct config *cfg);
 void devices_print_help(void);                                      // -device help
 int devices_print_properties(const char *name, struct err *e);      // -device NAME,help

@@ -63,13 +63,16 @@ const struct display_ops *display_default(void)
 // The terminal belongs to one thing.
 static int check_terminal(const struct config *cfg, const struct display_ops *ops, struct err *e)
 {
-    const char *used = cfg->monitor && strstr(cfg->monitor, "stdio") ? "-monitor" : NULL;
+    const char *used = NULL;
 
     if (!ops->terminal)
         return 0;
     for (unsigned i = 0; i < cfg->serial_count && !used; i++)
         if (strstr(cfg->serials[i], "stdio"))
             used = "-serial";
+    for (unsigned i = 0; i < cfg->monitor_count && !used; i++)
+        if (!cfg->monitors[i].is_id && strstr(cfg->monitors[i].spec, "stdio"))
+            used = cfg->monitors[i].qmp ? "-qmp" : "-monitor";
     return used ? err_set(e, "-display %s: standard input and output are taken by %s", ops->name, used) : 0;
 }
 

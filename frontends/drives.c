@@ -314,6 +314,14 @@ struct drive *drives_by_id(struct devices *d, const char *id)
     return NULL;
 }
 
+void drives_on_tray(struct devices *d, void (*moved)(void *opaque, const struct drive *drive, bool open), void *opaque)
+{
+    for (unsigned i = 0; i < d->drive_count; i++) {
+        d->drive[i].tray_moved = moved;
+        d->drive[i].tray_opaque = opaque;
+    }
+}
+
 static struct drive *removable(struct devices *d, const char *id, struct err *e)
 {
     struct drive *drive = drives_by_id(d, id);

@@ -29,6 +29,8 @@ struct drive {
     bool taken;          // by a device
     const struct drive_media_ops *media; // NULL: not removable
     void *media_opaque;
+    void (*tray_moved)(void *opaque, const struct drive *drive, bool open); // NULL: nobody is interested
+    void *tray_opaque;
 };
 
 // --- set-up, for devices.c and the device types
@@ -45,6 +47,9 @@ void drives_set_media_ops(struct drive *drive, const struct drive_media_ops *ops
 
 void drives_for_each(struct devices *d, void (*fn)(void *opaque, const struct drive *drive), void *opaque);
 struct drive *drives_by_id(struct devices *d, const char *id); // NULL: none
+// Calls moved when a tray moves, whoever moved it.
+void drives_on_tray(struct devices *d, void (*moved)(void *opaque, const struct drive *drive, bool open),
+                    void *opaque);
 // Opens the tray and takes the medium out. -EBUSY with a message: the guest has locked it (and was asked).
 int drives_eject(struct devices *d, const char *id, bool force, struct err *e);
 // Ejects what is there and inserts this image. The sandbox lets files be opened for reading only.

@@ -2,9 +2,10 @@
 // The board as ACPI sees it: PCI bus 0 of the 440FX, the PIIX3's ISA devices and interrupt links, S5.
 DefinitionBlock ("dsdt.aml", "DSDT", 1, "RING3 ", "RING3PC ", 0x00000001)
 {
-    // A byte in the tables' area (frontends/acpi.h): bit n set: COM(n+1) is there.
-    OperationRegion (BRDF, SystemMemory, 0x000EFF00, 0x01)
-    Field (BRDF, ByteAcc, NoLock, Preserve) { COMF, 8 }
+    // What this machine has: acpi.c writes other values here.
+    Name (COMF, 0xCCCCCCCC) // bit n set: COM(n+1) is there
+    Name (FDCF, 0xCCCCCCCC) // not 0: the floppy controller is there
+    Name (PCMB, 0xE0000000) // PCI memory begins here
 
     Name (\_S5, Package () { Zero, Zero, Zero, Zero })
 
@@ -14,7 +15,7 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "RING3 ", "RING3PC ", 0x00000001)
         {
             Name (_HID, EisaId ("PNP0A03"))
             Name (_UID, Zero)
-            Name (_CRS, ResourceTemplate ()
+            Name (CRES, ResourceTemplate ()
             {
                 WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode,
                     0x0000, 0x0000, 0x00FF, 0x0000, 0x0100)
@@ -26,8 +27,16 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "RING3 ", "RING3PC ", 0x00000001)
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, Cacheable, ReadWrite,
                     0x00000000, 0x000A0000, 0x000BFFFF, 0x00000000, 0x00020000)
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
-                    0x00000000, 0xE0000000, 0xFEBFFFFF, 0x00000000, 0x1EC00000)
+                    0x00000000, 0xE0000000, 0xFEBFFFFF, 0x00000000, 0x1EC00000, , , PW32)
             })
+            Method (_CRS, 0, Serialized)
+            {
+                CreateDWordField (CRES, \_SB.PCI0.PW32._MIN, PMIN)
+                CreateDWordField (CRES, \_SB.PCI0.PW32._LEN, PLEN)
+                PMIN = \PCMB
+                PLEN = 0xFEC00000 - \PCMB
+                Return (CRES)
+            }
             // Pin p of slot s is PIRQ (s - 1 + p) & 3.
             Method (_PRT, 0, NotSerialized)
             {
@@ -78,11 +87,23 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "RING3 ", "RING3PC ", 0x00000001)
                     Name (_HID, EisaId ("PNP0F13"))
                     Name (_CRS, ResourceTemplate () { IRQNoFlags () { 12 } })
                 }
+                Device (FDC0) // the drives are told apart by the CMOS's types, as ever
+                {
+                    Name (_HID, EisaId ("PNP0700"))
+                    Method (_STA) { If (\FDCF) { Return (0x0F) } Return (Zero) }
+                    Name (_CRS, ResourceTemplate ()
+                    {
+                        IO (Decode16, 0x03F2, 0x03F2, 0x00, 0x04)
+                        IO (Decode16, 0x03F7, 0x03F7, 0x00, 0x01)
+                        IRQNoFlags () { 6 }
+                        DMA (Compatibility, NotBusMaster, Transfer8) { 2 }
+                    })
+                }
                 Device (COM1)
                 {
                     Name (_HID, EisaId ("PNP0501"))
                     Name (_UID, One)
-                    Method (_STA) { If (COMF & 1) { Return (0x0F) } Return (Zero) }
+                    Method (_STA) { If (\COMF & 1) { Return (0x0F) } Return (Zero) }
                     Name (_CRS, ResourceTemplate ()
                     {
                         IO (Decode16, 0x03F8, 0x03F8, 0x00, 0x08)
@@ -93,7 +114,7 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "RING3 ", "RING3PC ", 0x00000001)
                 {
                     Name (_HID, EisaId ("PNP0501"))
                     Name (_UID, 2)
-                    Method (_STA) { If (COMF & 2) { Return (0x0F) } Return (Zero) }
+                    Method (_STA) { If (\COMF & 2) { Return (0x0F) } Return (Zero) }
                     Name (_CRS, ResourceTemplate ()
                     {
                         IO (Decode16, 0x02F8, 0x02F8, 0x00, 0x08)
@@ -104,7 +125,7 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "RING3 ", "RING3PC ", 0x00000001)
                 {
                     Name (_HID, EisaId ("PNP0501"))
                     Name (_UID, 3)
-                    Method (_STA) { If (COMF & 4) { Return (0x0F) } Return (Zero) }
+                    Method (_STA) { If (\COMF & 4) { Return (0x0F) } Return (Zero) }
                     Name (_CRS, ResourceTemplate ()
                     {
                         IO (Decode16, 0x03E8, 0x03E8, 0x00, 0x08)
@@ -115,7 +136,7 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "RING3 ", "RING3PC ", 0x00000001)
                 {
                     Name (_HID, EisaId ("PNP0501"))
                     Name (_UID, 4)
-                    Method (_STA) { If (COMF & 8) { Return (0x0F) } Return (Zero) }
+                    Method (_STA) { If (\COMF & 8) { Return (0x0F) } Return (Zero) }
                     Name (_CRS, ResourceTemplate ()
                     {
                         IO (Decode16, 0x02E8, 0x02E8, 0x00, 0x08)

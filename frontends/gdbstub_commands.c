@@ -5,6 +5,7 @@
 #include "frontends/gdbstub_internal.h"
 #include "frontends/gdbstub_memory.h"
 #include "frontends/machine.h"
+#include "frontends/monitor.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -361,17 +362,35 @@ static void cmd_set_arch(struct gdbstub *s, const char *args, size_t len)
 
 // --- the monitor: "monitor COMMAND" of the debugger
 
-__attribute__((unused))
-static void put_console(void *opaque, const char *text, size_t len)
+static void put_console(struct gdbstub *s, const char *text)
 {
-    struct gdbstub *s = opaque;
+    enum { CHUNK = GDB_PACKET_MAX / 2 - 1 };
 
-    for (size_t n; len; text += n, len -= n) {
-        n = len < GDB_PACKET_MAX / 2 - 1 ? len : GDB_PACKET_MAX / 2 - 1;
+    for (size_t n; *text; text += n) {
+        n = strnlen(text, CHUNK);
         gdb_put(&s->reply, "O", 1);
         gdb_put_hex(&s->reply, text, n);
         gdbstub_send(s);
     }
+}
+
+static void cmd_monitor(struct gdbstub *s, const char *args, size_t len)
+{
+    char line[512], *text;
+
+    if (len / 2 >= sizeof(line) || !gdb_take_bytes(&args, (uint8_t *)line, len / 2)) {
+        fail(s, EINVAL);
+        return;
+    }
+    line[len / 2] = 0;
+    text = monitor_run_captured(s->machine, line);
+    if (!text) {
+        fail(s, ENOMEM);
+        return;
+    }
+    put_console(s, text);
+    free(text);
+    ok(s);
 }
 
 // --- the table: longer names before their beginnings
@@ -384,7 +403,7 @@ static const struct {
     { "qSupported", cmd_supported }, { "QStartNoAckMode", cmd_no_ack }, { "qAttached", cmd_attached },
     { "qXfer:features:read:", cmd_features }, { "qC", cmd_current_thread },
     { "qfThreadInfo", cmd_first_threads }, { "qsThreadInfo", cmd_more_threads },
-    { "qThreadExtraInfo,", cmd_thread_info },
+    { "qThreadExtraInfo,", cmd_thread_info }, { "qRcmd,", cmd_monitor },
     { "qqemu.Supported", cmd_qemu_supported }, { "qqemu.sstepbits", cmd_sstep_bits },
     { "qqemu.sstep", cmd_sstep }, { "Qqemu.sstep=", cmd_set_sstep }, { "qqemu.PhyMemMode", cmd_phy_mode },
     { "Qqemu.PhyMemMode:", cmd_set_phy_mode }, { "qring3.Arch", cmd_arch }, { "Qring3.Arch:", cmd_set_arch },

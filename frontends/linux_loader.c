@@ -17,6 +17,7 @@ enum {
     BP_EXT_CMD_LINE = 0x0c8,
     BP_E820_ENTRIES = 0x1e8,
     HDR_SETUP_SECTS = 0x1f1,
+    HDR_VID_MODE = 0x1fa,
     HDR_BOOT_FLAG = 0x1fe,
     HDR_JUMP_LEN = 0x201,
     HDR_MAGIC = 0x202,
@@ -46,7 +47,6 @@ enum { SECTOR = 512, HEADER_BYTES = 1024, KERNEL_64_ENTRY = 0x200 };
 
 struct linux_boot {
     struct boot_image image;
-    struct boot_image_config cfg;
     struct linux_header header;
     int kernel_fd, initrd_fd; // -1: none
     uint64_t kernel_addr, initrd_addr, initrd_size;
@@ -123,12 +123,12 @@ static int place_kernel(struct linux_boot *b, struct err *e)
     uint64_t end;
 
     b->kernel_addr = h->pref_address;
-    if (__builtin_add_overflow(b->kernel_addr, need, &end) || end > b->cfg.low_ram)
+    if (__builtin_add_overflow(b->kernel_addr, need, &end) || end > b->image.cfg.low_ram)
         if (h->relocatable) // try as low as it goes
             b->kernel_addr = h->alignment > 0x100000 ? h->alignment : 0x100000;
     if (b->kernel_addr < 0x100000)
         return err_set(e, "its header asks to be loaded at %#llx", (unsigned long long)b->kernel_addr);
-    if (__builtin_add_overflow(b->kernel_addr, need, &end) || end > b->cfg.low_ram)
+    if (__builtin_add_overflow(b->kernel_addr, need, &end) || end > b->image.cfg.low_ram)
         return err_set(e, "the kernel needs %llu MiB of memory; give it more with -m",
                        (unsigned long long)((end >> 20) + 1));
     return 0;
@@ -140,11 +140,11 @@ static int place_initrd(struct linux_boot *b, struct err *e)
     uint64_t kernel_end = b->kernel_addr + (h->kernel_bytes > h->init_size ? h->kernel_bytes : h->init_size);
     uint64_t top = (uint64_t)h->initrd_max + 1;
 
-    if (top > b->cfg.low_ram)
-        top = b->cfg.low_ram;
+    if (top > b->image.cfg.low_ram)
+        top = b->image.cfg.low_ram;
     if (b->initrd_size > top || (b->initrd_addr = (top - b->initrd_size) & PAGE_MASK) < kernel_end)
         return err_set(e, "-initrd %.100s: %llu MiB do not fit behind the kernel; give more memory with -m",
-                       b->cfg.initrd, (unsigned long long)(b->initrd_size >> 20));
+                       b->image.cfg.initrd, (unsigned long long)(b->initrd_size >> 20));
     return 0;
 }
 
@@ -160,8 +160,7 @@ int linux_boot_open(const struct boot_image_config *cfg, struct boot_image **out
 
     if (!b)
         return err_set(e, "out of memory");
-    b->image.ops = &linux_boot_ops;
-    b->cfg = *cfg;
+    b->image = (struct boot_image){ .ops = &linux_boot_ops, .cfg = *cfg };
     b->initrd_fd = -1;
     b->kernel_fd = boot_file_open(cfg->kernel, &size, "kernel", e);
     if (b->kernel_fd < 0)
@@ -172,7 +171,7 @@ int linux_boot_open(const struct boot_image_config *cfg, struct boot_image **out
         err_set(e, "-kernel %.100s: %.200s", cfg->kernel, why.text);
         goto fail;
     }
-    b->cmdline = strdup(cfg->cmdline ? cfg->cmdline : "");
+    b->cmdline = strdup(boot_cmdline(cfg));
     if (!b->cmdline) {
         err_set(e, "out of memory");
         goto fail;
@@ -207,6 +206,23 @@ static void linux_boot_close(struct boot_image *image)
 
 // --- loading
 
+// vga=: boot.rst, section "Special Command Line Options".
+static uint16_t video_mode(const char *cmdline)
+{
+    static const struct { const char *name; uint16_t mode; } names[] = {
+        { "normal", 0xffff }, { "ext", 0xfffe }, { "ask", 0xfffd },
+    };
+    const char *p = strstr(cmdline, "vga=");
+
+    if (!p)
+        return 0xffff;
+    p += 4;
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+        if (!strncmp(p, names[i].name, strlen(names[i].name)))
+            return names[i].mode;
+    return (uint16_t)strtoul(p, NULL, 0);
+}
+
 static bool load_boot_params(struct linux_boot *b, struct address_space *mem)
 {
     uint8_t bp[BP_SIZE] = { 0 };
@@ -222,14 +238,14 @@ static bool load_boot_params(struct linux_boot *b, struct address_space *mem)
         put_le(bp + HDR_RAMDISK_IMAGE, b->initrd_addr, 4);
         put_le(bp + HDR_RAMDISK_SIZE, b->initrd_size, 4);
     }
-    put_le(bp + BP_ACPI_RSDP, b->cfg.acpi_rsdp, 8);
-    bp[BP_E820_ENTRIES] = (uint8_t)b->cfg.e820_count;
-    for (unsigned i = 0; i < b->cfg.e820_count; i++) {
+    put_le(bp + BP_ACPI_RSDP, b->image.cfg.acpi_rsdp, 8);
+    bp[BP_E820_ENTRIES] = (uint8_t)b->image.cfg.e820_count;
+    for (unsigned i = 0; i < b->image.cfg.e820_count; i++) {
         uint8_t *entry = bp + BP_E820_TABLE + 20 * i;
 
-        put_le(entry, b->cfg.e820[i].addr, 8);
-        put_le(entry + 8, b->cfg.e820[i].size, 8);
-        put_le(entry + 16, b->cfg.e820[i].type, 4);
+        put_le(entry, b->image.cfg.e820[i].addr, 8);
+        put_le(entry + 8, b->image.cfg.e820[i].size, 8);
+        put_le(entry + 16, b->image.cfg.e820[i].type, 4);
     }
     return as_write(mem, LINUX_BOOT_PARAMS, bp, sizeof(bp));
 }
@@ -265,6 +281,27 @@ static bool load_page_tables(struct address_space *mem)
     return true;
 }
 
+// Behind the firmware the kernel's own 16-bit code is entered, so that it asks the BIOS for the memory map, the video
+// mode and the rest. boot.rst, sections "Loading The Rest of The Kernel" and "Running the Kernel".
+static int load_setup(struct linux_boot *b, struct address_space *mem, struct err *e)
+{
+    enum { HEAP_END = LINUX_CMDLINE - LINUX_SETUP - 0x200 };
+    uint8_t first[HEADER_BYTES];
+
+    memcpy(first, b->first, sizeof(first));
+    first[HDR_TYPE_OF_LOADER] = LOADER_UNDEFINED;
+    first[HDR_LOADFLAGS] |= CAN_USE_HEAP;
+    put_le(first + HDR_VID_MODE, video_mode(b->cmdline), 2);
+    put_le(first + HDR_HEAP_END, HEAP_END, 2);
+    put_le(first + HDR_CODE32_START, b->kernel_addr, 4);
+    put_le(first + HDR_CMD_LINE_PTR, LINUX_CMDLINE, 4);
+    put_le(first + HDR_RAMDISK_IMAGE, b->initrd_addr, 4);
+    put_le(first + HDR_RAMDISK_SIZE, b->initrd_size, 4);
+    if (boot_file_copy(mem, b->kernel_fd, 0, b->header.setup_bytes, LINUX_SETUP, e))
+        return -EINVAL;
+    return as_write(mem, LINUX_SETUP, first, sizeof(first)) ? 0 : err_set(e, "low memory is missing");
+}
+
 static int linux_boot_load(struct boot_image *image, struct address_space *mem, struct err *e)
 {
     struct linux_boot *b = CONTAINER_OF(image, struct linux_boot, image);
@@ -273,6 +310,10 @@ static int linux_boot_load(struct boot_image *image, struct address_space *mem, 
         return -EINVAL;
     if (b->initrd_size && boot_file_copy(mem, b->initrd_fd, 0, b->initrd_size, b->initrd_addr, e))
         return -EINVAL;
+    if (image->cfg.firmware)
+        return as_write(mem, LINUX_CMDLINE, b->cmdline, strlen(b->cmdline) + 1)
+                   ? load_setup(b, mem, e)
+                   : err_set(e, "low memory is missing");
     if (!load_boot_params(b, mem) || !load_gdt(b, mem) || !load_page_tables(mem) ||
         !as_write(mem, LINUX_CMDLINE, b->cmdline, strlen(b->cmdline) + 1))
         return err_set(e, "low memory is missing");
@@ -280,6 +321,23 @@ static int linux_boot_load(struct boot_image *image, struct address_space *mem, 
 }
 
 // --- CPU state
+
+static void enter_setup(struct cpu *cpu)
+{
+    const struct segment data = { .sel = LINUX_SETUP >> 4, .base = LINUX_SETUP, .limit = 0xffff,
+                                  .attr = SEG_P | SEG_S | 0x300 };
+
+    for (unsigned i = 0; i < SREG_COUNT; i++)
+        cpu->seg[i] = data;
+    cpu->seg[CS].sel += 0x20;
+    cpu->seg[CS].base += 0x200;
+    cpu->seg[CS].attr |= 0x800;
+    cpu->gpr[RSP] = LINUX_CMDLINE - LINUX_SETUP - 16;
+    cpu->rip = 0;
+    cpu->halted = false;
+    cpu_set_rflags(cpu, 2);
+    cpu_update_mode(cpu);
+}
 
 static struct segment flat_segment(uint16_t sel, uint32_t attr)
 {
@@ -292,6 +350,10 @@ static void linux_boot_set_cpu(const struct boot_image *image, struct cpu *cpu)
     const uint32_t code = 0xb00 | SEG_S | SEG_P | SEG_G, data = 0x300 | SEG_S | SEG_P | SEG_G | SEG_DB;
     bool long_mode = b->header.has_64;
 
+    if (image->cfg.firmware) {
+        enter_setup(cpu);
+        return;
+    }
     cpu->seg[CS] = flat_segment(0x10, code | (long_mode ? SEG_L : SEG_DB));
     cpu->seg[DS] = cpu->seg[ES] = cpu->seg[SS] = cpu->seg[FS] = cpu->seg[GS] = flat_segment(0x18, data);
     cpu->gdtr.base = LINUX_GDT;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Boots a Linux kernel (bzImage) without firmware: Documentation/arch/x86/boot.rst, "The Linux/x86 Boot
+// Boots a Linux kernel (bzImage), without firmware or behind it: Documentation/arch/x86/boot.rst, "The Linux/x86 Boot
 // Protocol".
 //
 // What the kernel finds below 1 MiB when it is entered:
@@ -10,13 +10,14 @@
 //     20000h  command line                               (LINUX_CMDLINE)
 //     9fc00h  reserved, as a BIOS's data area would be
 //     e0000h  ACPI tables (acpi.h)
-// The kernel itself goes to its preferred address, the initrd to the top of low memory.
+// The kernel itself goes to its preferred address, the initrd to the top of low memory. Behind firmware there are only
+// the kernel's 16-bit part at 10000h (LINUX_SETUP) and the command line.
 #pragma once
 
 #include "frontends/boot_image.h"
 
 enum { LINUX_GDT = 0x6000, LINUX_BOOT_PARAMS = 0x7000, LINUX_PAGE_TABLES = 0x8000, LINUX_CMDLINE = 0x20000,
-       LINUX_CMDLINE_MAX = 0x10000 };
+       LINUX_CMDLINE_MAX = 0x10000, LINUX_SETUP = 0x10000 };
 
 // What the set-up header of a bzImage says, checked against the file's size.
 struct linux_header {

@@ -9,9 +9,9 @@
 #include "cpu/fpu.h"
 #include "cpu/interrupt.h"
 #include "frontends/acpi.h"
+#include "frontends/consoles.h"
 #include "frontends/firmware.h"
 #include "frontends/gdbstub.h"
-#include "frontends/monitor.h"
 #include "hw/input.h"
 #include "hw/block.h"
 #include "hw/display.h"
@@ -34,11 +34,6 @@ void machine_request_exit(struct machine *m, int status)
 
 void machine_request_reset(struct machine *m) { runstate_reset(m->runstate, RUN_CAUSE_GUEST_RESET); }
 void machine_power_off(struct machine *m) { runstate_shutdown(m->runstate, RUN_CAUSE_GUEST_SHUTDOWN, 0); }
-
-static void on_quit_key(void *opaque)
-{
-    runstate_shutdown(((struct machine *)opaque)->runstate, RUN_CAUSE_HOST_UI, 0);
-}
 
 // It ends the process even under -no-shutdown: the guest names the exit status.
 static void on_debug_exit(void *opaque, int status)
@@ -106,8 +101,8 @@ static void rs_flush(void *opaque)
 // Whoever looks at the CPU from the I/O thread goes before it does.
 static void close_frontends(struct machine *m)
 {
-    monitor_destroy(m->monitor);
-    m->monitor = NULL;
+    consoles_destroy(m->consoles);
+    m->consoles = NULL;
     gdbstub_destroy(m->gdbstub, m->exit_status);
     m->gdbstub = NULL;
 }
@@ -129,6 +124,33 @@ static const struct runstate_ops runstate_ops = {
     .reset = rs_reset, .power_button = rs_power_button, .exit = rs_exit,
 };
 
+// The firmware handed over to -kernel (kernel_rom.h): the CPU is stopped behind the instruction that said so.
+static void on_kernel_entered(void *opaque)
+{
+    struct machine *m = opaque;
+
+    m->kernel_entered = true;
+    cpu_request(vcpu_cpu(m->vcpu), CPU_REQ_RESET);
+}
+
+static bool enter_kernel(struct machine *m, struct cpu *cpu)
+{
+    struct err e;
+    int ret;
+
+    m->kernel_entered = false;
+    big_lock();
+    ret = boot_image_load(m->boot, m->mem, &e);
+    big_unlock();
+    if (ret) {
+        error_report("%s", e.text);
+        machine_request_exit(m, 1);
+        return false;
+    }
+    boot_image_set_cpu(m->boot, cpu);
+    return true;
+}
+
 // On the vCPU thread: see vcpu.h.
 static bool reset_machine(void *opaque, struct cpu *cpu, bool first)
 {
@@ -136,6 +158,8 @@ static bool reset_machine(void *opaque, struct cpu *cpu, bool first)
     struct err e;
     int ret;
 
+    if (m->kernel_entered)
+        return enter_kernel(m, cpu);
     if (!first && (runstate_ending(m->runstate) || m->cfg->no_reboot)) {
         machine_request_reset(m); // which becomes a shutdown
         return false;
@@ -143,7 +167,7 @@ static bool reset_machine(void *opaque, struct cpu *cpu, bool first)
     big_lock();
     cpu_reset(cpu);
     board_reset(m->board);
-    ret = boot_image_load(m->boot, m->mem, &e);
+    ret = m->firmware ? 0 : boot_image_load(m->boot, m->mem, &e);
     if (!clock_running())
         m->stopped_tsc = __rdtsc(); // the guest's TSC is 0 now
     big_unlock();
@@ -152,13 +176,31 @@ static bool reset_machine(void *opaque, struct cpu *cpu, bool first)
         machine_request_exit(m, 1);
         return false;
     }
-    boot_image_set_cpu(m->boot, cpu);
+    if (!m->firmware)
+        boot_image_set_cpu(m->boot, cpu);
     if (!first)
         runstate_reset_done(m->runstate);
     return true;
 }
 
 // --- creation
+
+enum { FIRMWARE_TABLES = 256 << 10 }; // at the end of low memory the firmware keeps ACPI tables and the like
+
+// A kernel is entered directly, which is fast, unless there is a screen: only the firmware can set its mode.
+static bool behind_firmware(const struct config *cfg)
+{
+    char path[4096];
+
+    if (cfg->bios)
+        return true;
+    if (cfg->nographic || !device_vga_wanted(cfg))
+        return false;
+    if (!firmware_find(cfg, "bios-256k.bin", path, sizeof(path)) || !firmware_find(cfg, "bios.bin", path, sizeof(path)))
+        return true;
+    warn_report("without firmware (package 'seabios') the screen stays dark until the kernel sets a mode");
+    return false;
+}
 
 static int open_boot(struct machine *m, struct err *e)
 {
@@ -170,8 +212,13 @@ static int open_boot(struct machine *m, struct err *e)
         return err_set(e, "-initrd and -append need -kernel");
     if (!cfg->kernel)
         return firmware_open(cfg, &m->firmware, e);
+    ic.firmware = behind_firmware(cfg);
+    if (ic.firmware && firmware_open(cfg, &m->firmware, e))
+        return -EINVAL;
     ic.high_ram = cfg->ram_bytes - ic.low_ram;
     ic.e820_count = board_e820(cfg->ram_bytes, ic.e820);
+    if (ic.firmware)
+        ic.low_ram -= FIRMWARE_TABLES;
     return boot_image_open(&ic, &m->boot, e);
 }
 
@@ -194,49 +241,6 @@ static int create_memory(struct machine *m, struct err *e)
     m->mem = as_create("memory", 1ull << m->model.maxphyaddr);
     m->ports = as_create("ports", 1 << 16);
     return m->mem && m->ports ? 0 : err_set(e, "out of memory");
-}
-
-// Where consoles go if the user did not say: as QEMU's -nographic does it.
-static void default_consoles(struct config *cfg)
-{
-    if (!cfg->nographic || cfg->nodefaults)
-        return;
-    if (!cfg->serial_count && !cfg->monitor)
-        cfg->serials[cfg->serial_count++] = "mon:stdio";
-    else if (!cfg->serial_count)
-        cfg->serials[cfg->serial_count++] = "stdio";
-    else if (!cfg->monitor && cfg->nographic) {
-        for (unsigned i = 0; i < cfg->serial_count; i++)
-            if (strstr(cfg->serials[i], "stdio") || !strncmp(cfg->serials[i], "chardev:", 8))
-                return; // the terminal is taken, or may be
-        cfg->monitor = "stdio";
-    }
-}
-
-static int open_consoles(struct machine *m, struct board_config *bc, struct err *e)
-{
-    struct config *cfg = m->cfg;
-
-    default_consoles(cfg);
-    if (chardevs_create(cfg, on_quit_key, m, &m->chardevs, e))
-        return -EINVAL;
-    for (unsigned i = 0; i < cfg->serial_count; i++) {
-        struct chardev *mon = NULL;
-        struct err why;
-
-        if (chardevs_open(m->chardevs, cfg->serials[i], &bc->serial[i], &mon, &why))
-            return err_set(e, "-serial %.80s: %.200s", cfg->serials[i], why.text);
-        bc->has_uart[i] = strcmp(cfg->serials[i], "none");
-        if (mon)
-            m->monitor_chr = mon;
-    }
-    if (!cfg->serial_count && !cfg->nodefaults)
-        bc->has_uart[0] = true; // there, and connected to nothing
-    if (cfg->debugcon && chardevs_open(m->chardevs, cfg->debugcon, &bc->debugcon, NULL, e))
-        return -EINVAL;
-    if (cfg->monitor && chardevs_open(m->chardevs, cfg->monitor, &m->monitor_chr, NULL, e))
-        return -EINVAL;
-    return 0;
 }
 
 static int open_debugger(struct machine *m, struct err *e)
@@ -278,6 +282,8 @@ static int create_board(struct machine *m, struct board_config *bc, struct err *
     bc->cpu = vcpu_cpu(m->vcpu);
     bc->model = &m->model;
     bc->firmware = m->firmware;
+    if (m->firmware && m->boot)
+        bc->kernel_entered = on_kernel_entered;
     bc->options = m->cfg;
     bc->rtc_base = m->cfg->rtc_base;
     bc->rtc_date = m->cfg->rtc_date;
@@ -297,14 +303,15 @@ static int create_board(struct machine *m, struct board_config *bc, struct err *
         dc.fdc = board_fdc(m->board);
         dc.screen = m->screen;
         dc.boot_order = board_boot_order(m->board);
+        dc.firmware = m->firmware;
         ret = devices_create(&dc, &m->devices, e);
     }
     if (!ret)
         ret = board_finish(m->board, e);
     if (!ret && m->gdb_chr && gdbstub_create(m, m->gdb_chr, &m->gdbstub))
         ret = err_set(e, "out of memory");
-    if (!ret && m->monitor_chr && monitor_create(m, m->monitor_chr, &m->monitor))
-        ret = err_set(e, "out of memory");
+    if (!ret)
+        ret = consoles_start(m->consoles, e);
     big_unlock();
     return ret;
 }
@@ -338,7 +345,8 @@ int machine_create(struct config *cfg, struct machine **out, struct err *e)
         err_set(e, "-m: the CPU model addresses at most %llu GiB", 1ull << (m->model.maxphyaddr - 31));
         goto fail;
     }
-    if (devices_check(cfg, e) || open_boot(m, e) || create_memory(m, e) || open_consoles(m, &bc, e) || open_debugger(m, e) ||
+    if (devices_check(cfg, e) || open_boot(m, e) || create_memory(m, e) ||
+        consoles_open(m, &bc, &m->consoles, e) || open_debugger(m, e) ||
         create_vcpu(m, e) || create_board(m, &bc, e))
         goto fail;
     *out = m;
@@ -357,8 +365,6 @@ int machine_start(struct machine *m, struct err *e)
                           : err_set(e, "accelerator '%s': %s", m->cfg->accel, strerror(-ret));
     big_lock();
     chardevs_start(m->chardevs);
-    if (m->monitor)
-        monitor_start(m->monitor);
     if (!m->cfg->start_paused)
         runstate_cont(m->runstate);
     big_unlock();

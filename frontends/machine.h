@@ -13,7 +13,7 @@
 
 struct input;
 struct gdbstub;
-struct monitor;
+struct consoles;
 struct display;
 
 struct machine {
@@ -21,11 +21,12 @@ struct machine {
     struct cpu_model model;
     struct ram ram;
     struct address_space *mem, *ports;
-    struct boot_image *boot;   // NULL: the firmware boots
-    struct firmware *firmware; // NULL: there is none
+    struct boot_image *boot;   // NULL: the firmware boots what it finds
+    struct firmware *firmware; // NULL: there is none, and the kernel is entered directly
+    bool kernel_entered;       // the firmware has handed over; vCPU thread
     struct chardevs *chardevs;
-    struct chardev *monitor_chr, *gdb_chr;
-    struct monitor *monitor;
+    struct consoles *consoles;
+    struct chardev *gdb_chr;
     struct gdbstub *gdbstub;
     struct vcpu *vcpu;
     struct input *input;     // keyboard and pointer

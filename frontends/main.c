@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // ring3: from the command line to the exit status.
 #include "frontends/chardev_backend.h"
+#include "frontends/consoles.h"
 #include "frontends/displays.h"
 #include "frontends/machine.h"
 #include "frontends/pidfile.h"
@@ -111,7 +112,7 @@ static int run(struct config *cfg, struct err *e)
         ret = machine_start(m, e);
     if (!ret && !cfg->no_sandbox) {
         struct sandbox_needs needs = { .network = cfg->netdev_count,
-                                       .files = m->monitor_chr, // its user names files
+                                       .files = consoles_can_control(m->consoles), // its user names files
                                        .unlink = cfg->pidfile || chardevs_have_sockets(m->chardevs),
                                        .window = display.ops && display.ops->window,
                                        .gl = cfg->display.gl };

@@ -1,306 +1,252 @@
 // SPDX-License-Identifier: MIT
-// The monitor's line editor, its command table and the commands that control the machine.
-#include "frontends/monitor.h"
+// The monitor's commands: finding, parsing, running, helping and completing them.
+#include "frontends/monitor_internal.h"
 
-#include "base/biglock.h"
-#include "base/log.h"
-#include "frontends/chardev_backend.h"
 #include "frontends/machine.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE_MAX_BYTES = 512, OUTPUT_MAX = 1 << 20 };
-
-struct monitor {
-    struct machine *machine;
-    struct chardev *chr;
-    char line[LINE_MAX_BYTES];
-    size_t used;
-    char *output; // what the stream could not take yet
-    size_t output_used;
-    bool greeted;
+static const struct monitor_command *const command_lists[] = {
+    monitor_control_commands, monitor_device_commands, monitor_memory_commands,
 };
-
-struct machine *monitor_machine(struct monitor *mon) { return mon->machine; }
+static const struct monitor_command *const info_lists[] = { monitor_info_commands, monitor_info_cpu_commands };
 
 // --- output
 
-static void flush_output(void *opaque)
-{
-    struct monitor *mon = opaque;
-    size_t n = chardev_write(mon->chr, (const uint8_t *)mon->output, mon->output_used);
-
-    mon->output_used -= n;
-    memmove(mon->output, mon->output + n, mon->output_used);
-}
-
-static void put(struct monitor *mon, const char *s, size_t len)
-{
-    char *bigger;
-
-    if (!len || mon->output_used + len > OUTPUT_MAX)
-        return; // nobody reads it
-    bigger = realloc(mon->output, mon->output_used + len);
-    if (!bigger)
-        return;
-    mon->output = bigger;
-    memcpy(mon->output + mon->output_used, s, len);
-    mon->output_used += len;
-}
-
 void monitor_printf(struct monitor *mon, const char *fmt, ...)
 {
-    char text[1024];
+    char text[2048];
     va_list ap;
+    int n;
 
     va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
+    n = vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    for (char *s = text, *nl; *s; s = nl) { // a raw terminal wants CR LF
-        nl = strchr(s, '\n');
-        if (!nl) {
-            put(mon, s, strlen(s));
-            break;
-        }
-        put(mon, s, (size_t)(nl - s));
-        put(mon, "\r\n", 2);
-        nl++;
-    }
-    flush_output(mon);
+    if (n > 0)
+        mon->put(mon->opaque, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
 }
 
 void monitor_print_line(void *opaque, const char *line) { monitor_printf(opaque, "%s\n", line); }
 
-// --- holding the CPU
-
 void monitor_hold_cpu(struct monitor *mon) { machine_hold_cpu(mon->machine); }
 void monitor_release_cpu(struct monitor *mon) { machine_release_cpu(mon->machine); }
 
-// --- commands
+// --- the table
 
-static void cmd_help(struct monitor *mon, char *args);
-static void cmd_info(struct monitor *mon, char *args);
-
-static void cmd_stop(struct monitor *mon, char *args)
+// Is name one of "quit|q"?
+static bool name_matches(const char *names, const char *name, size_t len)
 {
-    runstate_stop(mon->machine->runstate, RUN_STATE_PAUSED);
+    for (;;) {
+        size_t n = strcspn(names, "|");
+
+        if (n == len && !strncmp(names, name, len))
+            return true;
+        if (!names[n])
+            return false;
+        names += n + 1;
+    }
 }
 
-static void cmd_cont(struct monitor *mon, char *args)
+static const struct monitor_command *find(const struct monitor_command *const *lists, unsigned count,
+                                          const char *name, size_t len)
 {
-    if (runstate_cont(mon->machine->runstate))
-        monitor_printf(mon, "Error: Resetting the Virtual Machine is required\n");
-}
-
-static void cmd_quit(struct monitor *mon, char *args)
-{
-    runstate_shutdown(mon->machine->runstate, RUN_CAUSE_HOST_QMP_QUIT, 0);
-}
-
-static void cmd_system_reset(struct monitor *mon, char *args)
-{
-    runstate_reset(mon->machine->runstate, RUN_CAUSE_HOST_QMP_SYSTEM_RESET);
-}
-
-static void cmd_system_powerdown(struct monitor *mon, char *args)
-{
-    runstate_powerdown(mon->machine->runstate);
-}
-
-static void cmd_nmi(struct monitor *mon, char *args) { board_send_nmi(mon->machine->board); }
-
-static void cmd_log(struct monitor *mon, char *args)
-{
-    char bad[32];
-
-    if (!strcmp(args, "none"))
-        log_mask = 0;
-    else if (log_set_mask(args, bad))
-        monitor_printf(mon, "no log item '%s'\n", bad);
-}
-
-static const struct monitor_command commands[] = {
-    { "help", "", "this list", cmd_help },
-    { "?", "", "this list", cmd_help },
-    { "info", "[SUBJECT]", "shows something; without a subject, the subjects", cmd_info },
-    { "stop", "", "pauses the CPU", cmd_stop },
-    { "cont", "", "lets it run on", cmd_cont },
-    { "c", "", "the same as cont", cmd_cont },
-    { "system_reset", "", "resets the machine", cmd_system_reset },
-    { "system_powerdown", "", "presses the power button", cmd_system_powerdown },
-    { "nmi", "", "sends an NMI", cmd_nmi },
-    { "log", "ITEM,...|none", "chooses log items (see -d help)", cmd_log },
-    { "quit", "", "ends the machine", cmd_quit },
-    { "q", "", "the same as quit", cmd_quit },
-    { NULL, NULL, NULL, NULL },
-};
-
-static const struct monitor_command *find_command(const struct monitor_command *list, const char *name)
-{
-    for (; list->name; list++)
-        if (!strcmp(list->name, name))
-            return list;
+    for (unsigned i = 0; i < count; i++)
+        for (const struct monitor_command *c = lists[i]; c->name; c++)
+            if (name_matches(c->name, name, len))
+                return c;
     return NULL;
 }
 
-static void print_commands(struct monitor *mon, const struct monitor_command *list, const char *prefix)
+// --- help
+
+static void print_help(struct monitor *mon, const struct monitor_command *c, const char *prefix)
 {
-    for (; list->name; list++)
-        monitor_printf(mon, "%s%s%s%s -- %s\n", prefix, list->name, *list->args ? " " : "", list->args,
-                       list->help);
+    monitor_printf(mon, "%s%s%s%s -- %s\n", prefix, c->name, *c->usage ? " " : "", c->usage, c->help);
 }
 
-static void cmd_help(struct monitor *mon, char *args)
+static void print_list(struct monitor *mon, const struct monitor_command *const *lists, unsigned count,
+                       const char *prefix)
 {
-    print_commands(mon, commands, "");
-    print_commands(mon, monitor_memory_commands, "");
+    for (unsigned i = 0; i < count; i++)
+        for (const struct monitor_command *c = lists[i]; c->name; c++)
+            print_help(mon, c, prefix);
 }
 
-// The first word of *s, which then points behind it and the blanks that follow.
-static char *take_word(char **s)
-{
-    char *word = *s;
-
-    while (**s && !isspace((unsigned char)**s))
-        ++*s;
-    if (**s)
-        *(*s)++ = 0;
-    while (isspace((unsigned char)**s))
-        ++*s;
-    return word;
-}
-
-static void cmd_info(struct monitor *mon, char *args)
-{
-    char *name = take_word(&args);
-    const struct monitor_command *c = find_command(monitor_info_commands, name);
-
-    if (c)
-        c->fn(mon, args);
-    else
-        print_commands(mon, monitor_info_commands, "info ");
-}
-
-static void run_line(struct monitor *mon, char *line)
+static void help(struct monitor *mon, const char *name)
 {
     const struct monitor_command *c;
-    char *name, *slash;
+    size_t len = strlen(name);
 
-    while (isspace((unsigned char)*line))
-        line++;
+    if (!*name) {
+        monitor_printf(mon, "help|? [cmd] -- show the help\n"
+                            "info [subcommand] -- show various information about the system state\n");
+        print_list(mon, command_lists, ARRAY_SIZE(command_lists), "");
+        return;
+    }
+    if (!strcmp(name, "info")) {
+        print_list(mon, info_lists, ARRAY_SIZE(info_lists), "info ");
+        return;
+    }
+    c = find(command_lists, ARRAY_SIZE(command_lists), name, len);
+    if (c)
+        print_help(mon, c, "");
+    else
+        monitor_printf(mon, "unknown command: '%s'\n", name);
+}
+
+// --- running
+
+static const char *skip_blanks(const char *s)
+{
+    while (isspace((unsigned char)*s))
+        s++;
+    return s;
+}
+
+static void run_command(struct monitor *mon, const struct monitor_command *c, const char *name, const char *rest)
+{
+    struct monitor_args args;
+    char why[128];
+
+    if (monitor_args_parse(mon, name, c->args, rest, &args, why))
+        c->fn(mon, &args);
+    else
+        monitor_printf(mon, "%s\nTry \"help %s\" for more information\n", why, name);
+}
+
+// A command's name ends at a blank or at the '/' of a format.
+static size_t name_length(const char *s)
+{
+    size_t n = 0;
+
+    while (s[n] && !isspace((unsigned char)s[n]) && s[n] != '/')
+        n++;
+    return n;
+}
+
+static void run_info(struct monitor *mon, const char *rest)
+{
+    const struct monitor_command *c;
+    size_t len;
+    char name[80];
+
+    rest = skip_blanks(rest);
+    len = name_length(rest);
+    if (!len) {
+        print_list(mon, info_lists, ARRAY_SIZE(info_lists), "info ");
+        return;
+    }
+    snprintf(name, sizeof(name), "info %.*s", len < 64 ? (int)len : 64, rest);
+    c = find(info_lists, ARRAY_SIZE(info_lists), rest, len);
+    if (c)
+        run_command(mon, c, name, rest + len);
+    else
+        monitor_printf(mon, "unknown command: '%s'\n", name);
+}
+
+void monitor_run(struct monitor *mon, const char *line)
+{
+    const struct monitor_command *c;
+    char name[64];
+    size_t len;
+
+    line = skip_blanks(line);
+    len = name_length(line);
     if (!*line)
         return;
-    name = take_word(&line);
-    slash = strchr(name, '/'); // "x/4i ADDR": the format goes to the command as its first word
-    if (slash) {
-        char args[LINE_MAX_BYTES + 16];
-
-        snprintf(args, sizeof(args), "%s %s", slash, line);
-        *slash = 0;
-        c = find_command(monitor_memory_commands, name);
-        if (c) {
-            c->fn(mon, args);
-            return;
-        }
-    } else {
-        c = find_command(commands, name);
-        if (!c)
-            c = find_command(monitor_memory_commands, name);
-        if (c) {
-            c->fn(mon, line);
-            return;
-        }
-    }
-    monitor_printf(mon, "unknown command: '%s' ('help' lists them)\n", name);
-}
-
-// --- the line
-
-static void prompt(struct monitor *mon)
-{
-    monitor_printf(mon, "(ring3) %.*s", (int)mon->used, mon->line);
-}
-
-static void on_focus(void *opaque)
-{
-    struct monitor *mon = opaque;
-
-    monitor_printf(mon, mon->greeted ? "\n" : "\nring3 monitor - type 'help' for more information\n");
-    mon->greeted = true;
-    prompt(mon);
-}
-
-static void take_byte(struct monitor *mon, uint8_t byte)
-{
-    switch (byte) {
-    case '\r':
-    case '\n':
-        monitor_printf(mon, "\n");
-        mon->line[mon->used] = 0;
-        mon->used = 0;
-        run_line(mon, mon->line);
-        prompt(mon);
-        break;
-    case 0x7f:
-    case '\b':
-        if (mon->used) {
-            mon->used--;
-            monitor_printf(mon, "\b \b");
-        }
-        break;
-    case 0x15: // Ctrl-U
-        for (; mon->used; mon->used--)
-            monitor_printf(mon, "\b \b");
-        break;
-    default:
-        if (byte >= ' ' && byte < 0x7f && mon->used < sizeof(mon->line) - 1) {
-            mon->line[mon->used++] = (char)byte;
-            monitor_printf(mon, "%c", byte);
-        }
-    }
-}
-
-static size_t can_receive(void *opaque) { return 256; }
-
-static void receive(void *opaque, const uint8_t *buf, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        take_byte(opaque, buf[i]);
-}
-
-int monitor_create(struct machine *m, struct chardev *chr, struct monitor **out)
-{
-    static const struct chardev_frontend_ops ops = {
-        .can_receive = can_receive, .receive = receive, .can_write = flush_output };
-    struct monitor *mon = calloc(1, sizeof(*mon));
-
-    if (!mon)
-        return -ENOMEM;
-    mon->machine = m;
-    mon->chr = chr;
-    chr->fe = &ops;
-    chr->fe_opaque = mon;
-    chardev_mux_on_focus(chr, on_focus, mon);
-    *out = mon;
-    return 0;
-}
-
-void monitor_start(struct monitor *mon)
-{
-    if (!chardev_is_mux_port(mon->chr))
-        on_focus(mon);
-}
-
-void monitor_destroy(struct monitor *mon)
-{
-    if (!mon)
+    snprintf(name, sizeof(name), "%.*s", len < sizeof(name) ? (int)len : (int)sizeof(name) - 1, line);
+    if (!strcmp(name, "info")) {
+        run_info(mon, line + len);
         return;
-    mon->chr->fe = NULL;
-    free(mon->output);
-    free(mon);
+    }
+    if (!strcmp(name, "help") || !strcmp(name, "?")) {
+        const char *what = skip_blanks(line + len);
+
+        snprintf(name, sizeof(name), "%.*s", (int)strcspn(what, " \t"), what);
+        help(mon, name);
+        return;
+    }
+    c = find(command_lists, ARRAY_SIZE(command_lists), line, len);
+    if (c)
+        run_command(mon, c, name, line + len);
+    else
+        monitor_printf(mon, "unknown command: '%s'\n", name);
+}
+
+// --- captured output
+
+struct capture {
+    char *text;
+    size_t used;
+    bool failed;
+};
+
+static void capture_put(void *opaque, const char *text, size_t len)
+{
+    enum { CAPTURE_MAX = 1 << 20 };
+    struct capture *c = opaque;
+    char *bigger;
+
+    if (c->failed || c->used + len > CAPTURE_MAX)
+        return;
+    bigger = realloc(c->text, c->used + len + 1);
+    if (!bigger) {
+        c->failed = true;
+        return;
+    }
+    c->text = bigger;
+    memcpy(c->text + c->used, text, len);
+    c->used += len;
+    c->text[c->used] = 0;
+}
+
+char *monitor_run_captured(struct machine *m, const char *line)
+{
+    struct capture c = { .text = calloc(1, 1) };
+    struct monitor mon = { .machine = m, .put = capture_put, .opaque = &c };
+
+    if (c.text)
+        monitor_run(&mon, line);
+    return c.text;
+}
+
+// --- completion
+
+static void offer(const struct monitor_command *const *lists, unsigned count, const char *word, size_t len,
+                  void (*fn)(void *opaque, const char *name), void *opaque)
+{
+    char name[32];
+
+    for (unsigned i = 0; i < count; i++)
+        for (const struct monitor_command *c = lists[i]; c->name; c++) {
+            snprintf(name, sizeof(name), "%.*s", (int)strcspn(c->name, "|"), c->name);
+            if (!strncmp(name, word, len))
+                fn(opaque, name);
+        }
+}
+
+void monitor_complete(struct monitor *mon, const char *line, size_t len,
+                      void (*fn)(void *opaque, const char *name), void *opaque)
+{
+    static const char *const own[] = { "help", "info" };
+    size_t word = len, first = 0;
+
+    while (first < len && isspace((unsigned char)line[first]))
+        first++;
+    while (word > first && !isspace((unsigned char)line[word - 1]))
+        word--;
+    if (word == first) {
+        for (unsigned i = 0; i < ARRAY_SIZE(own); i++)
+            if (!strncmp(own[i], line + word, len - word))
+                fn(opaque, own[i]);
+        offer(command_lists, ARRAY_SIZE(command_lists), line + word, len - word, fn, opaque);
+    } else if (len - first > 5 && !strncmp(line + first, "info ", 5)) {
+        offer(info_lists, ARRAY_SIZE(info_lists), line + word, len - word, fn, opaque);
+    } else if (len - first > 5 && !strncmp(line + first, "help ", 5)) {
+        offer(command_lists, ARRAY_SIZE(command_lists), line + word, len - word, fn, opaque);
+    }
 }

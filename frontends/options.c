@@ -366,12 +366,6 @@ int opt_debugcon(struct config *c, const char *flag, const char *arg, struct err
     return 0;
 }
 
-int opt_monitor(struct config *c, const char *flag, const char *arg, struct err *e)
-{
-    c->monitor = arg;
-    return 0;
-}
-
 int opt_chardev(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     return add_keyval(c->chardevs, &c->chardev_count, CONFIG_CHARDEVS, arg, "backend", flag, e);
@@ -600,6 +594,9 @@ void config_free(struct config *c)
         { c->option_roms, c->option_rom_count },
     };
 
+    for (unsigned i = 0; i < c->monitor_count; i++)
+        if (c->monitors[i].is_id) // see opt_mon()
+            free((char *)c->monitors[i].spec);
     for (unsigned i = 0; i < ARRAY_SIZE(lists); i++)
         for (unsigned j = 0; j < lists[i].count; j++)
             keyval_free(&lists[i].kv[j]);

@@ -6,7 +6,7 @@
 #include "frontends/keyval.h"
 
 enum { CONFIG_DRIVES = 16, CONFIG_DEVICES = 32, CONFIG_NETDEVS = 8, CONFIG_CHARDEVS = 16, CONFIG_SERIALS = 4,
-       CONFIG_OBJECTS = 8, CONFIG_DIRS = 8, CONFIG_ROMS = 8 };
+       CONFIG_OBJECTS = 8, CONFIG_MONITORS = 8, CONFIG_DIRS = 8, CONFIG_ROMS = 8 };
 
 // -boot: what is told to the firmware.
 struct boot_options {
@@ -44,8 +44,14 @@ struct config {
     unsigned drive_count, device_count, netdev_count, chardev_count, object_count;
     bool snapshot;
     // --- consoles
-    const char *serials[CONFIG_SERIALS], *debugcon, *monitor;
+    const char *serials[CONFIG_SERIALS], *debugcon;
     unsigned serial_count;
+    struct monitor_option { // -monitor, -qmp, -mon
+        const char *spec;   // a character device as -serial has it, or the id of a -chardev
+        bool is_id, qmp, pretty;
+    } monitors[CONFIG_MONITORS];
+    unsigned monitor_count;
+    bool monitor_chosen; // also by -monitor none: there is no default
     const char *vga; // NULL: not given
     bool nographic;
     struct display_options display;

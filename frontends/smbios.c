@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-enum { ENTRY_BYTES = 31, TABLE_OFFSET = 64 };
-
 struct builder {
     uint8_t *area;
     uint32_t used; // next free byte
@@ -80,25 +78,27 @@ static void add_structures(struct builder *b, const struct smbios_config *cfg)
     add(b, end, sizeof(end), (const char *const[]){ NULL });
 }
 
-int smbios_build(const struct smbios_config *cfg, uint8_t *area)
+int smbios_build(const struct smbios_config *cfg, uint32_t addr, uint8_t *area, uint32_t *table_len)
 {
-    struct builder b = { .area = area, .used = TABLE_OFFSET };
+    struct builder b = { .area = area, .used = SMBIOS_TABLE_OFFSET };
 
     memset(area, 0, SMBIOS_SIZE);
     add_structures(&b, cfg);
     if (b.overflow)
         return -ENOSPC;
     memcpy(area, "_SM_", 4);
-    area[5] = ENTRY_BYTES;
+    area[5] = SMBIOS_ENTRY_SIZE;
     area[6] = 2;
     area[7] = 8;
     put_le(area + 8, b.largest, 2);
     memcpy(area + 16, "_DMI_", 5);
-    put_le(area + 22, b.used - TABLE_OFFSET, 2);
-    put_le(area + 24, SMBIOS_ADDR + TABLE_OFFSET, 4);
+    put_le(area + 22, b.used - SMBIOS_TABLE_OFFSET, 2);
+    put_le(area + 24, addr + SMBIOS_TABLE_OFFSET, 4);
     put_le(area + 28, b.count, 2);
     area[30] = 0x28;
     area[21] = checksum(area + 16, 15);
-    area[4] = checksum(area, ENTRY_BYTES);
+    area[4] = checksum(area, SMBIOS_ENTRY_SIZE);
+    if (table_len)
+        *table_len = b.used - SMBIOS_TABLE_OFFSET;
     return 0;
 }

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct vcpu {
     struct vcpu_config cfg;
@@ -19,6 +20,7 @@ struct vcpu {
     bool created, start, started, pause, parked, quit, reset;
     unsigned holds; // of vcpu_hold(); the CPU waits while there is one
     int error; // of accel->init
+    pid_t thread_id;
 };
 
 static void publish(struct vcpu *v, bool *flag)
@@ -100,6 +102,7 @@ static void *vcpu_main(void *opaque)
 
     cpu_init(cpu, v->cfg.mem, v->cfg.ports, v->cfg.model, v->cfg.index);
     v->cpu = cpu;
+    v->thread_id = gettid();
     publish(v, &v->created);
     if (!wait_for_start(v))
         return NULL;
@@ -145,6 +148,7 @@ int vcpu_create(const struct vcpu_config *cfg, struct vcpu **out)
 }
 
 struct cpu *vcpu_cpu(struct vcpu *v) { return v->cpu; }
+int vcpu_thread_id(const struct vcpu *v) { return (int)v->thread_id; }
 
 int vcpu_start(struct vcpu *v)
 {

@@ -22,6 +22,7 @@ struct vcpu_config {
 // Starts the thread; on return the CPU exists (powered on, not running). 0 or -errno.
 int vcpu_create(const struct vcpu_config *cfg, struct vcpu **out);
 struct cpu *vcpu_cpu(struct vcpu *v);
+int vcpu_thread_id(const struct vcpu *v); // the host's number, for query-cpus-fast
 // The board is complete: initialise the accelerator and reset. The CPU runs once resumed. 0 or -errno.
 int vcpu_start(struct vcpu *v);
 void vcpu_resume(struct vcpu *v);

@@ -31,15 +31,30 @@ void atapi_fail(struct ide_drive *d, uint8_t key, uint8_t asc, uint8_t ascq)
     ide_abort(d, (uint8_t)(key << 4 | (key == SENSE_ILLEGAL ? ER_ABRT : 0)));
 }
 
+// Starts the data of a command. Without a byte count limit (8.27.4) there is no room for PIO data.
+void atapi_start(struct ide_drive *d, struct ide_stream *s)
+{
+    s->dma = d->packet_dma;
+    s->drq = d->byte_limit;
+    if (s->dma || s->drq)
+        ide_stream_start(d, s);
+    else
+        atapi_fail(d, SENSE_ILLEGAL, 0x24, 0);
+}
+
 static void reply_end(struct ide_drive *d, int result) { atapi_ok(d); }
 
 void atapi_reply(struct ide_drive *d, unsigned len, unsigned room)
 {
     len = len < room ? len : room;
-    if (!len)
+    if (!len) {
         atapi_ok(d);
-    else
-        ide_stream_reply(d, len, d->packet_dma, d->byte_limit, reply_end);
+        return;
+    }
+    struct ide_stream s = {.local = true, .in = 1, .out = 1, .end = reply_end};
+    d->len = len;
+    memset(d->buf + len, 0, 4); // an odd length is read as words
+    atapi_start(d, &s);
 }
 
 // --- data blocks
@@ -87,13 +102,11 @@ static void packet(struct ide_drive *d)
 {
     unsigned limit = d->reg.lba[1] | d->reg.lba[2] << 8u;
     d->packet_dma = d->reg.feature & FEATURE_DMA;
-    if (d->reg.feature & FEATURE_OVERLAP || (d->packet_dma && !d->ch->cfg.dma.transfer) ||
-        (!d->packet_dma && !limit)) {
+    if (d->reg.feature & FEATURE_OVERLAP || (d->packet_dma && !d->ch->cfg.dma.transfer)) {
         ide_abort(d, ER_ABRT);
         return;
     }
-    d->byte_limit = limit & 0xfffe; // an odd limit is of use to the last block only
-    d->byte_limit = d->byte_limit ? d->byte_limit : 2;
+    d->byte_limit = limit == 1 ? 2 : limit & 0xfffe; // an odd limit is of use to the last block only
     const struct ide_stream s = {.write = true, .local = true, .quiet = true, .in = 1, .out = 1,
                                  .drq = PACKET_BYTES, .end = execute};
     d->len = PACKET_BYTES;
@@ -126,7 +139,7 @@ void atapi_command(struct ide_drive *d, uint8_t command)
     case 0xa0: packet(d); break;
     case 0xa1: // IDENTIFY PACKET DEVICE
         atapi_identify(d, d->buf);
-        ide_stream_reply(d, IDE_SECTOR, false, IDE_SECTOR, identify_end);
+        ide_stream_reply(d, IDE_SECTOR, identify_end);
         break;
     case 0xef: set_features(d); break;
     case 0xe5: // CHECK POWER MODE

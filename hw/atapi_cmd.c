@@ -400,10 +400,9 @@ static void mode_select(struct ide_drive *d, const uint8_t *p)
         atapi_ok(d);
         return;
     }
-    const struct ide_stream s = {.write = true, .local = true, .dma = d->packet_dma, .in = 1, .out = 1,
-                                 .drq = d->byte_limit, .end = mode_select_end};
+    struct ide_stream s = {.write = true, .local = true, .in = 1, .out = 1, .end = mode_select_end};
     d->len = n; // 16 bits: fits the buffer
-    ide_stream_start(d, &s);
+    atapi_start(d, &s);
 }
 
 static void nothing(struct ide_drive *d, const uint8_t *p) { atapi_ok(d); }

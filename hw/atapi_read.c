@@ -83,12 +83,12 @@ static void start(struct ide_drive *d, uint32_t lba, uint32_t count, unsigned si
         atapi_ok(d);
         return;
     }
-    const struct ide_stream s = {
-        .dma = d->packet_dma, .offset = (uint64_t)lba * CD_SECTOR, .left = (uint64_t)count * CD_SECTOR,
-        .in = CD_SECTOR, .out = size, .drq = d->byte_limit, .expand = size == CD_SECTOR ? NULL : expand,
+    struct ide_stream s = {
+        .offset = (uint64_t)lba * CD_SECTOR, .left = (uint64_t)count * CD_SECTOR,
+        .in = CD_SECTOR, .out = size, .expand = size == CD_SECTOR ? NULL : expand,
         .end = read_end,
     };
-    ide_stream_start(d, &s);
+    atapi_start(d, &s);
 }
 
 void atapi_read_10_12(struct ide_drive *d, const uint8_t *p)

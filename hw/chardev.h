@@ -27,6 +27,7 @@ struct chardev {
     const struct chardev_frontend_ops *fe;
     void *fe_opaque;
     char id[32];
+    bool terminal; // a person with a terminal may be at the other end
 };
 static inline size_t chardev_write(struct chardev *c, const uint8_t *buf, size_t len)
 {

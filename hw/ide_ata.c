@@ -184,7 +184,7 @@ void ata_data_end(struct ide_drive *d, int result) { d->status = ST_DRDY | ST_DS
 static void identify(struct ide_drive *d, unsigned flags)
 {
     ata_identify(d, d->buf);
-    ide_stream_reply(d, IDE_SECTOR, false, IDE_SECTOR, ata_data_end);
+    ide_stream_reply(d, IDE_SECTOR, ata_data_end);
 }
 
 static void smart(struct ide_drive *d, unsigned flags) { ata_smart(d); }

@@ -111,9 +111,8 @@ void ide_done(struct ide_drive *d);                     // ends it well
 
 // ide_stream.c
 void ide_stream_start(struct ide_drive *d, const struct ide_stream *s);
-// The bytes buf[0..len) to the host.
-void ide_stream_reply(struct ide_drive *d, unsigned len, bool dma, unsigned drq,
-                      void (*end)(struct ide_drive *d, int result));
+// The bytes buf[0..len) to the host, by PIO and in one DRQ block.
+void ide_stream_reply(struct ide_drive *d, unsigned len, void (*end)(struct ide_drive *d, int result));
 void ide_stream_stop(struct ide_drive *d); // forgets the transfer; waits for the block layer
 void ide_stream_ready(struct ide_drive *d); // the bus master was started
 uint16_t ide_data_read(struct ide_drive *d);
@@ -140,6 +139,7 @@ void atapi_reset(struct ide_drive *d, bool power_on);
 void atapi_block(struct ide_drive *d, unsigned n);
 void atapi_fail(struct ide_drive *d, uint8_t key, uint8_t asc, uint8_t ascq);
 void atapi_ok(struct ide_drive *d);
+void atapi_start(struct ide_drive *d, struct ide_stream *s); // its data, as PACKET said: PIO or DMA
 // Replies the first len bytes of the buffer, but no more than the host has room for.
 void atapi_reply(struct ide_drive *d, unsigned len, unsigned room);
 void atapi_open_tray(struct ide_drive *d); // by the guest

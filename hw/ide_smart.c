@@ -47,7 +47,7 @@ static void reply(struct ide_drive *d, bool thresholds)
         out[369] = 0x00;
     }
     checksum(out);
-    ide_stream_reply(d, IDE_SECTOR, false, IDE_SECTOR, ata_data_end);
+    ide_stream_reply(d, IDE_SECTOR, ata_data_end);
 }
 
 void ata_smart(struct ide_drive *d)

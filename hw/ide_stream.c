@@ -162,12 +162,10 @@ void ide_stream_start(struct ide_drive *d, const struct ide_stream *s)
     run(d);
 }
 
-void ide_stream_reply(struct ide_drive *d, unsigned len, bool dma, unsigned drq,
-                      void (*end)(struct ide_drive *d, int result))
+void ide_stream_reply(struct ide_drive *d, unsigned len, void (*end)(struct ide_drive *d, int result))
 {
-    const struct ide_stream s = {.local = true, .dma = dma, .in = 1, .out = 1, .drq = drq, .end = end};
+    const struct ide_stream s = {.local = true, .in = 1, .out = 1, .drq = len, .end = end};
     d->len = len;
-    memset(d->buf + len, 0, 4); // an odd length is read as words
     ide_stream_start(d, &s);
 }
 

@@ -213,6 +213,12 @@ bool input_move(struct input *in, int dx, int dy)
     return push_pointer(in, p);
 }
 
+void input_position(const struct input *in, unsigned *x, unsigned *y)
+{
+    *x = in->x;
+    *y = in->y;
+}
+
 bool input_move_to(struct input *in, unsigned x, unsigned y)
 {
     struct input_pointer p;

@@ -49,6 +49,7 @@ bool input_key(struct input *in, uint16_t scancode, bool down);
 unsigned input_key_room(const struct input *in); // key events that fit now
 bool input_move(struct input *in, int dx, int dy);
 bool input_move_to(struct input *in, unsigned x, unsigned y); // 0 to INPUT_ABS_MAX
+void input_position(const struct input *in, unsigned *x, unsigned *y); // the last one of these
 bool input_wheel(struct input *in, int dz);
 bool input_buttons(struct input *in, unsigned mask, bool down);
 // Releases every key that is down: a window lost the focus.

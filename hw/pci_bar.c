@@ -17,9 +17,8 @@ enum { BAR_PRIORITY = -1 };
 static void set_wmask(struct pci_device *d, unsigned at, const struct pci_bar *bar)
 {
     uint64_t mask = ~(bar->size - 1);
+    // All 32 bits for ports, too: SeaBIOS takes a BAR without the upper 16 for one of nearly 4 GiB.
     pci_set32(d->wmask + at, (uint32_t)mask);
-    if (bar->io)
-        pci_set16(d->wmask + at + 2, 0); // 16 bits of port address
     if (bar->is64)
         pci_set32(d->wmask + at + 4, (uint32_t)(mask >> 32));
 }

@@ -75,6 +75,7 @@ void vga_destroy(struct vga *v)
     for (unsigned i = 0; i < ARRAY_SIZE(v->ports); i++)
         as_unmap(v->ports[i]);
     ram_destroy(&v->ram);
+    free(v->lines);
     free(v->cells);
     free(v->codes);
     free(v);

@@ -1,10 +1,25 @@
 // SPDX-License-Identifier: MIT
 // Graphics modes: a line of pixels at a time, from planes or from the linear frame buffer.
+//
+// The bytes of each line are kept, and only lines whose bytes are others now become pixels again. The frame buffer
+// is plain memory to the guest, so that comparing is what tells: at memory speed, and without any race.
 #include "hw/vga_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-enum { LINE_MAX = DISPLAY_MAX_WIDTH + 64 };
+enum { LINE_BYTES = DISPLAY_MAX_WIDTH * 4 };
+
+// Takes the n bytes of line y; NULL if they are what is on the screen. The answer is a copy that stays as it is
+// while the guest draws on.
+static const uint8_t *take_line(struct vga *v, unsigned y, const void *bytes, size_t n, bool all)
+{
+    uint8_t *kept = v->lines + (size_t)y * LINE_BYTES;
+    if (!all && !memcmp(kept, bytes, n))
+        return NULL;
+    memcpy(kept, bytes, n);
+    return kept;
+}
 
 // --- what a character clock of planes becomes
 
@@ -34,57 +49,73 @@ static void deep_pixels(const uint32_t *palette, unsigned enable, uint32_t plane
         out[2 * i] = out[2 * i + 1] = palette[planes >> 8 * i & 0xff];
 }
 
-// Draws the line that starts at counter ma, for row scan row.
-static void planes_line(struct vga *v, uint32_t ma, unsigned row, unsigned panning, uint32_t *line)
+struct planes_line {
+    uint32_t ma;
+    unsigned row, panning;
+};
+
+// In dots of the mode, before they are doubled.
+static unsigned pan_dots(const struct vga_mode *m, unsigned panning)
+{
+    return m->kind == VGA_256 ? panning & 6 : panning & 7;
+}
+
+// What the CRTC reads for a line; a character clock more if the line is shifted. Returns the number of words.
+static unsigned fetch_planes(struct vga *v, const struct planes_line *l, uint32_t words[VGA_MAX_COLUMNS * 2])
+{
+    const struct vga_mode *m = &v->shown;
+    unsigned columns = m->columns + (pan_dots(m, l->panning) ? 1 : 0);
+    for (unsigned c = 0; c < columns; c++)
+        words[c] = *vga_planes(v, vga_crtc_address(v, l->ma + c, l->row));
+    return columns;
+}
+
+static void expand_planes(const struct vga *v, const uint8_t *words, unsigned columns, unsigned pan, uint32_t *line)
 {
     static void (*const expand[])(const uint32_t *, unsigned, uint32_t, uint32_t *) = {
         [VGA_PLANAR] = planar_pixels, [VGA_CGA] = cga_pixels, [VGA_256] = deep_pixels,
     };
     const struct vga_mode *m = &v->shown;
-    uint32_t dots[8], wide[LINE_MAX];
-    uint32_t *out = wide;
-    unsigned pan = m->kind == VGA_256 ? (panning & 6) : panning & 7; // in dots before doubling
-    unsigned columns = m->columns + (pan ? 1 : 0);
-    for (unsigned c = 0; c < columns && out + 16 <= wide + LINE_MAX; c++) {
-        uint32_t planes = *vga_planes(v, vga_crtc_address(v, ma + c, row));
+    uint32_t dots[8], planes;
+    // 0: the first dot of the screen; what lies to the left of it or to the right of the last is not drawn.
+    unsigned x = 0, skip = pan;
+    for (unsigned c = 0; c < columns; c++) {
+        memcpy(&planes, words + 4 * c, sizeof(planes));
         expand[m->kind](v->palette, m->plane_enable, planes, dots);
-        if (!m->half) {
-            memcpy(out, dots, sizeof(dots));
-            out += 8;
-            continue;
+        for (unsigned i = skip; i < 8 && x < m->width; i++) {
+            line[x++] = dots[i];
+            if (m->half)
+                line[x++] = dots[i];
         }
-        for (unsigned i = 0; i < 8; i++, out += 2)
-            out[0] = out[1] = dots[i];
+        skip = 0;
     }
-    memcpy(line, wide + (pan << m->half), m->width * sizeof(*line));
 }
 
 // "Line Compare": below that line the picture starts at address 0 again (split screen).
-static void draw_planes(struct vga *v, struct display *d)
+static void draw_planes(struct vga *v, struct display *d, bool all)
 {
     const struct vga_mode *m = &v->shown;
-    uint32_t line[DISPLAY_MAX_WIDTH], ma = m->start;
-    unsigned row = m->preset_row % m->cell_height, panning = m->panning, twice = 0;
-    uint32_t drawn_ma = UINT32_MAX;
-    unsigned drawn_row = 0;
+    uint32_t line[DISPLAY_MAX_WIDTH], words[VGA_MAX_COLUMNS * 2];
+    struct planes_line l = {m->start, m->preset_row % m->cell_height, m->panning};
+    unsigned twice = 0;
     for (unsigned y = 0; y < m->height; y++) {
-        if (ma != drawn_ma || row != drawn_row)
-            planes_line(v, ma, row, panning, line);
-        drawn_ma = ma;
-        drawn_row = row;
-        vga_put_line(d, y, m->width, line);
+        unsigned n = fetch_planes(v, &l, words);
+        const uint8_t *changed = take_line(v, y, words, n * sizeof(*words), all);
+        if (changed) {
+            expand_planes(v, changed, n, pan_dots(m, l.panning), line);
+            vga_put_line(d, y, m->width, line);
+        }
         if (y == m->line_compare) {
-            ma = row = twice = 0;
-            drawn_ma = UINT32_MAX;
+            l.ma = l.row = twice = 0;
             if (m->pan_top)
-                panning = 0;
+                l.panning = 0;
         } else if (m->double_scan && !twice) {
             twice = 1;
         } else {
             twice = 0;
-            if (++row >= m->cell_height) {
-                row = 0;
-                ma += m->stride;
+            if (++l.row >= m->cell_height) {
+                l.row = 0;
+                l.ma += m->stride;
             }
         }
     }
@@ -138,11 +169,11 @@ static void linear_pixels(const struct vga *v, const uint8_t *p, unsigned n, uin
     }
 }
 
-static void draw_linear(struct vga *v, struct display *d)
+static void draw_linear(struct vga *v, struct display *d, bool all)
 {
     const struct vga_mode *m = &v->shown;
     uint32_t line[DISPLAY_MAX_WIDTH];
-    uint8_t wrapped[DISPLAY_MAX_WIDTH * 4];
+    uint8_t wrapped[LINE_BYTES];
     uint32_t bytes = m->width * ((m->bpp + 7) / 8);
     for (unsigned y = 0; y < m->height; y++) {
         uint32_t at = (uint32_t)((m->start + (uint64_t)y * m->stride) % v->vram_size);
@@ -153,15 +184,21 @@ static void draw_linear(struct vga *v, struct display *d)
             memcpy(wrapped + first, v->ram.base, bytes - first);
             from = wrapped;
         }
-        linear_pixels(v, from, m->width, line);
-        vga_put_line(d, y, m->width, line);
+        const uint8_t *changed = take_line(v, y, from, bytes, all);
+        if (changed) {
+            linear_pixels(v, changed, m->width, line);
+            vga_put_line(d, y, m->width, line);
+        }
     }
 }
 
 void vga_draw_graphics(struct vga *v, struct display *d, bool all)
 {
+    // Untouched, these pages cost nothing.
+    if (!v->lines && !(v->lines = calloc(DISPLAY_MAX_HEIGHT, LINE_BYTES)))
+        return;
     if (v->shown.kind == VGA_LINEAR)
-        draw_linear(v, d);
+        draw_linear(v, d, all);
     else
-        draw_planes(v, d);
+        draw_planes(v, d, all);
 }

@@ -77,6 +77,7 @@ struct vga {
     // What is on the screen.
     struct vga_mode shown;
     uint32_t palette[256]; // colours of pixels: what 4-bit ones become, or 8-bit ones
+    uint8_t *lines;        // graphics: the bytes that each line was drawn from
     uint32_t *cells;       // text: what each cell was drawn from
     unsigned cells_room;
     uint16_t *codes;       // text: character and attribute, for display_set_text()

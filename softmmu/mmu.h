@@ -128,6 +128,8 @@ unsigned mmu_fetch(struct mmu *m, gva va, bool user, void *dst, unsigned len, st
 // CR0, CR4 or EFER changed: stores them and flushes as far as the change makes visible
 // (SDM vol. 3A, section 4.10.4.1 "Operations that Invalidate TLBs and Paging-Structure Caches").
 void mmu_set_control(struct mmu *m, uint64_t cr0, uint64_t cr4, uint64_t efer);
+// The A20 gate. On the CPU's thread; its vector state has been saved (a device's register was written).
+void mmu_set_a20(struct mmu *m, bool enabled);
 // MOV to CR3; no_flush is bit 63 with PCIDs. For PAE the PDPTEs must be loaded first (paging_load_pdptes).
 void mmu_load_cr3(struct mmu *m, uint64_t cr3, bool no_flush);
 void mmu_invlpg(struct mmu *m, gva va);

@@ -271,6 +271,23 @@ void mmu_set_control(struct mmu *m, uint64_t cr0, uint64_t cr4, uint64_t efer)
     epochs_publish(m, old_user, old_supervisor);
 }
 
+void mmu_set_a20(struct mmu *m, bool enabled)
+{
+    uint32_t old_user = m->epoch_user, old_supervisor = m->epoch_supervisor;
+
+    if (m->pg.a20_off == !enabled) {
+        return;
+    }
+    m->pg.a20_off = !enabled;
+    if (m->shadow) {
+        m->shadow->flush_all(m->shadow_ctx);
+    }
+    spaces_forget(m);
+    supervisor_forget(m);
+    select_current(m);
+    epochs_publish(m, old_user, old_supervisor);
+}
+
 void mmu_load_cr3(struct mmu *m, uint64_t cr3, bool no_flush)
 {
     uint32_t old_user = m->epoch_user, old_supervisor = m->epoch_supervisor;

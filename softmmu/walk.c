@@ -73,12 +73,15 @@ static uint64_t phys_reserved(const struct paging *pg) // bits 51..maxphyaddr
     return pg->maxphyaddr >= 52 ? 0 : BITS(51, pg->maxphyaddr);
 }
 
+// SDM vol. 3B, section 23.5 "A20M# Support": the CPU masks the line on every physical address it puts out.
+static gpa a20(const struct paging *pg, gpa addr) { return pg->a20_off ? addr & ~BIT(20) : addr; }
+
 bool paging_load_pdptes(struct address_space *mem, struct paging *pg)
 {
     uint64_t entry[4];
     for (unsigned i = 0; i < 4; i++) {
         uint64_t run;
-        hva p = as_ram_ptr(mem, (pg->cr3 & BITS(31, 5)) + 8 * i, false, &run);
+        hva p = as_ram_ptr(mem, a20(pg, (pg->cr3 & BITS(31, 5)) + 8 * i), false, &run);
         entry[i] = p && run >= 8 ? *(volatile uint64_t *)p : 0;
         // SDM vol. 3A, table 4-8 "Format of a PAE Page-Directory-Pointer-Table Entry (PDPTE)"
         if ((entry[i] & PTE_P) && (entry[i] & (BITS(2, 1) | BITS(8, 5) | BITS(63, 52) | phys_reserved(pg)))) {
@@ -113,6 +116,7 @@ static uint64_t entry_read(struct walk *w, gpa addr)
 {
     struct walk_step *s = &w->step[w->steps++];
     bool wide = w->fmt->entry_size == 8;
+    addr = a20(w->pg, addr);
     s->addr = addr;
     s->ptr = as_ram_ptr(w->mem, addr, true, NULL);
     hva p = s->ptr ? s->ptr : as_ram_ptr(w->mem, addr, false, NULL);
@@ -230,7 +234,7 @@ static bool walk_down(struct walk *w, uint64_t table, const struct walk_request 
         out->writable &= !!(e & PTE_W);
         out->nx |= w->fmt->entry_size == 8 && (e & PTE_XD);
         if (large || i + 1 == w->fmt->levels) {
-            out->pa = leaf_address(w, l, e, large, req->va);
+            out->pa = a20(pg, leaf_address(w, l, e, large, req->va));
             out->page_shift = l->shift;
             out->global = (e & PTE_G) && (pg->cr4 & CR4_PGE);
             out->dirty = e & PTE_D;
@@ -273,7 +277,7 @@ void page_walk(struct address_space *mem, const struct paging *pg, const struct 
     stat_inc(STAT_mmu_walks);
     *out = (struct walk_result){.page_shift = 12};
     if (!paging_enabled(pg)) {
-        out->pa = req->va & 0xffffffffu;
+        out->pa = a20(pg, req->va & 0xffffffffu);
         out->user = out->writable = out->dirty = true;
         return;
     }

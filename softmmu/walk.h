@@ -12,6 +12,7 @@ struct paging {
     uint64_t cr0, cr3, cr4, efer;
     uint64_t pdpte[4];  // PAE: the PDPTE registers, loaded with CR3, not read by the walk
     uint8_t maxphyaddr; // bits above it are reserved in entries
+    bool a20_off;       // address line 20 is held low (the 8042's gate, port 92h)
 };
 
 enum mmu_access { MMU_READ, MMU_WRITE, MMU_FETCH };

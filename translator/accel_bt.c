@@ -17,6 +17,7 @@
 #include "shadowpt/shadow.h"
 #include "translator/debug_bt.h"
 #include "translator/decode_cache.h"
+#include "translator/gen.h"
 #include "translator/interp.h"
 #include "translator/tb.h"
 
@@ -95,13 +96,17 @@ static void ram_written(void *opaque, gpa addr, uint64_t len)
         }
 }
 
+// A VGA's window or a PAM segment comes and goes often: only translations of those addresses are dropped.
+enum { MAP_CHANGE_MAX = 1 << 20 };
+
 static void map_changed(void *opaque, gpa addr, uint64_t len)
 {
     struct bt *bt = opaque;
     pthread_mutex_lock(&bt->pending_lock);
     bt->map_changed = true;
+    bt->pending_all |= len > MAP_CHANGE_MAX; // a search through so many pages would take longer
     pthread_mutex_unlock(&bt->pending_lock);
-    cpu_request(bt->cpu, CPU_REQ_FLUSH);
+    queue_range(bt, addr, len);
 }
 
 static void drain_pending(struct bt *bt)
@@ -109,9 +114,9 @@ static void drain_pending(struct bt *bt)
     cpu_fpu_save(bt->cpu);
     cpu_request_clear(bt->cpu, CPU_REQ_FLUSH);
     pthread_mutex_lock(&bt->pending_lock);
-    if (bt->map_changed || bt->pending_all) {
-        if (bt->map_changed)
-            shadow_drop_range(bt->shadow, 0, UINT64_MAX);
+    if (bt->map_changed)
+        shadow_drop_range(bt->shadow, 0, UINT64_MAX);
+    if (bt->pending_all) {
         code_cache_flush(bt);
     } else {
         for (unsigned i = 0; i < bt->npending; i++)
@@ -232,6 +237,7 @@ static void enter_block(struct bt *bt, struct tb *tb)
         return;
     cpu_fpu_load(cpu);
     cpu->engine[ENG_SITE] = cpu->engine[ENG_RESUME] = 0;
+    bt_load_scratch(cpu);
     bt->glue.enter(tb->code);
     cpu->engine[ENG_SITE] = cpu->engine[ENG_RESUME] = 0; // its block may be evicted before the next kick looks
     stat_inc(STAT_exit_total);

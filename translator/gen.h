@@ -10,6 +10,7 @@ enum { GEN_MAX_SPANS = 16, GEN_MAX_RUNS = 16, GEN_MAX_SLOW = 3 * TB_MAX_INSNS, G
 
 // How to make the flags again at some point (gen_flags.c).
 struct gen_remat {
+    bool saved;    // they lie in host r13 (gen_save_flags)
     unsigned insn; // the instruction that made them
     int32_t delta; // RSP now minus RSP right behind it, if it works on RSP
 };
@@ -20,6 +21,7 @@ struct gen_slow {
     unsigned nbranch;
     uint8_t *limit[2]; // the same, if the segment's limit refuses it: the interpreter finds out what to raise
     unsigned nlimit;
+<<<<<<< HEAD
     uint8_t *leaves;    // the access leaves its page
     uint8_t *unaligned; // it may leave it: looked at more closely out of line, and back to...
     uint8_t *checked;
@@ -27,6 +29,10 @@ struct gen_slow {
     uint8_t insn;
     bool span;    // branch[0]: the span leaves its page
     bool foreign; // r15 holds a span's pointer
+=======
+    uint8_t *odd, *odd_back; // misaligned in real mode: the checks that alignment stands for are made out of line
+    uint8_t odd_seg;
+>>>>>>> main
     bool restore_rcx;
     bool remat; // the inline code has destroyed live flags: make them again by the plan
     struct gen_remat plan;
@@ -38,6 +44,7 @@ struct gen_run {
     struct gen_slow branches;
     unsigned slow, first, n;
     bool ret;        // a RET ends it
+    bool deferred;   // behind the lookup the flags are in r13
     uint8_t *resume; // executable address behind the run
 };
 
@@ -68,6 +75,10 @@ struct gen {
     unsigned n;
     bool code64, user;
     bool flat32;       // 32-bit code and stack, flat segments
+    bool scratch;      // host r8 to r13 are ours (gen_seg.c)
+    bool deferred;     // the guest's flags are in r13, and nowhere else
+    bool want_defer;   // the next lookup may leave them there
+    bool far;          // r14 is a code address already
     uint8_t seg;       // 1 + segment register that the offset in r14 is relative to; 0: r14 is a linear address
     bool seg_ea16;     // that offset is known to be below 64 KiB
     uint8_t high_loaded, high_dirty; // guest r14 (bit 0), r15 (bit 1) are in the host's, and newer there than in gpr[]
@@ -120,6 +131,7 @@ bool gen_entered_at(const struct gen *g, unsigned k); // does a branch of the bl
 bool gen_stack_delta(const struct gen *g, const struct insn *in, int32_t *delta);
 bool gen_remat_plan(const struct gen *g, unsigned at, uint16_t live, struct gen_remat *plan);
 void gen_remat(struct gen *g, const struct gen_remat *plan);
+void gen_save_flags(struct gen *g); // to r13; they may be written then, until gen_remat with plan.saved
 
 // --- gen_seg.c: everything that flat 32-bit code and 64-bit code do not need
 static inline bool gen_flat32(uint64_t mode)
@@ -132,7 +144,10 @@ bool gen_seg_flat(const struct gen *g, unsigned seg);
 void gen_seg_ea16(struct gen *g, const struct insn *in); // 16-bit addressing: offset to r14
 void gen_seg_relative(struct gen *g, unsigned seg, bool ea16); // r14 is an offset in seg
 // The pending check of r14 (g->seg) against the segment's bounds, and its base added. neutral: keeps flags, with RCX saved.
-void gen_seg_check(struct gen *g, struct gen_slow *s, unsigned size, bool write, bool stack, bool neutral);
+void gen_seg_check(struct gen *g, struct gen_slow *s, unsigned size, bool write, bool odd, bool neutral);
+// In real mode an aligned access of a few bytes leaves neither its page nor its segment: is that the check to make?
+bool gen_seg_odd(const struct gen *g, unsigned size);
+void gen_seg_odd_stub(struct gen *g, struct gen_slow *s, const uint8_t *slow); // those that are not aligned
 bool gen_seg_inline(struct gen *g, unsigned i); // false: no inline rule
 bool gen_seg_keeps_flags(uint64_t mode, const struct insn *in); // neither reads nor shows flags, whatever its class says
 bool gen_real_loads_ss(uint64_t mode, const struct insn *in);
@@ -148,13 +163,16 @@ bool gen_seg_popa(struct gen *g, unsigned i);
 void gen_seg_push_const(struct gen *g, unsigned i, uint32_t v);
 void gen_seg_ret_pop(struct gen *g, unsigned i);
 void gen_seg_top(struct gen *g, unsigned i, unsigned width, bool write); // [r14+r15]: top of stack, or the word to be pushed
-void gen_seg_add_sp(struct gen *g, int32_t delta);
+void gen_seg_add_sp(struct gen *g, unsigned i, int32_t delta); // at the end of instruction i
 
 // --- gen_seg_system.c
 bool gen_seg_system(struct gen *g, unsigned i);
+// Before translated code outside 64-bit code is entered or gone on with: what it keeps in host r8 to r11.
+void bt_load_scratch(struct cpu *cpu);
 
 // --- gen_seg_flow.c
 bool gen_seg_branch(struct gen *g, unsigned i);
+bool gen_real_far(struct gen *g, unsigned i); // far JMP, CALL, RET of real mode and VM86; false: not one of these
 void gen_seg_indirect_key(struct gen *g); // r14: IP -> code address
 
 // --- gen_span.c

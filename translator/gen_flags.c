@@ -12,6 +12,8 @@
 //      add rsp,imm; pop; pop    the same, from RSP moved back by what the pops added
 //
 // This works when nothing between the two points writes a register involved, and control cannot enter in between.
+//
+// Where it does not, and the guest's r8 to r13 do not exist (outside long mode), LAHF and SETO put the flags into r13.
 #include "translator/gen.h"
 
 enum alu { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP, ALU_TEST, ALU_NONE };
@@ -149,6 +151,23 @@ bool gen_remat_plan(const struct gen *g, unsigned at, uint16_t live, struct gen_
     return false;
 }
 
+void gen_save_flags(struct gen *g)
+{
+    struct emit *e = &g->e;
+    emit_mov32(e, R12, RAX);
+    emit_bytes(e, "\x9f\x0f\x90\xc0", 4); // lahf; seto al
+    emit_mov32(e, R13, RAX);
+    emit_mov32(e, RAX, R12);
+}
+
+static void restore_flags(struct emit *e)
+{
+    emit_mov32(e, R12, RAX);
+    emit_mov32(e, RAX, R13);
+    emit_bytes(e, "\x04\x7f\x9e", 3); // add al, 0x7f; sahf
+    emit_mov32(e, RAX, R12);
+}
+
 static void move_rsp(struct gen *g, int32_t by)
 {
     if (!by)
@@ -179,6 +198,10 @@ static void remat_rewritten(struct emit *e, const struct insn *in, const struct 
 void gen_remat(struct gen *g, const struct gen_remat *plan)
 {
     struct emit *e = &g->e;
+    if (plan->saved) {
+        restore_flags(e);
+        return;
+    }
     const struct insn *in = &g->insn[plan->insn];
     struct alu_form f = alu_form(in);
     move_rsp(g, -plan->delta);

@@ -50,6 +50,8 @@ static uint8_t *emit_cross_check(struct gen *g, struct tb_link *l, const struct 
 {
     struct emit *e = &g->e;
     emit_patch(e, l->site, gen_here(g));
+    if (plan && plan->saved)
+        gen_save_flags(g);
     emit_rip_load32(e, R14, &l->neg_epoch);
     emit_op_mem(e, 0, 0x03, R14, eng(g->bt, g->user ? ENG_EPOCH_USER : ENG_EPOCH_SUP)); // add r14d, epoch
     uint8_t *miss = emit_jcc(e, CC_NZ, NULL);
@@ -93,11 +95,16 @@ void gen_link_checks(struct gen *g)
         // A target in the last bytes of a page may be an instruction that leaves it: that depends on two mappings.
         bool near_end = (l->target & ~PAGE_MASK) > PAGE_SIZE - INSN_MAX;
         g->link_miss[n] = NULL;
+<<<<<<< HEAD
         g->link_plan[n] = g->link_live[k] && g->link_remat[k].ok ? &g->link_remat[k].plan : NULL;
         // A loop in an exact twin goes back to the block proper.
         bool back = inside >= 0 && g->host[inside] <= l->site + g->e.exec;
         if (back && (tb->mode & TB_EXACT))
             inside = -1;
+=======
+        static const struct gen_remat saved = {.saved = true};
+        g->link_plan[n] = !g->link_live[k] ? NULL : g->link_remat[k].ok ? &g->link_remat[k].plan : g->scratch ? &saved : NULL;
+>>>>>>> main
         if (inside >= 0) {
             emit_patch(&g->e, l->site, g->host[inside]);
             if (!back)
@@ -215,11 +222,19 @@ void gen_indirect(struct gen *g, unsigned i)
 {
     struct gen_remat plan;
     int32_t rsp = 0;
-    gen_seg_indirect_key(g);
+    if (!g->far)
+        gen_seg_indirect_key(g);
     gen_stack_delta(g, &g->insn[i], &rsp);
     g->tb->ibl_guest = g->rip[i] - g->tb->va;
     g->tb->ibl_rsp = rsp;
-    g->tb->ibl_remat = gen_remat_plan(g, i + 1, FL_ARITH, &plan);
+    g->tb->ibl_remat = !g->deferred && gen_remat_plan(g, i + 1, FL_ARITH, &plan);
+    if (!g->tb->ibl_remat && g->scratch) {
+        if (!g->deferred)
+            gen_save_flags(g);
+        plan = (struct gen_remat){.saved = true};
+        g->tb->ibl_remat = true;
+        g->deferred = false;
+    }
     if (g->tb->ibl_remat)
         indirect_remat(g, &plan);
     else
@@ -306,6 +321,7 @@ bool gen_branch(struct gen *g, unsigned i)
         link_jmp(g, i, target, g->taken_live[i] != 0, EXIT_LINK);
         return true;
     case IC_RET:
+        g->want_defer = g->scratch;
         gen_ret_pop(g, i);
         gen_indirect(g, i);
         return true;

@@ -96,6 +96,8 @@ static bool gen_stac(struct gen *g, unsigned i, bool set)
 static bool gen_cld(struct gen *g, unsigned i)
 {
     set_flag(g, 10, false, live_after(g, i));
+    if (g->scratch)
+        emit_mov_imm(&g->e, R11, 1); // the step of string instructions: gen_seg.c
     return true;
 }
 

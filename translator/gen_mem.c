@@ -87,10 +87,22 @@ uint8_t *gen_leaves_page(struct emit *e, unsigned size)
 static void lookup_flags_dead(struct gen *g, struct gen_slow *s, unsigned size, bool write, bool aligned, bool stack)
 {
     struct emit *e = &g->e;
+    bool odd = g->seg && gen_seg_odd(g, size);
     if (g->seg)
+<<<<<<< HEAD
         gen_seg_check(g, s, size, write, stack && !aligned, false);
     if (size > 1 && !aligned) {
         if (stack || size == 4 || size == 8) {
+=======
+        gen_seg_check(g, s, size, write, odd, false);
+    if (odd) {
+        emit_bytes(e, "\x41\xf6\xc6", 3); // test r14b, size - 1
+        emit_8(e, size - 1);
+        s->odd = emit_jcc(e, CC_NZ, NULL);
+        s->odd_back = gen_here(g);
+    } else if (size > 1 && !aligned) {
+        if (stack) {
+>>>>>>> main
             emit_bytes(e, "\x41\xf6\xc6", 3); // test r14b, size - 1
             emit_8(e, size - 1);
             if (stack) {
@@ -186,14 +198,22 @@ void gen_lookup(struct gen *g, unsigned i, unsigned size, bool write, bool align
     stack = stack && (size & (size - 1)) == 0 && size <= 16;
     if (g->seg)
         stat_inc(STAT_tb_limit_checks);
-    if (live && gen_remat_plan(g, i, g->live[i], &s->plan))
+    if (live && !g->deferred && gen_remat_plan(g, i, g->live[i], &s->plan)) {
         s->remat = true;
+    } else if (live && g->scratch) {
+        if (!g->deferred)
+            gen_save_flags(g);
+        s->remat = s->plan.saved = true;
+    }
     if (live && !s->remat)
         lookup_flags_live(g, s, size, write, aligned);
     else
         lookup_flags_dead(g, s, size, write, aligned, stack);
+    g->deferred = s->plan.saved && g->want_defer;
+    g->want_defer = false;
     if (s->remat) {
-        gen_remat(g, &s->plan);
+        if (!g->deferred)
+            gen_remat(g, &s->plan);
         stat_inc(STAT_tb_remat);
     } else if (live) {
         stat_inc(STAT_tb_neutral);
@@ -231,19 +251,25 @@ void gen_slow_stubs(struct gen *g)
 {
     for (unsigned k = 0; k < g->nslow; k++) {
         struct gen_slow *s = &g->slow[k];
+<<<<<<< HEAD
         if (s->foreign)
             continue;
         gen_look_closer(g, s);
         if (s->leaves && !s->span)
             emit_patch(&g->e, s->leaves, gen_here(g));
+=======
+        const uint8_t *slow = gen_here(g);
+>>>>>>> main
         for (unsigned b = 0; b < s->nbranch; b++)
-            emit_patch(&g->e, s->branch[b], gen_here(g));
+            emit_patch(&g->e, s->branch[b], slow);
         if (s->restore_rcx)
             emit_load(&g->e, RCX, eng(g->bt, ENG_RCX));
         if (s->remat) // the slow path may fault: the guest must see its flags
             gen_remat(g, &s->plan);
         emit_lea_rip(&g->e, R15, (uint8_t *)s->site);
         emit_jmp(&g->e, g->bt->glue.mem_slow);
+        if (s->odd)
+            gen_seg_odd_stub(g, s, slow);
         limit_stub(g, s);
     }
 }

@@ -56,6 +56,15 @@ void gen_seg_relative(struct gen *g, unsigned seg, bool ea16)
     g->seg_ea16 = ea16;
 }
 
+// Host registers that the guest has none of, outside long mode: loaded by bt_load_scratch() on the way into translated
+// code, and kept right by what changes segments or DF inside it. r12 and r13 are gen_flags.c's.
+enum { HOST_DS = R8, HOST_SS = R9, HOST_ES = R10, HOST_STEP = R11 };
+
+static int base_register(const struct gen *g, unsigned seg)
+{
+    return !g->scratch ? -1 : seg == DS ? HOST_DS : seg == SS ? HOST_SS : seg == ES ? HOST_ES : -1;
+}
+
 // --- the check
 
 static void limit_branch(struct gen_slow *s, uint8_t *site) { s->limit[s->nlimit++] = site; }
@@ -66,26 +75,55 @@ static bool is_64k(const struct gen *g, unsigned seg)
     return seg == CS ? (mode & MODE_REAL) && code_limit(mode) == 0xffff : (mode & MODE_SEG64K) != 0;
 }
 
-static void check_dead(struct gen *g, struct gen_slow *s, unsigned seg, unsigned size, bool write, bool stack)
+// Bases are multiples of 16 there, so that alignment in the segment is alignment in memory.
+bool gen_seg_odd(const struct gen *g, unsigned size)
+{
+    return g->seg_ea16 && (size == 2 || size == 4) && (g->tb->mode & MODE_REAL) && is_64k(g, g->seg - 1u);
+}
+
+void gen_seg_odd_stub(struct gen *g, struct gen_slow *s, const uint8_t *slow)
+{
+    struct emit *e = &g->e;
+    unsigned size = s->site->size, seg = s->odd_seg;
+    emit_patch(e, s->odd, gen_here(g));
+    emit_mov32(e, R15, R14);
+    if (seg == CS) {
+        emit_op_reg(e, 0, 0x81, 5, R15); // sub r15d, base
+        emit_32(e, cs_base(g));
+    } else {
+        emit_op_mem(e, 0, 0x2b, R15, seg_field(g, seg, offsetof(struct segment, base)));
+    }
+    emit_op_reg(e, 0, 0x81, 7, R15); // cmp r15d, last offset that fits
+    emit_32(e, 0x10000 - size);
+    limit_branch(s, emit_jcc(e, CC_A, NULL));
+    host_rorx32(e, R15, R14, 12);
+    emit_op_reg(e, 0, 0x81, 7, R15);
+    emit_32(e, (PAGE_SIZE - size) << 20 | 0xfffff);
+    emit_jcc(e, CC_A, slow);
+    emit_jmp(e, s->odd_back);
+}
+
+static void check_dead(struct gen *g, struct gen_slow *s, unsigned seg, unsigned size, bool write, bool odd)
 {
     struct emit *e = &g->e;
     if (is_64k(g, seg)) {
-        if (g->seg_ea16 && size == 1)
+        if ((g->seg_ea16 && size == 1) || odd)
             return;
-        // Real mode's bases are multiples of 16: where the lookup asks for alignment, a wrap is misaligned, too.
-        if (g->seg_ea16 && stack && (g->tb->mode & MODE_REAL)) {
-            s->site->seg64k = (uint8_t)(seg + 1);
-            return;
-        }
         emit_op_reg(e, 0, 0x81, 7, R14); // cmp r14d, last offset that fits
         emit_32(e, 0x10000 - size);
         limit_branch(s, emit_jcc(e, CC_A, NULL));
         return;
     }
-    emit_lea(e, R15, EMEM(R14, (int32_t)size));
-    size_t end = write ? offsetof(struct segment_bounds, end_w) : offsetof(struct segment_bounds, end_r);
-    emit_op_mem(e, EF_W, 0x3b, R15, bounds_field(g, seg, end)); // cmp r15, end
-    limit_branch(s, emit_jcc(e, CC_A, NULL));
+    if (size == 1 || size == 2 || size == 4) {
+        size_t max = write ? offsetof(struct segment_bounds, max_w) : offsetof(struct segment_bounds, max_r);
+        emit_op_mem(e, EF_W, 0x3b, R14, bounds_field(g, seg, max + 8 * (size / 2))); // cmp r14, max
+        limit_branch(s, emit_jcc(e, CC_G, NULL));
+    } else {
+        emit_lea(e, R15, EMEM(R14, (int32_t)size));
+        size_t end = write ? offsetof(struct segment_bounds, end_w) : offsetof(struct segment_bounds, end_r);
+        emit_op_mem(e, EF_W, 0x3b, R15, bounds_field(g, seg, end)); // cmp r15, end
+        limit_branch(s, emit_jcc(e, CC_A, NULL));
+    }
     if (g->tb->mode & MODE_SEG_DOWN) {
         emit_op_mem(e, EF_W, 0x3b, R14, bounds_field(g, seg, offsetof(struct segment_bounds, start)));
         limit_branch(s, emit_jcc(e, CC_B, NULL));
@@ -142,19 +180,23 @@ static void check_neutral(struct gen *g, struct gen_slow *s, unsigned seg, unsig
     }
 }
 
-void gen_seg_check(struct gen *g, struct gen_slow *s, unsigned size, bool write, bool stack, bool neutral)
+void gen_seg_check(struct gen *g, struct gen_slow *s, unsigned size, bool write, bool odd, bool neutral)
 {
     struct emit *e = &g->e;
     unsigned seg = g->seg - 1u;
     struct emem base = seg_field(g, seg, offsetof(struct segment, base));
+    int in_register = base_register(g, seg);
     g->seg = 0;
+    s->odd_seg = (uint8_t)seg;
     if (neutral)
         check_neutral(g, s, seg, size, write);
     else
-        check_dead(g, s, seg, size, write, stack && size > 1 && size <= 16);
+        check_dead(g, s, seg, size, write, odd);
     if (seg == CS) {
         if (cs_base(g))
             emit_lea32(e, R14, EMEM(R14, (int32_t)cs_base(g)));
+    } else if (in_register >= 0) {
+        emit_lea32(e, R14, (struct emem){.base = R14, .index = (int8_t)in_register, .scale = 1});
     } else if (neutral) {
         emit_load32(e, R15, base);
         emit_lea32(e, R14, at_r14_r15);
@@ -210,6 +252,8 @@ static void set_real_segment(struct gen *g, unsigned s)
     emit_lea32(e, R14, (struct emem){.base = -1, .index = R15, .scale = 8});
     emit_lea32(e, R14, (struct emem){.base = R14, .index = R14, .scale = 1});
     emit_store32(e, seg_field(g, s, offsetof(struct segment, base)), R14);
+    if (base_register(g, s) >= 0)
+        emit_mov32(e, base_register(g, s), R14);
 }
 
 static bool load_real_segment(struct gen *g, unsigned i, unsigned s)
@@ -237,7 +281,7 @@ static bool load_real_segment(struct gen *g, unsigned i, unsigned s)
     } else { // POP
         gen_seg_top(g, i, in->opsize, false);
         emit_op_mem(e, EF_0F, 0xb7, R15, at_r14_r15);
-        gen_seg_add_sp(g, in->opsize);
+        gen_seg_add_sp(g, i, in->opsize);
     }
     set_real_segment(g, s);
     return true;
@@ -284,21 +328,33 @@ static bool gen_xlat(struct gen *g, unsigned i)
     return true;
 }
 
-// r14 = 1 or -1 by DF, without touching flags. Clobbers r15.
-static void string_step(struct gen *g)
+// The register that is 1 or -1 by DF: r14, without touching flags, or the one that has it always. Clobbers r15.
+static int string_step(struct gen *g)
 {
     struct emit *e = &g->e;
+    if (g->scratch)
+        return HOST_STEP;
     emit_load32(e, R14, CPU_FIELD(g->bt, rflags));
     emit_mov_imm(e, R15, 63 - 10);
     host_shlx(e, R14, R14, R15);
     emit_mov_imm(e, R15, 63);
     host_sarx(e, R14, R14, R15); // 0 or -1
     emit_lea(e, R14, (struct emem){.base = R14, .index = R14, .scale = 1, .disp = 1});
+    return R14;
 }
 
-static void string_advance(struct gen *g, const struct insn *in, int r, unsigned size)
+static void string_advance(struct gen *g, unsigned i, int r, int step, unsigned size)
 {
-    struct emem m = {.base = (int8_t)r, .index = R14, .scale = (uint8_t)size};
+    const struct insn *in = &g->insn[i];
+    struct emit *e = &g->e;
+    bool compares = in->opcode >= 0xa6 && (in->opcode & 6) == 6; // its flags are wanted
+    if (in->addrsize == 2 && !g->live[i] && !compares && step != R14) { // ADD takes half as long as a 16-bit LEA
+        if (size > 1)
+            emit_lea32(e, R14, (struct emem){.base = -1, .index = (int8_t)step, .scale = (uint8_t)size});
+        emit_op_reg(e, EF_66, 0x01, size > 1 ? R14 : step, r);
+        return;
+    }
+    struct emem m = {.base = (int8_t)r, .index = (int8_t)step, .scale = (uint8_t)size};
     emit_op_mem(&g->e, in->addrsize == 2 ? EF_66 : 0, 0x8d, r, m); // lea: a 16-bit one leaves the upper half alone
 }
 
@@ -339,11 +395,11 @@ static bool gen_single_string(struct gen *g, unsigned i)
         else
             emit_op_mem(e, f66 | byte, 0x3a + wide, from_si ? R15 : RAX, m); // cmp reg, [m]
     }
-    string_step(g);
+    int step = string_step(g);
     if (from_si)
-        string_advance(g, in, RSI, size);
+        string_advance(g, i, RSI, step, size);
     if (to_di)
-        string_advance(g, in, RDI, size);
+        string_advance(g, i, RDI, step, size);
     return true;
 }
 
@@ -388,13 +444,15 @@ static bool try_inline(struct gen *g, unsigned i)
         return gen_seg_push_sreg(g, i, (unsigned)s);
     if (in->map == MAP_1 && in->opcode == 0x8c)
         return store_segment(g, i);
-    return in->map == MAP_1 && in->opcode == 0xd7 && gen_xlat(g, i);
+    if (in->map == MAP_1 && in->opcode == 0xd7)
+        return gen_xlat(g, i);
+    return gen_real_far(g, i);
 }
 
 bool gen_seg_inline(struct gen *g, unsigned i)
 {
     uint8_t *start = g->e.p;
-    unsigned nslow = g->nslow;
+    unsigned nslow = g->nslow, nlinks = g->nlinks;
     bool rcx_saved = g->rcx_saved;
     if (g->code64 || g->insn[i].enc != ENC_LEGACY)
         return false;
@@ -402,6 +460,7 @@ bool gen_seg_inline(struct gen *g, unsigned i)
         return true;
     g->e.p = start;
     g->nslow = nslow;
+    g->nlinks = nlinks;
     g->rcx_saved = rcx_saved;
     g->seg = 0;
     return false;

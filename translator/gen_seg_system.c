@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: MIT
 // Helpers for what 16-bit and segmented code does all day and 64-bit code hardly at all: far transfers, segment
 // loads, port I/O, POPF. They save the interpreter's fetch and decode, and a transfer goes on to the target's block.
-#include "base/stats.h"
 #include "cpu/cpu.h"
 #include "translator/gen.h"
-#include "translator/interp.h"
+
+void bt_load_scratch(struct cpu *cpu)
+{
+    if (cpu->mode & (MODE_CS64 | MODE_COMPAT))
+        return;
+    cpu->gpr[R8] = cpu->seg[DS].base;
+    cpu->gpr[R9] = cpu->seg[SS].base;
+    cpu->gpr[R10] = cpu->seg[ES].base;
+    cpu->gpr[R11] = cpu->rflags & FL_DF ? -1ull : 1;
+}
 
 // --- far transfers. arg[0]: offset, or bytes to drop; arg[1]: selector | operand size << 16
 
@@ -23,11 +31,14 @@ static uint64_t h_far_ret(struct cpu *cpu, const struct tb_site *site)
     cpu_op_far_ret(cpu, site->arg[1] >> 16, site->arg[0]);
     return bt_transfer(cpu);
 }
-// Through memory: the interpreter finds the operand.
+// The pointer is in ENG_TMP; arg[0]: a call; arg[1]: operand size
 static uint64_t h_far_indirect(struct cpu *cpu, const struct tb_site *site)
 {
-    stat_inc(STAT_exit_interp_one);
-    interp_step(bt_of(cpu)->interp);
+    unsigned size = site->arg[1];
+    uint64_t v = cpu->engine[ENG_TMP];
+    uint16_t sel = (uint16_t)(v >> (8 * size));
+    uint64_t off = size == 2 ? (uint16_t)v : (uint32_t)v;
+    (site->arg[0] ? cpu_op_far_call : cpu_op_far_jmp)(cpu, sel, off, size);
     return bt_transfer(cpu);
 }
 
@@ -46,6 +57,16 @@ static uint64_t h_pop_sreg(struct cpu *cpu, const struct tb_site *site)
     cpu->gpr[RSP] = before;         // in case the load faults
     cpu_op_load_sreg(cpu, site->arg[0], sel);
     cpu->gpr[RSP] = after;
+    return bt_go_on(cpu, site);
+}
+
+// The pointer is in ENG_TMP. arg[0]: segment register | register << 8; arg[1]: operand size
+static uint64_t h_load_far(struct cpu *cpu, const struct tb_site *site)
+{
+    uint64_t v = cpu->engine[ENG_TMP], *r = &cpu->gpr[site->arg[0] >> 8];
+    unsigned size = site->arg[1];
+    cpu_op_load_sreg(cpu, site->arg[0] & 0xff, (uint16_t)(v >> (8 * size)));
+    *r = size == 2 ? (*r & ~0xffffull) | (uint16_t)v : (uint32_t)v;
     return bt_go_on(cpu, site);
 }
 
@@ -89,16 +110,46 @@ static uint64_t h_out(struct cpu *cpu, const struct tb_site *site)
 
 // --- which instruction has which
 
+// A far pointer in memory: to ENG_TMP.
+static bool fetch_far(struct gen *g, unsigned i)
+{
+    const struct insn *in = &g->insn[i];
+    struct emit *e = &g->e;
+    struct emem tmp = eng(g->bt, ENG_TMP);
+    if ((in->opsize != 2 && in->opsize != 4) || !in->has_mem || !gen_ea(g, i))
+        return false;
+    gen_lookup(g, i, in->opsize + 2u, false, false, false, g->live[i] != 0);
+    emit_lea(e, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
+    emit_load32(e, R15, EMEM(R14, 0));
+    emit_store(e, tmp, R15);
+    if (in->opsize == 4) {
+        emit_op_mem(e, EF_0F, 0xb7, R15, EMEM(R14, 4)); // movzx: the selector
+        tmp.disp += 4;
+        emit_store32(e, tmp, R15);
+    }
+    return true;
+}
+
 static bool gen_far(struct gen *g, unsigned i)
 {
     const struct insn *in = &g->insn[i];
     uint64_t size = (uint64_t)in->opsize << 16;
     if (in->opcode == 0xca || in->opcode == 0xcb)
         gen_helper(g, i, h_far_ret, in->opcode == 0xca ? (uint16_t)in->imm : 0, size);
+    else if (in->opcode == 0xff && !fetch_far(g, i))
+        return false;
     else if (in->opcode == 0xff)
-        gen_helper(g, i, h_far_indirect, 0, 0);
+        gen_helper(g, i, h_far_indirect, (in->modrm >> 3 & 7) == 3, in->opsize);
     else
         gen_helper(g, i, in->opcode == 0x9a ? h_far_call : h_far_jmp, (uint64_t)in->imm, (uint16_t)in->imm2 | size);
+    return true;
+}
+
+static bool gen_load_far(struct gen *g, unsigned i, unsigned s)
+{
+    if (!fetch_far(g, i))
+        return false;
+    gen_helper(g, i, h_load_far, s | (uint64_t)g->insn[i].reg << 8, g->insn[i].opsize);
     return true;
 }
 
@@ -117,6 +168,8 @@ bool gen_seg_system(struct gen *g, unsigned i)
         gen_helper(g, i, h_pop_sreg, in->opcode == 0xa1 ? FS : GS, in->opsize);
         return true;
     }
+    if (in->map == MAP_0F && !g->code64 && in->has_mem && (in->opcode == 0xb2 || in->opcode == 0xb4 || in->opcode == 0xb5))
+        return gen_load_far(g, i, in->opcode == 0xb2 ? SS : in->opcode == 0xb4 ? FS : GS);
     if (in->map != MAP_1)
         return false;
     if (in->opcode >= 0xe4 && (in->opcode < 0xe8 || in->opcode >= 0xec) && in->opcode < 0xf0)
@@ -131,6 +184,8 @@ bool gen_seg_system(struct gen *g, unsigned i)
     case 0x07: case 0x17: case 0x1f:
         gen_helper(g, i, h_pop_sreg, in->opcode >> 3 & 3, in->opsize);
         return true;
+    case 0xc4: case 0xc5:
+        return gen_load_far(g, i, in->opcode == 0xc4 ? ES : DS);
     case 0x8e:
         if (in->has_mem)
             return false;

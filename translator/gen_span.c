@@ -440,18 +440,17 @@ bool gen_span_insn(struct gen *g, unsigned i)
 static void foreign_stub(struct gen *g, struct gen_slow *s)
 {
     struct emit *e = &g->e;
-    uint8_t *leaves = NULL;
     if (s->unaligned) {
         emit_patch(e, s->unaligned, gen_here(g));
         emit_store(e, eng(g->bt, ENG_SPAN), R15);
-        leaves = gen_leaves_page(e, s->site->size);
+        uint8_t *leaves = gen_leaves_page(e, s->site->size);
         emit_load(e, R15, eng(g->bt, ENG_SPAN));
         emit_jmp(e, s->checked);
+        emit_patch(e, leaves, gen_here(g));
+        emit_load(e, R15, eng(g->bt, ENG_SPAN));
     }
     for (unsigned b = 0; b < s->nbranch; b++)
         emit_patch(e, s->branch[b], gen_here(g));
-    if (leaves)
-        emit_patch(e, leaves, gen_here(g));
     foreign_address(g, s->insn);
     emit_store(e, eng(g->bt, ENG_SPAN), R15);
     if (s->remat)

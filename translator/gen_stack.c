@@ -205,11 +205,12 @@ unsigned gen_stack_run(struct gen *g, unsigned i)
     bool live = false;
     for (unsigned k = 0; k < n + ret; k++)
         live |= g->live[i + k] != 0;
+    g->want_defer = ret && g->scratch;
     gen_lookup(g, i, bytes, class == IC_PUSH, false, false, live);
     if (e->overflow)
         return n + ret;
     struct gen_run *r = &g->runs[g->nruns++];
-    *r = (struct gen_run){.slow = --g->nslow, .first = i, .n = n, .ret = ret};
+    *r = (struct gen_run){.slow = --g->nslow, .first = i, .n = n, .ret = ret, .deferred = g->deferred};
     r->branches = g->slow[r->slow];
     emit_lea(e, R14, at_r14_r15);
     if (class == IC_PUSH) {
@@ -252,6 +253,8 @@ void gen_run_stubs(struct gen *g)
             else
                 gen_ret_pop(g, i);
         }
+        if (r->deferred)
+            gen_save_flags(g);
         emit_jmp(&g->e, r->resume);
     }
 }

@@ -17,6 +17,7 @@ static uint64_t go_on(struct cpu *cpu, const struct tb_site *site, uint32_t mode
     }
     if (!cpu->fpu_live)
         cpu_fpu_load(cpu);
+    bt_load_scratch(cpu);
     bt_kick_resuming(bt_of(cpu), site->tb);
     return 0;
 }

@@ -6,7 +6,7 @@
 #include "translator/emit.h"
 
 // Condition codes as in Jcc's opcode, SDM vol. 2D, appendix B.1.4.7
-enum { CC_B = 2, CC_AE = 3, CC_Z = 4, CC_NZ = 5, CC_BE = 6, CC_A = 7 };
+enum { CC_B = 2, CC_AE = 3, CC_Z = 4, CC_NZ = 5, CC_BE = 6, CC_A = 7, CC_G = 15 };
 enum { SHIFT_SHL = 4, SHIFT_SHR = 5 };
 
 static inline void host_shift_imm(struct emit *e, unsigned kind, int r, uint8_t n)

@@ -305,6 +305,7 @@ static void gen_insn(struct gen *g, unsigned i)
     uint8_t loaded = g->high_loaded, dirty = g->high_dirty;
     unsigned nslow = g->nslow, nlinks = g->nlinks;
     g->seg = 0;
+    bool deferred = g->deferred;
     uint32_t ibl_off = g->tb->ibl_off;
     bool rcx_saved = g->rcx_saved;
     g->helper = false;
@@ -320,6 +321,9 @@ static void gen_insn(struct gen *g, unsigned i)
         g->high_loaded = loaded;
         g->high_dirty = dirty;
         gen_high_forget(g);
+        if (deferred)
+            gen_remat(g, &(struct gen_remat){.saved = true});
+        g->deferred = g->want_defer = false;
         gen_helper(g, i, bt_helper_interp, 0, 0);
     }
     // Dropping a block writes a 5-byte jump over its entry, which must not reach a second branch target.
@@ -407,6 +411,7 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n,
     g->code64 = tb->mode & MODE_CS64;
     g->flat32 = gen_flat32(tb->mode);
     g->user = tb->mode & MODE_USER;
+    g->scratch = !(tb->mode & (MODE_CS64 | MODE_COMPAT));
     g->e = (struct emit){.p = c->p, .end = c->p + TB_MAX_CODE, .exec = cache_exec(bt), .log = &g->log};
     tb->code = gen_here(g);
     tb->map = gen_data(g, 2 * n * sizeof(*tb->map)); // twice: runs of stack instructions have a second form

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cpu/accel.h"
+#include "tests/insn/legacy.h"
 #include "tests/insn/testcase.h"
 
 struct options {
@@ -228,13 +229,14 @@ static int run(const struct options *o)
 // --- the command line ----------------------------------------------------------------------------------
 
 static const char usage[] =
-    "usage: insn-diff [-seed S] [-count N] [-time SEC] [-accel bt|interp|both|native] [-mode 64|32]\n"
+    "usage: insn-diff [-seed S] [-count N] [-time SEC] [-accel bt|interp|both|native] [-bits 64|32|16]\n"
     "                 [-filter TEXT] [-insns N] [-failures N] [-disable BITS] [-exact] [-ac] [-verbose] [-show]\n"
     "  -seed S      first seed (1); case i of a run has seed S + i\n"
     "  -count N     sequences (20000)\n"
     "  -time SEC    stop after so long\n"
     "  -accel A     what to compare with the host CPU; native: the host with itself (both)\n"
-    "  -mode M      64-bit or 32-bit code only (one case in four is 32-bit)\n"
+    "  -bits N      64-bit or 32-bit code only (one case in four is 32-bit); 16: code of real mode, VM86, 16-bit and\n"
+    "               segmented 32-bit protected mode, bt compared with the interpreter\n"
     "  -filter TEXT draw mostly instructions of isa.def whose text contains TEXT\n"
     "  -insns N     at most N instructions drawn for a sequence (12)\n"
     "  -failures N  give up after so many differences (20)\n"
@@ -260,7 +262,7 @@ static int parse(int argc, char **argv, struct options *o)
         const struct { const char *name; uint64_t *u64; unsigned *u32; int *i32; } numbers[] = {
             { "-seed", &o->seed, NULL, NULL }, { "-count", &o->count, NULL, NULL },
             { "-insns", NULL, &o->gen.max_insns, NULL }, { "-failures", NULL, &o->max_failures, NULL },
-            { "-disable", NULL, &o->disable, NULL }, { "-mode", NULL, NULL, &o->gen.mode },
+            { "-disable", NULL, &o->disable, NULL }, { "-mode", NULL, NULL, &o->gen.mode }, { "-bits", NULL, NULL, &o->gen.mode },
         };
         unsigned k = 0;
         while (k < ARRAY_SIZE(numbers) && strcmp(a, numbers[k].name) != 0)
@@ -294,7 +296,7 @@ static int parse(int argc, char **argv, struct options *o)
         }
     }
     bool known = strcmp(o->accel, "both") == 0 || strcmp(o->accel, "native") == 0 || accel_find(o->accel);
-    return known && o->gen.max_insns && (o->gen.mode == 0 || o->gen.mode == 32 || o->gen.mode == 64) ? 0 : -1;
+    return known && o->gen.max_insns && (o->gen.mode == 0 || o->gen.mode == 16 || o->gen.mode == 32 || o->gen.mode == 64) ? 0 : -1;
 }
 
 int main(int argc, char **argv)
@@ -309,6 +311,10 @@ int main(int argc, char **argv)
     }
     if (o.seconds > 0 && !counted)
         o.count = UINT64_MAX;
+    if (o.gen.mode == 16) {
+        const struct legacy_options lo = { o.seed, o.count, o.max_failures, o.disable | (o.exact ? ACCEL_NO_FLAGS : 0), o.show };
+        return legacy_run(&lo);
+    }
     if (isa_init() || gen_init(&o.gen))
         return 2;
     return run(&o);

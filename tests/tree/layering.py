@@ -26,8 +26,10 @@ EXCEPTIONS = {("hw/lapic_regs.c", "cpu/state.h"), ("hw/lapic_timer.c", "cpu/stat
 PRIVATE = re.compile(r"_?(internal|int)\.h$")
 # External header -> the only files that may include it.
 OWNERS = {
+    "cjson/": r"frontends/qmp_internal\.h",
     "capstone/": r"translator/(decode|quirks|disas)\.c",
     "ffi.h": r"translator/[a-z_]+\.c",
+    "histedit.h": r"frontends/monitor_edit\.c",
     "glib.h": r"base/loop_glib\.c|hw/net_slirp\.c",
     "libslirp.h": r"hw/net_slirp_internal\.h",
     "liburing.h": r"hw/block_internal\.h",

@@ -170,6 +170,45 @@ START_TEST(rmw_pointer)
 }
 END_TEST
 
+START_TEST(a20_gate)
+{
+    static struct mmu real;
+    struct mmu_fault f;
+    uint32_t v = 0;
+    gpa pa;
+    mmu_init(&real, g.as, 46);
+    mmu_set_control(&real, 0, 0, 0);
+    uint32_t epoch = real.epoch_supervisor;
+    memcpy(g.ram.base + 0x500, "even", 4);
+    memcpy(g.ram.base + 0x100500, "odd!", 4);
+    ck_assert(mmu_read(&real, 0x100500, &v, 4, 0, &f));
+    ck_assert_mem_eq(&v, "odd!", 4);
+    mmu_set_a20(&real, false);
+    ck_assert_uint_ne(real.epoch_supervisor, epoch); // links into code that moved are void
+    ck_assert(mmu_read(&real, 0x100500, &v, 4, 0, &f));
+    ck_assert_mem_eq(&v, "even", 4);
+    ck_assert(mmu_write(&real, 0x300500, "thrd", 4, 0, &f));
+    ck_assert_mem_eq(g.ram.base + 0x200500, "thrd", 4);
+    ck_assert(mmu_fetch_translate(&real, 0x10fff0, false, &pa, &f));
+    ck_assert_uint_eq(pa, 0xfff0);
+    mmu_set_a20(&real, true);
+    ck_assert(mmu_read(&real, 0x100500, &v, 4, 0, &f));
+    ck_assert_mem_eq(&v, "odd!", 4);
+    ck_assert(mmu_fetch_translate(&real, 0x10fff0, false, &pa, &f));
+    ck_assert_uint_eq(pa, 0x10fff0);
+    // Paging: the tables' addresses and the page's own are masked alike.
+    uint64_t root = 0x300000, leaf = 0x400000;
+    memset(g.ram.base + 0x200000, 0, PAGE_SIZE);
+    *(uint32_t *)(g.ram.base + 0x200000) = (uint32_t)leaf | G_P | G_W | G_PS; // where CR3 points with the line low
+    memcpy(g.ram.base + 0x400500, "page", 4);
+    mmu_load_cr3(&real, root, false);
+    mmu_set_a20(&real, false);
+    mmu_set_control(&real, G_CR0_PE | G_CR0_PG, G_CR4_PSE, 0);
+    ck_assert(mmu_read(&real, 0x100500, &v, 4, 0, &f));
+    ck_assert_mem_eq(&v, "page", 4);
+}
+END_TEST
+
 START_TEST(rom_ignores_stores)
 {
     struct mmu_fault f;
@@ -412,6 +451,7 @@ int main(void)
     tcase_add_test(t, probe_moves_nothing);
     tcase_add_test(t, mmio);
     tcase_add_test(t, rmw_pointer);
+    tcase_add_test(t, a20_gate);
     tcase_add_test(t, rom_ignores_stores);
     tcase_add_test(t, fetch_stops_at_the_fault);
     tcase_add_test(t, debug_translation_leaves_no_trace);

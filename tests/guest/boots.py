@@ -1,0 +1,284 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What people have, booted from power-on and judged from the screen or the serial line: one test case per run.
+
+usage: boots.py --vmm PROGRAM [--tcg] [--time] CASE...      boots.py --list
+
+--tcg runs QEMU's TCG instead of ring3; --time prints the CPU seconds that each stage took so far.
+Exit status 77: a guest's package cannot be had here.
+"""
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from machine import ROOT, Failure
+from pc import Pc
+
+CASES = {}
+SKIPPED = 77
+
+
+class Skip(Exception):
+    """The guest's package cannot be had."""
+
+
+def case(f):
+    CASES[f.__name__] = f
+    return f
+
+
+def made_by(script, *args):
+    p = subprocess.run([os.path.join(ROOT, "scripts", script), *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                       check=False)
+    if p.returncode:
+        raise Skip(f"scripts/{script} {' '.join(args)}: {p.stderr.decode()[-300:].strip()}")
+    return p.stdout.decode().splitlines()[-1]
+
+
+def package(name, path):
+    """A file of a Debian package, unpacked into the cache the first time."""
+    full = os.path.join(made_by("guest-package", name), path)
+    if not os.path.exists(full):
+        raise Skip(f"{name} has no {path}")
+    return full
+
+
+def expect(condition, message):
+    if not condition:
+        raise Failure(message)
+
+
+class Bench:
+    """What a case works with: the program, a temporary folder, the machines it started, and the stopwatch."""
+
+    def __init__(self, args, folder):
+        self.args, self.folder, self.machines, self.times = args, folder, [], []
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def start(self, *args, ram="128M", nic=False):
+        vmm = [self.args.vmm, "-accel", self.args.accel]
+        if self.args.tcg:
+            vmm = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"]
+        m = Pc(vmm, ["-m", ram, *([] if nic else ["-nic", "none"]), *args])
+        m.patience = 3 if self.args.accel == "interp" else 1
+        self.machines.append(m)
+        return m
+
+    def stage(self, m, name):
+        seconds = m.cpu_seconds()
+        self.times.append((name, seconds))
+        if self.args.time:
+            print(f"TIME {name}: {seconds:.2f}", flush=True)
+
+
+def drive(path, more=""):
+    return ["-drive", f"file={path},format=raw{more}"]
+
+
+def grub_answers(b, m):
+    """At the prompt of grub-rescue: a command, and what only its execution prints."""
+    m.wait_screen(r"press enter to boot|Press enter to boot")
+    b.stage(m, "menu")
+    m.key("c")
+    m.wait_screen(r"^ *grub> *$")
+    b.stage(m, "prompt")
+    m.type("echo on ${grub_platform}-${grub_cpu}\n")
+    m.wait_screen(r"^ *on pc-i386$")
+    expect(m.quit() == 0, "quit did not end it with status 0")
+
+
+@case
+def nothing(b):
+    """SeaBIOS finds nothing to boot from and says so."""
+    m = b.start()
+    m.wait_screen(r"^No bootable device\.")
+    b.stage(m, "No bootable device")
+    m.wait_screen(r"^Booting from Hard Disk", 5)
+    expect(m.quit() == 0, "quit did not end it with status 0")
+
+
+@case
+def grub_cd(b):
+    """The grub-rescue CD boots to its prompt and answers a command."""
+    grub_answers(b, b.start("-cdrom", package("grub-rescue-pc", "usr/lib/grub-rescue/grub-rescue-cdrom.iso"), "-boot",
+                            "d"))
+
+
+@case
+def grub_floppy(b):
+    """The grub-rescue floppy boots to its prompt and answers a command."""
+    image = package("grub-rescue-pc", "usr/lib/grub-rescue/grub-rescue-floppy.img")
+    grub_answers(b, b.start(*drive(image, ",if=floppy,readonly=on"), "-boot", "a"))
+
+
+def memtest(b, name):
+    m = b.start("-cdrom", package("memtest86+", f"usr/lib/memtest86+/memtest86+{name}.iso"), "-boot", "d", ram="64M")
+    m.wait_screen(r"Memtest86\+ *v6", 60)
+    b.stage(m, "started")
+    m.wait_screen(r"Test +#[2-9]", 900, 2)
+    b.stage(m, "test 1 done")
+    text = m.screen()
+    errors = re.search(r"Errors: *(\d+)", text)
+    expect(errors and errors.group(1) == "0", f"memtest86+ reports errors:\n{text[:2000]}")
+    expect(m.quit() == 0, "quit did not end it with status 0")
+
+
+@case
+def memtest64(b):
+    """memtest86+ in 64-bit mode, from its CD, gets through tests 0 and 1 without an error."""
+    memtest(b, "x64")
+
+
+@case
+def memtest32(b):
+    """memtest86+ in 32-bit mode, from its CD, gets through tests 0 and 1 without an error."""
+    memtest(b, "ia32")
+
+
+def installer(b, arch):
+    files = f"usr/lib/debian-installer/images/12/{arch}/text/debian-installer/{arch}"
+    name = f"debian-installer-12-netboot-{arch}"
+    m = b.start("-kernel", package(name, files + "/linux"), "-initrd", package(name, files + "/initrd.gz"), "-append",
+                "vga=normal fb=false nomodeset", ram="512M")
+    m.wait_screen(r"Choose the language to be used", 300, 1)
+    b.stage(m, "language menu")
+    m.wait_screen(r"^.*English +- +English")
+    m.key("down")
+    m.key("up")
+    m.key("ret")
+    m.wait_screen(r"Select your location", 60)
+    m.wait_screen(r"United States")
+    b.stage(m, "answered")
+    expect(m.quit() == 0, "quit did not end it with status 0")
+
+
+@case
+def installer64(b):
+    """The Debian installer for amd64 asks for the language, takes keys and asks for the location."""
+    installer(b, "amd64")
+
+
+@case
+def installer32(b):
+    """The Debian installer for i386 asks for the language, takes keys and asks for the location."""
+    installer(b, "i386")
+
+
+def fsck(image):
+    p = subprocess.run(["/sbin/e2fsck", "-fn", image + "?offset=1048576"], stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, check=False)
+    expect(p.returncode == 0, "the guest's filesystem is not clean:\n" + p.stdout.decode())
+
+
+def debian(b, arch):
+    image = b.path("disk.img")
+    shutil.copyfile(made_by("guest-disk", arch), image)
+    m = b.start(*drive(image), ram="512M")
+    m.wait_screen(r"GNU GRUB", 60)
+    b.stage(m, "GRUB")
+    m.wait_for(r"^ring3-guest login: ", 400)
+    b.stage(m, "login")
+    m.send("root\n")
+    m.wait_for(r"Password: ")
+    m.send("ring3\n")
+    m.wait_for(r"root@ring3-guest:~# ", 120)
+    # And the VGA console, by its keyboard.
+    m.wait_screen(r"^ring3-guest login: *$")
+    m.type("root\n")
+    m.wait_screen(r"^Password: *$")
+    m.type("ring3\n")
+    m.wait_screen(r"^root@ring3-guest:~# *$", 120)
+    m.type("uname -m; cat /etc/debian_version\n")
+    m.wait_screen(r"^12\.\d+$")
+    m.send("dpkg -l | grep -c ^ii; systemctl is-system-running\n")
+    count = m.wait_for(r"^(\d+)$", 60)
+    expect(int(count.group(1)) > 100, f"{count.group(1)} packages")
+    m.wait_for(r"^running$", 120)
+    m.send("dpkg -l | tail -3\n")
+    m.wait_for(r"^ii  zstd ")
+    b.stage(m, "package list")
+    m.send("poweroff\n")
+    expect(m.wait_exit(300) == 0, f"exit status {m.process.returncode}")
+    fsck(image)
+
+
+@case
+def debian64(b):
+    """An installed Debian 12 (amd64): GRUB, systemd, both logins, a clean shutdown, a clean filesystem."""
+    debian(b, "amd64")
+
+
+@case
+def debian32(b):
+    """An installed Debian 12 (i386): GRUB, systemd, both logins, a clean shutdown, a clean filesystem."""
+    debian(b, "i386")
+
+
+@case
+def invaders(b):
+    """grub-invaders, a multiboot kernel, is started and played."""
+    m = b.start("-kernel", package("grub-invaders", "boot/invaders.exec"))
+    m.wait_screen(r"PRESS|Press|press|SPACE|Space", 30)
+    b.stage(m, "title")
+    print(m.screen()[:2000])
+
+
+@case
+def ipxe(b):
+    """iPXE's ISO: its command line is reached with Ctrl-B, and gets an address by DHCP."""
+    m = b.start("-cdrom", package("ipxe", "usr/lib/ipxe/ipxe.iso"), "-boot", "d", "-nic", "user,model=virtio-net-pci",
+                nic=True)
+    m.wait_screen(r"Press Ctrl-B for the iPXE command line", 60, 0.2)
+    m.key("ctrl-b")
+    m.wait_screen(r"^iPXE> *$", 30)
+    b.stage(m, "prompt")
+    m.type("dhcp\n")
+    m.wait_screen(r"^Configuring.*ok *$", 30)
+    m.type("show net0/ip\n")
+    m.wait_screen(r"^net0.*ip:ipv4 = 10\.0\.2\.15$", 10)
+    expect(m.quit() == 0, "quit did not end it with status 0")
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--vmm", help="the ring3 program")
+    p.add_argument("--accel", default="bt")
+    p.add_argument("--tcg", action="store_true", help="run QEMU's TCG instead")
+    p.add_argument("--time", action="store_true", help="print CPU seconds")
+    p.add_argument("--list", action="store_true", help="list the cases")
+    p.add_argument("-v", "--verbose", action="store_true", help="print the serial line of each machine")
+    p.add_argument("cases", nargs="*")
+    args = p.parse_args()
+    if args.list or not args.cases:
+        for name, f in CASES.items():
+            print(f"{name:12} {f.__doc__}")
+        return 0
+    failed = skipped = 0
+    for name in args.cases:
+        with tempfile.TemporaryDirectory() as folder:
+            b = Bench(args, folder)
+            try:
+                CASES[name](b)
+                print("ok  ", name, " ".join(f"[{stage}: {t:.2f} s]" for stage, t in b.times))
+            except Skip as e:
+                skipped += 1
+                print("SKIP", name + ":", e)
+            except (Failure, subprocess.SubprocessError) as e:
+                failed += 1
+                print("FAIL", name + ":", e)
+            finally:
+                for m in b.machines:
+                    m.kill()
+                    if args.verbose:
+                        print(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", m.text))
+    return 1 if failed else SKIPPED if skipped else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""A PC under test that boots from its firmware: its text screen, its keyboard, and QMP to reach them."""
+import json
+import os
+import re
+import select
+import socket
+import tempfile
+import time
+
+from machine import Failure, Machine
+
+COLUMNS = 80
+TEXT = 0xB8000
+TEXT_BYTES = 0x8000
+
+# What a character needs on a US keyboard, as sendkey names it.
+KEYS = {" ": "spc", "\n": "ret", "\t": "tab", "\x1b": "esc", "-": "minus", "=": "equal", "[": "bracket_left",
+        "]": "bracket_right", ";": "semicolon", "'": "apostrophe", "`": "grave_accent", "\\": "backslash",
+        ",": "comma", ".": "dot", "/": "slash"}
+SHIFTED = dict(zip('!@#$%^&*()_+{}:"~|<>?', "1234567890-=[];'`\\,./"))
+
+
+def key_name(char):
+    if char in SHIFTED:
+        return "shift-" + key_name(SHIFTED[char])
+    if char.isupper():
+        return "shift-" + char.lower()
+    return KEYS.get(char, char)
+
+
+class Pc(Machine):
+    """ring3 or QEMU with QMP on a socket, the first serial port on the terminal, and no window."""
+
+    def __init__(self, vmm, args, serial=True):
+        self.folder = tempfile.TemporaryDirectory()
+        path = os.path.join(self.folder.name, "qmp")
+        super().__init__(vmm, ["-display", "none", "-monitor", "none", "-qmp", f"unix:{path},server=on,wait=off",
+                               "-serial", "stdio" if serial else "null", *args])
+        self.qmp = self._connect(path)
+        self.buffer = b""
+        self._message(10)  # the greeting
+        self.execute("qmp_capabilities")
+
+    def _connect(self, path):
+        end = time.monotonic() + 20
+        while True:
+            s = socket.socket(socket.AF_UNIX)
+            try:
+                s.connect(path)
+                return s
+            except OSError:
+                s.close()
+            if self.process.poll() is not None or time.monotonic() > end:
+                self._read(0.2)
+                raise Failure(f"no QMP; the console says: {self.text[-1000:]}")
+            self._read(0.05)  # waits for the machine, which makes the socket early
+
+    def _message(self, seconds):
+        end = time.monotonic() + seconds
+        while b"\n" not in self.buffer:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self.qmp], [], [], left)[0]:
+                raise Failure("QMP does not answer")
+            data = self.qmp.recv(65536)
+            if not data:
+                raise Failure("the machine ended: QMP closed")
+            self.buffer += data
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        return json.loads(line)
+
+    def execute(self, command, **arguments):
+        """Runs a QMP command and returns what it returns; events in between are dropped."""
+        self.qmp.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+        while True:
+            answer = self._message(60)
+            if "error" in answer:
+                raise Failure(f"QMP {command}: {answer['error']['desc']}")
+            if "return" in answer:
+                return answer["return"]
+
+    def monitor(self, line):
+        return self.execute("human-monitor-command", **{"command-line": line})
+
+    def screen(self):
+        """All of the VGA's text memory as lines of 80: a console that scrolls by the start address is in it, too."""
+        cells = bytearray()
+        for line in self.monitor(f"xp /{TEXT_BYTES // 4}wx {TEXT:#x}").splitlines():
+            for word in line.split(":", 1)[1].split():
+                cells += int(word, 16).to_bytes(4, "little")
+        text = bytes(c if 32 <= c < 127 else 32 for c in cells[::2]).decode()
+        return "\n".join(text[i:i + COLUMNS].rstrip() for i in range(0, len(text), COLUMNS))
+
+    def wait_screen(self, pattern, seconds=60, poll=0.5):
+        """Waits for pattern on the screen; returns the match."""
+        end = time.monotonic() + seconds * self.patience
+        while True:
+            text = self.screen()
+            m = re.compile(pattern, re.M).search(text)
+            if m:
+                return m
+            if self.process.poll() is not None:
+                raise Failure(f"the machine ended; its console: {self.text[-1000:]}")
+            if time.monotonic() > end:
+                lines = [l for l in text.split("\n") if l]
+                raise Failure(f"no {pattern!r} on the screen:\n" + "\n".join(lines[-60:]))
+            self._read(poll)  # drains the serial port meanwhile
+
+    def key(self, name):
+        self.monitor("sendkey " + name)
+
+    def type(self, text):
+        """Types text on the guest's keyboard; the machine keeps the keys in order, each down and up in turn."""
+        for char in text:
+            self.execute("send-key", keys=[{"type": "qcode", "data": k} for k in key_name(char).split("-")],
+                         **{"hold-time": 20})
+
+    def quit(self):
+        try:
+            self.execute("quit")
+        except Failure:
+            pass  # it may end before it answers
+        return self.wait_exit(20)
+
+    def kill(self):
+        super().kill()
+        self.qmp.close()
+        self.folder.cleanup()
