@@ -21,7 +21,6 @@ struct gen_slow {
     unsigned nbranch;
     uint8_t *limit[2]; // the same, if the segment's limit refuses it: the interpreter finds out what to raise
     unsigned nlimit;
-<<<<<<< HEAD
     uint8_t *leaves;    // the access leaves its page
     uint8_t *unaligned; // it may leave it: looked at more closely out of line, and back to...
     uint8_t *checked;
@@ -29,10 +28,8 @@ struct gen_slow {
     uint8_t insn;
     bool span;    // branch[0]: the span leaves its page
     bool foreign; // r15 holds a span's pointer
-=======
     uint8_t *odd, *odd_back; // misaligned in real mode: the checks that alignment stands for are made out of line
     uint8_t odd_seg;
->>>>>>> main
     bool restore_rcx;
     bool remat; // the inline code has destroyed live flags: make them again by the plan
     struct gen_remat plan;

@@ -95,16 +95,12 @@ void gen_link_checks(struct gen *g)
         // A target in the last bytes of a page may be an instruction that leaves it: that depends on two mappings.
         bool near_end = (l->target & ~PAGE_MASK) > PAGE_SIZE - INSN_MAX;
         g->link_miss[n] = NULL;
-<<<<<<< HEAD
-        g->link_plan[n] = g->link_live[k] && g->link_remat[k].ok ? &g->link_remat[k].plan : NULL;
+        static const struct gen_remat saved = {.saved = true};
+        g->link_plan[n] = !g->link_live[k] ? NULL : g->link_remat[k].ok ? &g->link_remat[k].plan : g->scratch ? &saved : NULL;
         // A loop in an exact twin goes back to the block proper.
         bool back = inside >= 0 && g->host[inside] <= l->site + g->e.exec;
         if (back && (tb->mode & TB_EXACT))
             inside = -1;
-=======
-        static const struct gen_remat saved = {.saved = true};
-        g->link_plan[n] = !g->link_live[k] ? NULL : g->link_remat[k].ok ? &g->link_remat[k].plan : g->scratch ? &saved : NULL;
->>>>>>> main
         if (inside >= 0) {
             emit_patch(&g->e, l->site, g->host[inside]);
             if (!back)

@@ -89,11 +89,6 @@ static void lookup_flags_dead(struct gen *g, struct gen_slow *s, unsigned size, 
     struct emit *e = &g->e;
     bool odd = g->seg && gen_seg_odd(g, size);
     if (g->seg)
-<<<<<<< HEAD
-        gen_seg_check(g, s, size, write, stack && !aligned, false);
-    if (size > 1 && !aligned) {
-        if (stack || size == 4 || size == 8) {
-=======
         gen_seg_check(g, s, size, write, odd, false);
     if (odd) {
         emit_bytes(e, "\x41\xf6\xc6", 3); // test r14b, size - 1
@@ -101,8 +96,7 @@ static void lookup_flags_dead(struct gen *g, struct gen_slow *s, unsigned size, 
         s->odd = emit_jcc(e, CC_NZ, NULL);
         s->odd_back = gen_here(g);
     } else if (size > 1 && !aligned) {
-        if (stack) {
->>>>>>> main
+        if (stack || size == 4 || size == 8) {
             emit_bytes(e, "\x41\xf6\xc6", 3); // test r14b, size - 1
             emit_8(e, size - 1);
             if (stack) {
@@ -251,15 +245,12 @@ void gen_slow_stubs(struct gen *g)
 {
     for (unsigned k = 0; k < g->nslow; k++) {
         struct gen_slow *s = &g->slow[k];
-<<<<<<< HEAD
         if (s->foreign)
             continue;
         gen_look_closer(g, s);
         if (s->leaves && !s->span)
             emit_patch(&g->e, s->leaves, gen_here(g));
-=======
         const uint8_t *slow = gen_here(g);
->>>>>>> main
         for (unsigned b = 0; b < s->nbranch; b++)
             emit_patch(&g->e, s->branch[b], slow);
         if (s->restore_rcx)

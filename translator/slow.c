@@ -62,15 +62,10 @@ uint64_t bt_mem_slow(struct cpu *cpu, const struct tb_site *site)
     struct mmu_fault f;
     uint64_t addend = 0;
     stat_inc(STAT_exit_slow_mem);
-<<<<<<< HEAD
-    if (site->seg64k && (uint32_t)(ea - cpu->seg[site->seg64k - 1].base) + site->size > 0x10000)
-        return 0; // beyond the segment's end: #GP or #SS
     if (site->span) {
         addend = span_slow(bt, site, ea);
         goto done;
     }
-=======
->>>>>>> main
     bool inside = (ea & ~PAGE_MASK) + site->size <= PAGE_SIZE;
     if (site->write && inside) {
         addend = store_to_code_page(bt, site, ea);

@@ -106,14 +106,10 @@ struct tb_site {
     struct tb *tb;
     uint16_t size;      // memory access
     bool write;
-<<<<<<< HEAD
-    uint8_t seg64k;     // 1 + segment register whose 64 KiB the access must not leave, or 0: nothing to check
     bool span;          // the access is a span's whole range (gen_span.c), which no instruction makes...
     bool lead_write;    // ... and this is what its first instruction does
     uint8_t lead_size;
     int16_t lead_at;    // from the range's start
-=======
->>>>>>> main
     bool masked;        // elements may be deselected: a missing page does not fault by itself
 };
 
