@@ -146,7 +146,7 @@ static bool state_ok(const struct cpu *cpu, struct restored *r)
         all[2 + i] = &r->seg[i];
     if (((r->cr0 & CR0_PG) && !(r->cr0 & CR0_PE)) || ((r->cr0 & CR0_NW) && !(r->cr0 & CR0_CD)) || r->cr0 >> 32)
         return false;
-    if ((r->cr4 & ~cpu->model->cr4_mask) || (r->efer & ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)))
+    if ((r->cr4 & ~cpu->model->cr4_mask) || (r->efer & ~(cpu->model->efer_mask | EFER_LMA)))
         return false;
     if (!!(r->efer & EFER_LMA) != long_mode || (long_mode && !(r->cr4 & CR4_PAE)) || (!long_mode && (r->cr4 & CR4_PCIDE)))
         return false;

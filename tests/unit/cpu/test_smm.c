@@ -91,6 +91,12 @@ START_TEST(from_every_mode)
         modes[_i]();
     if (_i == 3)
         machine_set_cpl(3);
+    if (_i == 4) { // with every bit that Linux may set (AUTOIBRS)
+        cpu->gpr[RCX] = 0xc0000080;
+        cpu->gpr[RAX] = (uint32_t)cpu->model->efer_mask;
+        cpu->gpr[RDX] = 0;
+        QUIET(cpu_op_wrmsr(cpu));
+    }
     round_trip();
 }
 END_TEST
