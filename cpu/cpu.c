@@ -36,7 +36,8 @@ void cpu_reset(struct cpu *cpu)
     cpu->tr = (struct segment){.limit = 0xffff, .attr = SEG_P | SYS_TSS32_BUSY << 8};
     cpu->gdtr = cpu->idtr = (struct table_reg){.limit = 0xffff};
     cpu->cpl = 0;
-    cpu->halted = cpu->nmi_blocked = false;
+    cpu->halted = cpu->nmi_blocked = cpu->in_smm = false;
+    cpu->smbase = 0x30000;
     cpu->shadow_sti = cpu->shadow_ss = 0;
     cpu->delivering = -1;
     cpu->cr0 = CR0_CD | CR0_NW | CR0_ET;

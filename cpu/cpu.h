@@ -97,6 +97,8 @@ void cpu_op_xsetbv(struct cpu *cpu);
 void cpu_op_fsgsbase(struct cpu *cpu, enum sreg s, bool write, uint64_t *v, unsigned opsize); // RD/WRFSBASE...
 uint64_t cpu_op_in(struct cpu *cpu, uint16_t port, unsigned size);
 void cpu_op_out(struct cpu *cpu, uint16_t port, uint64_t v, unsigned size);
+// --- system management mode (smm.c)
+void cpu_enter_smm(struct cpu *cpu); // takes an SMI
 void cpu_op_rsm(struct cpu *cpu);
 
 // --- string instructions (string.c): a page run at a time, interruptible after each run. They set rip to

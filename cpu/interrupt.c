@@ -52,15 +52,22 @@ bool cpu_interrupt_pending(const struct cpu *cpu)
         return false;
     if (held_off(cpu))
         req &= ~(uint32_t)(CPU_REQ_INTR | CPU_REQ_NMI | CPU_REQ_SMI);
+    if (cpu->in_smm) // AMD64 APM vol. 2, section 10.3.4: INIT and a second SMI are held pending
+        req &= ~(uint32_t)(CPU_REQ_INIT | CPU_REQ_SMI);
     return nmi_pending(cpu, req) || intr_pending(cpu, req) || (req & (CPU_REQ_INIT | CPU_REQ_SIPI | CPU_REQ_SMI));
 }
 
 void cpu_take_interrupt(struct cpu *cpu)
 {
     uint32_t req = cpu_requests(cpu);
-    if (req & (CPU_REQ_SMI | CPU_REQ_SIPI)) // no SMM; a start-up IPI means nothing to a CPU that runs
-        cpu_request_clear(cpu, CPU_REQ_SMI | CPU_REQ_SIPI);
-    if (req & CPU_REQ_INIT) {
+    if (req & CPU_REQ_SIPI) // a start-up IPI means nothing to a CPU that runs
+        cpu_request_clear(cpu, CPU_REQ_SIPI);
+    if ((req & CPU_REQ_SMI) && !cpu->in_smm) {
+        cpu_request_clear(cpu, CPU_REQ_SMI);
+        cpu_enter_smm(cpu);
+        return;
+    }
+    if ((req & CPU_REQ_INIT) && !cpu->in_smm) {
         cpu_request_clear(cpu, CPU_REQ_INIT);
         leave_for_general_c(cpu);
         cpu_reset(cpu);

@@ -143,6 +143,8 @@ struct cpu {
     // Interrupt shadow after STI or MOV SS/POP SS: set by the instruction, cleared after the next one.
     uint8_t shadow_sti, shadow_ss;
     bool nmi_blocked;
+    bool in_smm;       // system management mode (smm.c)
+    uint32_t smbase;
     uint64_t cr0, cr2, cr3, cr4, xcr0, efer;
     uint64_t dr[8];
     struct segment ldtr, tr;
@@ -170,6 +172,9 @@ struct cpu {
     struct address_space *mem, *ports;
     const struct cpu_intc_ops *intc;
     void *intc_opaque;
+    // The CPU entered or left SMM: the board shows or hides SMRAM. Big lock held. NULL: nothing to show.
+    void (*smm_changed)(void *opaque, bool in_smm);
+    void *smm_opaque;
     const struct cpu_model *model; // CPUID, cpuid.h
     unsigned index;                // vCPU number
 

@@ -289,8 +289,6 @@ void cpu_op_mwait(struct cpu *cpu)
         raise_gp0(cpu);
 }
 
-void cpu_op_rsm(struct cpu *cpu) { cpu_raise(cpu, EXC_UD); } // SMM does not exist
-
 // --- extended control registers: SDM vol. 2D, "XSETBV", and vol. 1, section 13.3
 
 void cpu_op_xsetbv(struct cpu *cpu)

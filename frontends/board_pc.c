@@ -85,6 +85,15 @@ static void request_reset(void *opaque)
     ((struct board *)opaque)->cfg.reset(((struct board *)opaque)->cfg.opaque);
 }
 static void request_hard_reset(void *opaque, bool hard) { request_reset(opaque); }
+// Port B2h raises an SMI if the PIIX4's APMC_EN says so: 82371AB data sheet, section 7.1.18 "DEVACTB".
+static void raise_smi(void *opaque)
+{
+    struct board *b = opaque;
+
+    if (b->cfg.smm && piix4_pm_apmc_enabled(b->piix4_pm))
+        cpu_request(b->cfg.cpu, CPU_REQ_SMI);
+}
+static void smm_changed(void *opaque, bool in_smm) { i440fx_set_smm(((struct board *)opaque)->i440fx, in_smm); }
 static void request_power_off(void *opaque)
 {
     ((struct board *)opaque)->cfg.power_off(((struct board *)opaque)->cfg.opaque);
@@ -243,10 +252,10 @@ static bool create_ide(struct board *b, uint32_t base, unsigned irq)
 static bool create_pm(struct board *b, uint32_t base, unsigned irq)
 {
     struct acpi_pm_config ac = { .ports = b->cfg.ports, .base = (uint16_t)base, .gpe_base = BOARD_GPE_BASE,
-                                 .sci = isa_irq(b, irq), .timer_32bit = false, .power_off = request_power_off,
+                                 .sci = isa_irq(b, irq), .timer_32bit = false, .smi = raise_smi, .power_off = request_power_off,
                                  .opaque = b };
     struct piix4_pm_config pc = {
-        .bus = b->pci, .ports = b->cfg.ports, .base_changed = pm_base_changed, .opaque = b
+        .bus = b->pci, .ports = b->cfg.ports, .base_changed = pm_base_changed, .opaque = b, .smm = b->cfg.smm
     };
 
     return (b->pm = acpi_pm_create(&ac)) && (b->piix4_pm = piix4_pm_create(&pc));
@@ -323,6 +332,8 @@ int board_create(const struct board_config *cfg, struct board **out, struct err 
     if (!b)
         return err_set(e, "out of memory");
     b->cfg = *cfg;
+    cfg->cpu->smm_changed = smm_changed;
+    cfg->cpu->smm_opaque = b;
     for (unsigned i = 0; i < ARRAY_SIZE(board_table); i++)
         if (!board_table[i].create(b, board_table[i].base, board_table[i].irq))
             return err_set(e, "cannot create the board's %s: out of memory", board_table[i].name);

@@ -37,6 +37,7 @@ struct board_config {
     struct chardev *debugcon; // NULL: none
     int rtc_base;             // enum rtc_base
     int64_t rtc_date;
+    bool smm; // the firmware may use system management mode
     bool rtc_vm_clock, no_hpet, no_vmport;
     uint8_t uuid[16];
     // Big lock held, on whatever thread the device runs.

@@ -18,6 +18,38 @@ const struct device_property floppy_properties[] = {
     { NULL, NULL },
 };
 
+// --- disks that change; a floppy drive has neither tray nor lock
+
+static int eject(void *opaque, bool force) { return 0; }
+
+static struct block *take(void *opaque)
+{
+    struct floppy_place *p = opaque;
+    struct block *b = fdc_media(p->fdc, p->unit);
+
+    fdc_set_media(p->fdc, p->unit, NULL);
+    return b;
+}
+
+static int insert(void *opaque, struct block *b)
+{
+    struct floppy_place *p = opaque;
+
+    return fdc_set_media(p->fdc, p->unit, b);
+}
+
+static void status(void *opaque, bool *tray_open, bool *locked) { *tray_open = *locked = false; }
+
+static const struct drive_media_ops media_ops = { eject, take, insert, status };
+
+static void make_removable(struct devices *d, struct drive *drive, unsigned unit)
+{
+    d->floppy[unit] = (struct floppy_place){ d->dc.fdc, unit };
+    drives_set_media_ops(drive, &media_ops, &d->floppy[unit]);
+}
+
+// --- creation
+
 int device_floppy_create(struct devices *d, struct keyval *kv, struct err *e)
 {
     const char *id = keyval_get(kv, "drive"), *name = keyval_get(kv, "drive-type");
@@ -28,6 +60,8 @@ int device_floppy_create(struct devices *d, struct keyval *kv, struct err *e)
 
     if (id && !(drive = devices_take_drive(d, id, e)))
         return -EINVAL;
+    if (drive)
+        drive->device = keyval_get(kv, "id");
     if (keyval_get_uint(kv, "unit", &unit, e))
         return -EINVAL;
     if (unit >= FDC_DRIVES)
@@ -37,20 +71,32 @@ int device_floppy_create(struct devices *d, struct keyval *kv, struct err *e)
     if (!known || type == FDC_TYPE_NONE)
         return err_set(e, "drive-type=%.40s: expected 120, 144, 288 or auto", name);
     switch (fdc_add_drive(d->dc.fdc, (unsigned)unit, type, drive ? drive->block : NULL)) {
-    case 0: return 0;
+    case 0: break;
     case -EBUSY: return err_set(e, "unit %u is taken", (unsigned)unit);
     case -EFBIG:
         return err_set(e, "%.120s is no floppy disk for this drive: it has %llu bytes", block_name(drive->block),
                        (unsigned long long)block_size(drive->block));
     default: return err_set(e, "there is no such drive");
     }
+    if (!drive)
+        drive = drives_add_empty(d, keyval_get(kv, "id"), DRIVE_FLOPPY, 0, (unsigned)unit);
+    if (drive)
+        make_removable(d, drive, (unsigned)unit);
+    return 0;
 }
 
 int device_floppy_default(struct devices *d, struct err *e)
 {
+    struct drive *drive;
+
     if (d->dc.cfg->nodefaults || fdc_has_drive(d->dc.fdc, 0))
         return 0;
-    return fdc_add_drive(d->dc.fdc, 0, FDC_TYPE_AUTO, NULL) ? err_set(e, "cannot add the floppy drive") : 0;
+    drive = drives_add_empty(d, NULL, DRIVE_FLOPPY, 0, 0);
+    if (!drive || fdc_add_drive(d->dc.fdc, 0, FDC_TYPE_AUTO, NULL))
+        return err_set(e, "cannot add the floppy drive");
+    drive->taken = true;
+    make_removable(d, drive, 0);
+    return 0;
 }
 
 int opt_fd(struct config *c, const char *flag, const char *arg, struct err *e)

@@ -21,6 +21,10 @@ struct devices {
     struct devices_config dc;
     struct drive drive[CONFIG_DRIVES + 4]; // and drives without a -drive
     unsigned drive_count;
+    struct floppy_place { // what the media of a floppy drive are moved by
+        struct fdc *fdc;
+        unsigned unit;
+    } floppy[2];
     struct net {
         struct netdev *netdev;
         const char *card;

@@ -89,15 +89,6 @@ static void set_grab(struct sdl_ui *ui, bool on)
     update_cursor(ui);
 }
 
-static void set_full_screen(struct sdl_ui *ui, bool on)
-{
-    if (SDL_SetWindowFullscreen(ui->window, on ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0))
-        return;
-    ui->full_screen = on;
-    ui->redraw = true;
-    set_grab(ui, on);
-}
-
 static void apply_zoom(struct sdl_ui *ui)
 {
     if (ui->full_screen || !ui->zoom || !ui->width)
@@ -106,6 +97,16 @@ static void apply_zoom(struct sdl_ui *ui)
     ui->asked_h = (int)ui->height * ui->zoom / 100;
     SDL_SetWindowSize(ui->window, ui->asked_w, ui->asked_h);
     ui->redraw = true;
+}
+
+static void set_full_screen(struct sdl_ui *ui, bool on)
+{
+    if (SDL_SetWindowFullscreen(ui->window, on ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0))
+        return;
+    ui->full_screen = on;
+    ui->redraw = true;
+    set_grab(ui, on);
+    apply_zoom(ui); // the guest may have changed its mode meanwhile
 }
 
 static void change_zoom(struct sdl_ui *ui, int by)
@@ -259,9 +260,12 @@ static void on_close(struct sdl_ui *ui)
 
 static void on_window(struct sdl_ui *ui, const SDL_WindowEvent *w)
 {
+    int now_w, now_h;
+
     switch (w->event) {
-    case SDL_WINDOWEVENT_SIZE_CHANGED:
-        if (!ui->full_screen && (w->data1 != ui->asked_w || w->data2 != ui->asked_h))
+    case SDL_WINDOWEVENT_SIZE_CHANGED: // several may wait: only the last size counts
+        SDL_GetWindowSize(ui->window, &now_w, &now_h);
+        if (!ui->full_screen && (now_w != ui->asked_w || now_h != ui->asked_h))
             ui->zoom = 0;
         ui->redraw = true;
         break;
@@ -383,7 +387,7 @@ static int open_window(struct sdl_ui *ui)
     ui->asked_w = 640;
     ui->asked_h = 480;
     ui->window = SDL_CreateWindow("ring3", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, 640, 480,
-                                  SDL_WINDOW_RESIZABLE);
+                                  SDL_WINDOW_RESIZABLE | (o->full_screen ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0));
     if (!ui->window || !(ui->canvas = sdl_canvas_create(ui->window, o->scaling, o->gl)))
         return -EIO;
     big_lock();
@@ -392,8 +396,9 @@ static int open_window(struct sdl_ui *ui)
     if (!ui->reader)
         return SDL_OutOfMemory();
     update_title(ui, true);
-    if (o->full_screen)
-        set_full_screen(ui, true);
+    ui->full_screen = o->full_screen;
+    if (ui->full_screen)
+        set_grab(ui, true);
     return 0;
 }
 

@@ -285,6 +285,7 @@ static int create_board(struct machine *m, struct board_config *bc, struct err *
     if (m->firmware && m->boot)
         bc->kernel_entered = on_kernel_entered;
     bc->options = m->cfg;
+    bc->smm = m->firmware && !m->cfg->no_smm;
     bc->rtc_base = m->cfg->rtc_base;
     bc->rtc_date = m->cfg->rtc_date;
     bc->rtc_vm_clock = m->cfg->rtc_vm_clock;

@@ -48,8 +48,8 @@ static int add_keyval(struct keyval *array, unsigned *count, unsigned max, const
 int opt_machine(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     struct keyval kv;
-    const char *type, *accel, *port;
-    bool off = false, vmport = !c->no_vmport;
+    const char *type, *accel, *port, *smi;
+    bool off = false, vmport = !c->no_vmport, smm = !c->no_smm;
     int ret = 0;
 
     if (wants_help(arg)) {
@@ -61,12 +61,15 @@ int opt_machine(struct config *c, const char *flag, const char *arg, struct err 
     type = keyval_get(&kv, "type");
     accel = keyval_get(&kv, "accel");
     port = keyval_get(&kv, "vmport");
+    smi = keyval_get(&kv, "smm");
     if (type && strcmp(type, "pc") && strncmp(type, "pc-i440fx", 9))
         ret = err_set(e, "-%s: unsupported machine type '%.60s' (there is only 'pc')", flag, type);
     else if (accel && !accel_find(accel))
         ret = err_set(e, "-%s: unknown accelerator '%.60s' (-accel help lists them)", flag, accel);
     else if (port && strcmp(port, "auto") && parse_bool(port, &vmport))
         ret = err_set(e, "-%s: vmport=%.40s: expected on, off or auto", flag, port);
+    else if (smi && strcmp(smi, "auto") && parse_bool(smi, &smm))
+        ret = err_set(e, "-%s: smm=%.40s: expected on, off or auto", flag, smi);
     else if (keyval_get_bool(&kv, "usb", &off, e) ||
              (off && err_set(e, "-%s: usb=on is not supported", flag)))
         ret = -EINVAL;
@@ -75,6 +78,7 @@ int opt_machine(struct config *c, const char *flag, const char *arg, struct err 
     if (!ret && accel)
         c->accel = accel_find(accel)->name;
     c->no_vmport = !vmport;
+    c->no_smm = !smm;
     keyval_free(&kv);
     return ret;
 }

@@ -30,6 +30,7 @@ struct config {
     bool rtc_vm_clock;
     uint8_t uuid[16];
     bool no_vmport;
+    bool no_smm;
     bool nodefaults, no_hpet;
     // --- boot
     const char *kernel, *initrd, *append;

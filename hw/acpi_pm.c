@@ -160,7 +160,7 @@ static void apm_write(void *opaque, uint64_t offset, uint64_t value, unsigned si
         acpi_pm_set_sci_enabled(p, true);
     else if (v == p->cfg.disable_cmd)
         acpi_pm_set_sci_enabled(p, false);
-    else if (p->cfg.smi)
+    if (p->cfg.smi)
         p->cfg.smi(p->cfg.opaque);
 }
 

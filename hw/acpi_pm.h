@@ -20,7 +20,7 @@ struct acpi_pm_config {
     struct irq_line sci;      // IRQ 9
     bool timer_32bit;         // TMR_VAL_EXT
     void (*power_off)(void *opaque);
-    void (*smi)(void *opaque); // another value written to SMI_CMD; may be NULL
+    void (*smi)(void *opaque); // SMI_CMD was written, whatever the value; may be NULL
     void *opaque;
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A screen: the picture that a graphics adapter keeps up to date, and what each reader has not seen of it yet.
+// A screen: the picture that a graphics adapter keeps up to date, and what each reader has not seen of it
+// yet.
 #include "hw/display.h"
 
 #include <stdlib.h>
@@ -160,7 +161,8 @@ void display_set_text(struct display *d, const struct display_text *text)
     memcpy(d->cells, text->cells, n * sizeof(*d->cells));
     d->text = *text;
     d->text.cells = d->cells;
-    d->text.cursor_shown = text->cursor_shown && text->cursor_column < text->columns && text->cursor_row < text->rows;
+    d->text.cursor_shown =
+        text->cursor_shown && text->cursor_column < text->columns && text->cursor_row < text->rows;
 }
 
 // --- the readers' side
@@ -195,7 +197,8 @@ void display_read(struct display_reader *r, struct display_frame *frame, struct 
         d->ops->render(d->opaque, d, all);
     }
     *frame = (struct display_frame){d->width, d->height, d->pixels, d->text};
-    // After a change of size, what was noted for the old size would be clipped; display_resize() added it all.
+    // After a change of size, what was noted for the old size would be clipped; display_resize() added it
+    // all.
     *dirty = r->dirty;
     if (dirty->w && (dirty->x + dirty->w > d->width || dirty->y + dirty->h > d->height))
         *dirty = (struct display_rect){0, 0, d->width, d->height};

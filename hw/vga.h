@@ -19,11 +19,11 @@ struct vga_config {
     struct pci_bus *bus;
     int devfn; // < 0: the first free slot
     struct display *display;
-    unsigned vgamem_mb;    // a power of two; 0: the default
-    unsigned xres, yres;   // the monitor's own resolution, in the EDID; 0: the default
+    unsigned vgamem_mb;  // a power of two; 0: the default
+    unsigned xres, yres; // the monitor's own resolution, in the EDID; 0: the default
     bool no_edid;
     const void *rom; // expansion ROM; NULL: none
     size_t rom_size;
 };
 int vga_create(const struct vga_config *cfg, struct vga **out); // 0 or -errno
-void vga_destroy(struct vga *v);                                // for tests: unmaps everything but the PCI slot
+void vga_destroy(struct vga *v); // for tests: unmaps everything but the PCI slot

@@ -43,19 +43,19 @@ static void put_text(uint8_t *p, uint8_t tag, const char *text)
 // Standard timing: (width / 8 - 31), aspect ratio in bits 7:6 (0: 16:10, 1: 4:3, 2: 5:4, 3: 16:9), 60 Hz.
 static const uint8_t standard[8][2] = {
     {0x01, 0x01}, // none
-    {1920 / 8 - 31, 0xc0}, {1600 / 8 - 31, 0x40}, {1280 / 8 - 31, 0x80},
-    {1440 / 8 - 31, 0x00}, {1680 / 8 - 31, 0x00}, {1280 / 8 - 31, 0xc0}, {1152 / 8 - 31, 0x40},
+    {1920 / 8 - 31, 0xc0}, {1600 / 8 - 31, 0x40}, {1280 / 8 - 31, 0x80}, {1440 / 8 - 31, 0x00},
+    {1680 / 8 - 31, 0x00}, {1280 / 8 - 31, 0xc0}, {1152 / 8 - 31, 0x40},
 };
 
 void vga_edid_make(uint8_t edid[256], unsigned xres, unsigned yres)
 {
     static const uint8_t head[] = {
-        0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00,
-        0x48, 0xd9,             // manufacturer "RFY": not assigned by the PnP registry
-        0x34, 0x12, 0, 0, 0, 0, // product, serial number
-        1, 30,                  // week and year - 1990 of manufacture
-        1, 4,                   // EDID 1.4
-        0xa5,                   // digital, 8 bits a colour, DisplayPort
+        0x00, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0x00, 0x48, 0xd9,          // manufacturer "RFY": not assigned by the PnP registry
+        0x34, 0x12, 0,    0,    0,    0, // product, serial number
+        1,    30,                        // week and year - 1990 of manufacture
+        1,    4,                         // EDID 1.4
+        0xa5,                            // digital, 8 bits a colour, DisplayPort
     };
     static const uint8_t srgb[10] = {0xee, 0x91, 0xa3, 0x54, 0x4c, 0x99, 0x26, 0x0f, 0x50, 0x54};
     unsigned sum = 0;
@@ -72,8 +72,8 @@ void vga_edid_make(uint8_t edid[256], unsigned xres, unsigned yres)
     put_timing(edid + DETAILED, xres, yres);
     put_text(edid + DETAILED + DESCRIPTOR, 0xfc, "ring3");
     uint8_t *limits = edid + DETAILED + 2 * DESCRIPTOR;
-    static const uint8_t range[DESCRIPTOR] = {0, 0, 0, 0xfd, 0, 50, 125, 30, 160, 60, 0x01, '\n',
-                                              ' ', ' ', ' ', ' ', ' ', ' '};
+    static const uint8_t range[DESCRIPTOR] = {0,  0,    0,    0xfd, 0,   50,  125, 30,  160,
+                                              60, 0x01, '\n', ' ',  ' ', ' ', ' ', ' ', ' '};
     memcpy(limits, range, sizeof(range));
     edid[DETAILED + 3 * DESCRIPTOR + 3] = 0x10; // dummy
     for (unsigned i = 0; i < EDID_BLOCK - 1; i++)

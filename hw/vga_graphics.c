@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Graphics modes: a line of pixels at a time, from planes or from the linear frame buffer.
 //
-// The bytes of each line are kept, and only lines whose bytes are others now become pixels again. The frame buffer
-// is plain memory to the guest, so that comparing is what tells: at memory speed, and without any race.
+// The bytes of each line are kept, and only lines whose bytes are others now become pixels again. The frame
+// buffer is plain memory to the guest, so that comparing is what tells: at memory speed, and without any
+// race.
 #include "hw/vga_internal.h"
 
 #include <stdlib.h>
@@ -10,8 +11,8 @@
 
 enum { LINE_BYTES = DISPLAY_MAX_WIDTH * 4 };
 
-// Takes the n bytes of line y; NULL if they are what is on the screen. The answer is a copy that stays as it is
-// while the guest draws on.
+// Takes the n bytes of line y; NULL if they are what is on the screen. The answer is a copy that stays as it
+// is while the guest draws on.
 static const uint8_t *take_line(struct vga *v, unsigned y, const void *bytes, size_t n, bool all)
 {
     uint8_t *kept = v->lines + (size_t)y * LINE_BYTES;
@@ -32,8 +33,8 @@ static void planar_pixels(const uint32_t *palette, unsigned enable, uint32_t pla
     }
 }
 
-// "Shift register mode" 1: pairs of bits, first of the even planes, then of the odd ones; planes 2 and 3 give the
-// upper two bits of a pixel.
+// "Shift register mode" 1: pairs of bits, first of the even planes, then of the odd ones; planes 2 and 3 give
+// the upper two bits of a pixel.
 static void cga_pixels(const uint32_t *palette, unsigned enable, uint32_t planes, uint32_t out[8])
 {
     for (unsigned i = 0; i < 8; i++) {
@@ -70,10 +71,13 @@ static unsigned fetch_planes(struct vga *v, const struct planes_line *l, uint32_
     return columns;
 }
 
-static void expand_planes(const struct vga *v, const uint8_t *words, unsigned columns, unsigned pan, uint32_t *line)
+static void expand_planes(const struct vga *v, const uint8_t *words, unsigned columns, unsigned pan,
+                          uint32_t *line)
 {
     static void (*const expand[])(const uint32_t *, unsigned, uint32_t, uint32_t *) = {
-        [VGA_PLANAR] = planar_pixels, [VGA_CGA] = cga_pixels, [VGA_256] = deep_pixels,
+        [VGA_PLANAR] = planar_pixels,
+        [VGA_CGA] = cga_pixels,
+        [VGA_256] = deep_pixels,
     };
     const struct vga_mode *m = &v->shown;
     uint32_t dots[8], planes;
@@ -157,7 +161,8 @@ static void linear_pixels(const struct vga *v, const uint8_t *p, unsigned n, uin
         break;
     case 24:
         for (unsigned i = 0; i < n; i++, p += 3)
-            out[i] = swapped ? (uint32_t)(p[0] << 16 | p[1] << 8 | p[2]) : (uint32_t)(p[2] << 16 | p[1] << 8 | p[0]);
+            out[i] = swapped ? (uint32_t)(p[0] << 16 | p[1] << 8 | p[2])
+                             : (uint32_t)(p[2] << 16 | p[1] << 8 | p[0]);
         break;
     default:
         for (unsigned i = 0; i < n; i++, p += 4) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What the parts of the VGA share: its registers, its memory, and what was last drawn of them.
 //
-// Video memory: plane p of plane offset n is byte 4 * n + p, so that chain-4 addresses and the VBE's linear frame
-// buffer are byte offsets, and four planes are one 32-bit word.
+// Video memory: plane p of plane offset n is byte 4 * n + p, so that chain-4 addresses and the VBE's linear
+// frame buffer are byte offsets, and four planes are one 32-bit word.
 #pragma once
 
 #include "hw/vga.h"
@@ -11,22 +11,74 @@
 enum { SR_RESET, SR_CLOCKING, SR_MAP_MASK, SR_CHAR_MAP, SR_MEMORY_MODE, SR_COUNT };
 enum { SR_CLOCKING_8DOT = 0x01, SR_CLOCKING_HALF = 0x08, SR_CLOCKING_OFF = 0x20 };
 enum { SR_MEMORY_EXTENDED = 0x02, SR_MEMORY_SEQUENTIAL = 0x04, SR_MEMORY_CHAIN4 = 0x08 };
-enum { GR_SET_RESET, GR_ENABLE_SET_RESET, GR_COLOR_COMPARE, GR_DATA_ROTATE, GR_READ_MAP, GR_MODE, GR_MISC,
-       GR_COLOR_DONT_CARE, GR_BIT_MASK, GR_COUNT };
-enum { GR_MODE_WRITE = 0x03, GR_MODE_READ = 0x08, GR_MODE_ODD_EVEN = 0x10, GR_MODE_SHIFT = 0x20, GR_MODE_256 = 0x40 };
+enum {
+    GR_SET_RESET,
+    GR_ENABLE_SET_RESET,
+    GR_COLOR_COMPARE,
+    GR_DATA_ROTATE,
+    GR_READ_MAP,
+    GR_MODE,
+    GR_MISC,
+    GR_COLOR_DONT_CARE,
+    GR_BIT_MASK,
+    GR_COUNT
+};
+enum {
+    GR_MODE_WRITE = 0x03,
+    GR_MODE_READ = 0x08,
+    GR_MODE_ODD_EVEN = 0x10,
+    GR_MODE_SHIFT = 0x20,
+    GR_MODE_256 = 0x40
+};
 enum { GR_MISC_GRAPHICS = 0x01, GR_MISC_CHAIN = 0x02 };
-enum { CR_H_TOTAL, CR_H_DISPLAY_END, CR_H_BLANK_START, CR_H_BLANK_END, CR_H_SYNC_START, CR_H_SYNC_END, CR_V_TOTAL,
-       CR_OVERFLOW, CR_PRESET_ROW, CR_MAX_SCAN, CR_CURSOR_START, CR_CURSOR_END, CR_START_HIGH, CR_START_LOW,
-       CR_CURSOR_HIGH, CR_CURSOR_LOW, CR_V_SYNC_START, CR_V_SYNC_END, CR_V_DISPLAY_END, CR_OFFSET, CR_UNDERLINE,
-       CR_V_BLANK_START, CR_V_BLANK_END, CR_MODE, CR_LINE_COMPARE, CR_COUNT };
+enum {
+    CR_H_TOTAL,
+    CR_H_DISPLAY_END,
+    CR_H_BLANK_START,
+    CR_H_BLANK_END,
+    CR_H_SYNC_START,
+    CR_H_SYNC_END,
+    CR_V_TOTAL,
+    CR_OVERFLOW,
+    CR_PRESET_ROW,
+    CR_MAX_SCAN,
+    CR_CURSOR_START,
+    CR_CURSOR_END,
+    CR_START_HIGH,
+    CR_START_LOW,
+    CR_CURSOR_HIGH,
+    CR_CURSOR_LOW,
+    CR_V_SYNC_START,
+    CR_V_SYNC_END,
+    CR_V_DISPLAY_END,
+    CR_OFFSET,
+    CR_UNDERLINE,
+    CR_V_BLANK_START,
+    CR_V_BLANK_END,
+    CR_MODE,
+    CR_LINE_COMPARE,
+    CR_COUNT
+};
 enum { AR_MODE = 0x10, AR_OVERSCAN, AR_PLANE_ENABLE, AR_PANNING, AR_COLOR_SELECT, AR_COUNT };
 enum { AR_MODE_LINE_GRAPHICS = 0x04, AR_MODE_BLINK = 0x08, AR_MODE_PAN_TOP = 0x20, AR_MODE_P54 = 0x80 };
 enum { AR_INDEX_VIDEO = 0x20 };
 enum { MISC_COLOR = 0x01, MISC_RAM = 0x02 };
 
 // Bochs VBE display API.
-enum { VBE_ID, VBE_XRES, VBE_YRES, VBE_BPP, VBE_ENABLE, VBE_BANK, VBE_VIRT_WIDTH, VBE_VIRT_HEIGHT, VBE_X_OFFSET,
-       VBE_Y_OFFSET, VBE_MEMORY_64K, VBE_COUNT };
+enum {
+    VBE_ID,
+    VBE_XRES,
+    VBE_YRES,
+    VBE_BPP,
+    VBE_ENABLE,
+    VBE_BANK,
+    VBE_VIRT_WIDTH,
+    VBE_VIRT_HEIGHT,
+    VBE_X_OFFSET,
+    VBE_Y_OFFSET,
+    VBE_MEMORY_64K,
+    VBE_COUNT
+};
 enum { VBE_ENABLED = 0x01, VBE_GETCAPS = 0x02, VBE_8BIT_DAC = 0x20, VBE_LFB = 0x40, VBE_NOCLEAR = 0x80 };
 
 enum { VGA_WINDOW = 0xa0000, VGA_WINDOW_SIZE = 0x20000, VGA_PLANE = 0x10000, VGA_TEXT_WINDOW = 0x8000 };
@@ -39,26 +91,27 @@ enum vga_window { WINDOW_IO, WINDOW_LINEAR, WINDOW_TEXT };
 // Everything that decides the picture besides memory and palette; if it differs, all is drawn again.
 struct vga_mode {
     enum { VGA_BLANK, VGA_TEXT, VGA_PLANAR, VGA_CGA, VGA_256, VGA_LINEAR } kind;
-    unsigned width, height;   // dots
-    unsigned columns;         // character clocks
+    unsigned width, height;           // dots
+    unsigned columns;                 // character clocks
     unsigned cell_width, cell_height; // dots and scan lines of a character; graphics: row scans
-    unsigned bpp;             // VGA_LINEAR
-    uint32_t start, stride;   // in CRTC address steps; VGA_LINEAR: bytes
+    unsigned bpp;                     // VGA_LINEAR
+    uint32_t start, stride;           // in CRTC address steps; VGA_LINEAR: bytes
     unsigned line_compare, preset_row, panning;
-    uint8_t half, double_scan, byte_mode, double_word, row_scan, underline, pan_top, plane_enable, attribute_mode, swapped;
+    uint8_t half, double_scan, byte_mode, double_word, row_scan, underline, pan_top, plane_enable,
+        attribute_mode, swapped;
     uint8_t char_map;
 };
 
 struct vga {
     struct vga_config cfg;
     struct pci_device pci;
-    struct ram ram;      // vram_size bytes of video memory, then VGA_TEXT_WINDOW bytes
+    struct ram ram; // vram_size bytes of video memory, then VGA_TEXT_WINDOW bytes
     uint32_t vram_size;
     struct region *ports[8];
     struct region *io;     // the window as registers
     struct region *direct; // and as RAM, or NULL
     enum vga_window window;
-    unsigned window_heat;  // accesses through io that could have gone to RAM
+    unsigned window_heat; // accesses through io that could have gone to RAM
 
     uint8_t misc, feature, enable;
     uint8_t sr_index, sr[SR_COUNT];
@@ -80,7 +133,7 @@ struct vga {
     uint8_t *lines;        // graphics: the bytes that each line was drawn from
     uint32_t *cells;       // text: what each cell was drawn from
     unsigned cells_room;
-    uint16_t *codes;       // text: character and attribute, for display_set_text()
+    uint16_t *codes; // text: character and attribute, for display_set_text()
     uint16_t cursor_shape;
     bool font_stale;
     uint8_t font[2][256][32];
@@ -97,7 +150,8 @@ static inline uint8_t *vga_text_window(struct vga *v) { return v->ram.base + v->
 static inline uint32_t vga_spread(unsigned bits) { return ((bits & 15) * 0x00204081u & 0x01010101u) * 0xff; }
 static inline unsigned vga_lines(const struct vga *v) // of the visible part
 {
-    return (v->cr[CR_V_DISPLAY_END] | (v->cr[CR_OVERFLOW] & 0x02u) << 7 | (v->cr[CR_OVERFLOW] & 0x40u) << 3) + 1;
+    return (v->cr[CR_V_DISPLAY_END] | (v->cr[CR_OVERFLOW] & 0x02u) << 7 | (v->cr[CR_OVERFLOW] & 0x40u) << 3) +
+           1;
 }
 
 // vga_regs.c: port 3B0h + offset
@@ -108,8 +162,8 @@ void vga_regs_reset(struct vga *v);
 // vga_mem.c
 extern const struct io_ops vga_window_ops;
 void vga_window_update(struct vga *v); // registers changed: is the window still what it was?
-void vga_window_sync(struct vga *v);   // brings the planes up to date with what was written to the text window
-void vga_window_close(struct vga *v);  // back to WINDOW_IO
+void vga_window_sync(struct vga *v);  // brings the planes up to date with what was written to the text window
+void vga_window_close(struct vga *v); // back to WINDOW_IO
 // vga_vbe.c
 uint16_t vga_vbe_read(struct vga *v, unsigned index);
 void vga_vbe_write(struct vga *v, unsigned index, uint16_t value);

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Guest accesses at A0000h..BFFFFh: the graphics controller's way from a byte of the CPU to four planes, and the
-// modes in which that way is so simple that the guest gets RAM there instead.
+// Guest accesses at A0000h..BFFFFh: the graphics controller's way from a byte of the CPU to four planes, and
+// the modes in which that way is so simple that the guest gets RAM there instead.
 //
-// WINDOW_LINEAR: chain 4 with nothing between CPU and memory (mode 13h, VBE banks): the window maps video memory.
-// WINDOW_TEXT: characters in plane 0 and attributes in plane 1, both at even offsets (text and CGA modes). The
-// guest writes to RAM beside the video memory, and vga_window_sync() copies it to the planes when they are needed.
-// Opening a window flushes the engine's tables, so that it has to be earned by a number of accesses first.
+// WINDOW_LINEAR: chain 4 with nothing between CPU and memory (mode 13h, VBE banks): the window maps video
+// memory. WINDOW_TEXT: characters in plane 0 and attributes in plane 1, both at even offsets (text and CGA
+// modes). The guest writes to RAM beside the video memory, and vga_window_sync() copies it to the planes when
+// they are needed. Opening a window flushes the engine's tables, so that it has to be earned by a number of
+// accesses first.
 //
-// What differs from real hardware: reads from such a window do not load the latches; chain-4 addresses are byte
-// offsets (the planes' offsets are address / 4, not address & ~3), as the VBE's linear frame buffer wants it.
-// IBM "PS/2 Hardware Interface Technical Reference - Video Subsystem", "Graphics Controller Registers".
+// What differs from real hardware: reads from such a window do not load the latches; chain-4 addresses are
+// byte offsets (the planes' offsets are address / 4, not address & ~3), as the VBE's linear frame buffer
+// wants it. IBM "PS/2 Hardware Interface Technical Reference - Video Subsystem", "Graphics Controller
+// Registers".
 #include "hw/vga_internal.h"
 
 #include <string.h>
@@ -55,10 +57,14 @@ static uint32_t rotate(const struct vga *v, uint8_t value)
 static uint32_t alu(const struct vga *v, uint32_t data)
 {
     switch (v->gr[GR_DATA_ROTATE] >> 3) {
-    case 1: return data & v->latch;
-    case 2: return data | v->latch;
-    case 3: return data ^ v->latch;
-    default: return data;
+    case 1:
+        return data & v->latch;
+    case 2:
+        return data | v->latch;
+    case 3:
+        return data ^ v->latch;
+    default:
+        return data;
     }
 }
 
@@ -72,8 +78,11 @@ static uint32_t write_data(const struct vga *v, uint8_t value)
         data = rotate(v, value) * 0x01010101u;
         data = (data & ~enable) | (vga_spread(v->gr[GR_SET_RESET]) & enable);
         break;
-    case 1: return v->latch;
-    case 2: data = vga_spread(value); break;
+    case 1:
+        return v->latch;
+    case 2:
+        data = vga_spread(value);
+        break;
     default:
         mask &= rotate(v, value) * 0x01010101u;
         data = vga_spread(v->gr[GR_SET_RESET]);
@@ -98,8 +107,9 @@ static uint8_t read_byte(struct vga *v, uint32_t addr)
 {
     v->latch = *vga_planes(v, plane_offset(v, addr));
     if (v->gr[GR_MODE] & GR_MODE_READ) {
-        uint32_t differ = (v->latch ^ vga_spread(v->gr[GR_COLOR_COMPARE])) & vga_spread(v->gr[GR_COLOR_DONT_CARE]);
-        return (uint8_t)~(differ | differ >> 8 | differ >> 16 | differ >> 24);
+        uint32_t differ =
+            (v->latch ^ vga_spread(v->gr[GR_COLOR_COMPARE])) & vga_spread(v->gr[GR_COLOR_DONT_CARE]);
+        return (uint8_t) ~(differ | differ >> 8 | differ >> 16 | differ >> 24);
     }
     unsigned plane = v->gr[GR_READ_MAP];
     if (v->sr[SR_MEMORY_MODE] & SR_MEMORY_CHAIN4)
@@ -170,8 +180,8 @@ static void window_open(struct vga *v, enum vga_window window)
     } else {
         text_from_planes(v);
     }
-    v->direct = as_map_ram(v->cfg.mem, "vga-window", VGA_WINDOW + maps[n].base, maps[n].size, &v->ram, at, false,
-                           VGA_WINDOW_PRIORITY + 1);
+    v->direct = as_map_ram(v->cfg.mem, "vga-window", VGA_WINDOW + maps[n].base, maps[n].size, &v->ram, at,
+                           false, VGA_WINDOW_PRIORITY + 1);
     if (v->direct)
         v->window = window;
 }
@@ -219,4 +229,5 @@ static void window_write(void *opaque, uint64_t offset, uint64_t value, unsigned
     warm_up(v);
 }
 
-const struct io_ops vga_window_ops = {.read = window_read, .write = window_write, .min_size = 1, .max_size = 8};
+const struct io_ops vga_window_ops = {
+    .read = window_read, .write = window_write, .min_size = 1, .max_size = 8};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The DISPI registers of the Bochs VBE display API, version B0C5h, and QEMU's memory-mapped copies of all registers.
+// The DISPI registers of the Bochs VBE display API, version B0C5h, and QEMU's memory-mapped copies of all
+// registers.
 //
 // docs/specs/standard-vga.txt of QEMU gives the layout of BAR 2; vbe_display_api.txt of Bochs the registers.
 #include "hw/vga_internal.h"
@@ -7,10 +8,22 @@
 #include <errno.h>
 #include <string.h>
 
-enum { VBE_PORT_INDEX = 0x1ce, VBE_PORT_DATA = 0x1cf, VBE_ID0 = 0xb0c0, VBE_ID5 = 0xb0c5, VBE_MAX_BPP = 32,
-       VBE_MAX_VIRT_WIDTH = 16000 };
-enum { BAR2_PORTS = 0x400, BAR2_PORTS_END = 0x420, BAR2_DISPI = 0x500, BAR2_DISPI_END = 0x516, BAR2_QEXT = 0x600,
-       BAR2_QEXT_END = 0x608 };
+enum {
+    VBE_PORT_INDEX = 0x1ce,
+    VBE_PORT_DATA = 0x1cf,
+    VBE_ID0 = 0xb0c0,
+    VBE_ID5 = 0xb0c5,
+    VBE_MAX_BPP = 32,
+    VBE_MAX_VIRT_WIDTH = 16000
+};
+enum {
+    BAR2_PORTS = 0x400,
+    BAR2_PORTS_END = 0x420,
+    BAR2_DISPI = 0x500,
+    BAR2_DISPI_END = 0x516,
+    BAR2_QEXT = 0x600,
+    BAR2_QEXT_END = 0x608
+};
 #define BYTE_ORDER_LITTLE 0x1e1e1e1eu
 #define BYTE_ORDER_BIG 0xbebebebeu
 
@@ -59,7 +72,8 @@ static void program_vga(struct vga *v)
     v->cr[CR_H_DISPLAY_END] = (uint8_t)(v->vbe[VBE_XRES] / 8 - 1);
     v->cr[CR_OFFSET] = (uint8_t)(v->vbe_stride >> 3);
     v->cr[CR_V_DISPLAY_END] = (uint8_t)last;
-    v->cr[CR_OVERFLOW] = (uint8_t)((v->cr[CR_OVERFLOW] & ~0x42) | (last >> 7 & 0x02) | (last >> 3 & 0x40) | 0x10);
+    v->cr[CR_OVERFLOW] =
+        (uint8_t)((v->cr[CR_OVERFLOW] & ~0x42) | (last >> 7 & 0x02) | (last >> 3 & 0x40) | 0x10);
     v->cr[CR_LINE_COMPARE] = 0xff;
     v->cr[CR_MAX_SCAN] = 0x40;
 }
@@ -103,7 +117,8 @@ void vga_vbe_write(struct vga *v, unsigned index, uint16_t value)
     }
     if (index >= VBE_COUNT || index == VBE_MEMORY_64K || index == VBE_VIRT_HEIGHT)
         return;
-    // A window onto the old bank or mode; it comes back when it is used. The text window holds the planes' contents.
+    // A window onto the old bank or mode; it comes back when it is used. The text window holds the planes'
+    // contents.
     if (index == VBE_BANK || index == VBE_ENABLE)
         vga_window_close(v);
     if (index == VBE_ENABLE) {
@@ -130,7 +145,10 @@ void vga_vbe_reset(struct vga *v)
 
 // --- ports
 
-static uint64_t index_read(void *opaque, uint64_t offset, unsigned size) { return ((struct vga *)opaque)->vbe_index; }
+static uint64_t index_read(void *opaque, uint64_t offset, unsigned size)
+{
+    return ((struct vga *)opaque)->vbe_index;
+}
 static void index_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
     ((struct vga *)opaque)->vbe_index = (uint16_t)value;

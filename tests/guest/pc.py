@@ -104,7 +104,15 @@ class Pc(Machine):
             if time.monotonic() > end:
                 lines = [l for l in text.split("\n") if l]
                 raise Failure(f"no {pattern!r} on the screen:\n" + "\n".join(lines[-60:]))
-            self._read(poll)  # drains the serial port meanwhile
+            self.idle(poll)
+
+    def idle(self, seconds):
+        """Lets the guest run, and takes what its serial port says meanwhile."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if not self._read(left):
+                time.sleep(max(0.0, end - time.monotonic()))
+                return
 
     def key(self, name):
         self.monitor("sendkey " + name)

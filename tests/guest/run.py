@@ -152,6 +152,43 @@ def ide_pio(b):
 
 
 @case
+def floppy(b):
+    """Floppy disks of two sizes under Linux's driver: recognised, read, written, compared in guest and on host."""
+    images, sums = {}, {}
+    for name, sectors in (("fd0", 2880), ("fd1", 1440)):
+        data = os.urandom(sectors * 512)
+        images[name], sums[name] = b.path(name), hashlib.md5(data).hexdigest()
+        with open(images[name], "wb") as f:
+            f.write(data)
+    m = b.start("ring3.run=/run", "generic", script("""
+        for i in $(seq 50); do [ -b /dev/fd0 -a -b /dev/fd1 ] || usleep 200000; done
+        dmesg | sed -n 's/.*FDC 0 is a /CONTROLLER /p'
+        echo SUM fd0 $(md5sum </dev/fd0)
+        echo SUM fd1 $(md5sum </dev/fd1)
+        # A track and a half, across both sides, from the middle of a track on.
+        dd if=/dev/fd0 of=/dev/fd1 bs=512 count=27 skip=100 seek=5 conv=fsync 2>/dev/null
+        dd if=/dev/fd1 of=/dev/fd0 bs=9k count=80 conv=fsync 2>/dev/null
+        echo 3 >/proc/sys/vm/drop_caches
+        echo ERRORS $(dmesg | grep -ciE 'fd[01].*(error|timeout)|floppy.*(error|timeout)|I/O error.*fd')
+        cmp -n 737280 /dev/fd0 /dev/fd1 && echo SAME
+        """), ["-fda", images["fd0"], "-fdb", images["fd1"]])
+    m.wait_for(r"\nCONTROLLER post-1991 82077", 120)
+    for name, want in sums.items():
+        got = m.wait_for(rf"\nSUM {name} ([0-9a-f]{{32}})")[1]
+        expect(got == want, f"{name} differs in the guest")
+    expect(m.wait_for(r"\nERRORS (\d+)")[1] == "0", "the driver reports errors")
+    m.wait_for(r"\nSAME")
+    m.wait_for(r"GUEST-STATUS 0")
+    expect_exit(m)
+    with open(images["fd0"], "rb") as a, open(images["fd1"], "rb") as c:
+        first, second = a.read(), c.read()
+    expect(len(first) == 2880 * 512 and len(second) == 1440 * 512, "an image changed its size")
+    expect(first[:737280] == second, "the disks differ on the host")
+    expect(second[32 * 512:32 * 512 + 16] != bytes(16) and hashlib.md5(second).hexdigest() != sums["fd1"],
+           "nothing was written")
+
+
+@case
 def i386(b):
     """A static 32-bit program gives the same output on the host and in the guest."""
     program = os.path.join(b.args.build, "tests", "guest", "guest_i386")

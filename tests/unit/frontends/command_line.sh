@@ -97,9 +97,13 @@ refuse 'No such file' -hda "$dir/missing"
 refuse 'No such file' -cdrom "$dir/missing"
 refuse 'not supported' -netdev tap,id=n
 refuse 'model=e1000' -nic user,model=e1000
-refuse 'only .none.' -vga std
-refuse 'only .none.' -display gtk
-refuse 'not supported yet' -s
+refuse 'no such adapter' -vga nosuch
+refuse 'no display .gtk.' -display gtk
+refuse 'expected tcp:HOST:PORT' -gdb tcp:nohost
+refuse 'notaport' -gdb tcp::notaport
+refuse 'no character device .bogus.' -gdb bogus
+refuse 'No such file' -gdb "unix:$dir/missing/gdb,server=on,wait=off"
+refuse 'no -chardev' -gdb chardev:nope
 refuse 'no type' -object memory-backend-ram,id=m
 [ $failed = 0 ] && echo "all as it should be"
 exit $failed
