@@ -82,6 +82,7 @@ struct loop_watch *loop_watch_new(int fd, unsigned events, void (*fn)(void *, un
 }
 void loop_watch_set(struct loop_watch *w, unsigned events) {}
 void loop_watch_free(struct loop_watch *w) {}
+void loop_clock_changed(void) {}
 void loop_post(void (*fn)(void *), void *opaque)
 {
     if (posted_count == 256)
