@@ -266,7 +266,7 @@ END_TEST
 
 START_TEST(pam)
 {
-    const struct i440fx_config cfg = {bus, mem, &ram};
+    const struct i440fx_config cfg = {bus, mem, &ram, NULL};
     struct i440fx *b = i440fx_create(&cfg);
     ck_assert_ptr_nonnull(b);
     ck_assert_uint_eq(cfg_read(0, 0, 4), 0x12378086);
