@@ -6,6 +6,7 @@ usage: qmp.py --vmm PROGRAM CASE...      qmp.py --list
 """
 import argparse
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -330,6 +331,7 @@ def main():
         for name, f in CASES.items():
             print(f"{name:12} {f.__doc__}")
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # a time limit: leave no machine behind
     failed = 0
     for name in args.cases or CASES:
         with tempfile.TemporaryDirectory() as folder:
