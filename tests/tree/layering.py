@@ -27,7 +27,7 @@ PRIVATE = re.compile(r"_?(internal|int)\.h$")
 # External header -> the only files that may include it.
 OWNERS = {
     "cjson/": r"frontends/qmp_internal\.h",
-    "capstone/": r"translator/(decode|quirks|disas)\.c",
+    "capstone/": r"translator/(verdict|quirks|disas)\.c",
     "ffi.h": r"translator/[a-z_]+\.c",
     "histedit.h": r"frontends/monitor_edit\.c",
     "glib.h": r"base/loop_glib\.c|hw/net_slirp\.c",
