@@ -47,7 +47,10 @@ struct curses_ui {
 // --- the screen
 
 // VGA counts blue, green, red; terminals count red, green, blue.
-static int terminal_colour(unsigned vga) { return (int)((vga & 8) | (vga & 1) << 2 | (vga & 2) | (vga & 4) >> 2); }
+static int terminal_colour(unsigned vga)
+{
+    return (int)((vga & 8) | (vga & 1) << 2 | (vga & 2) | (vga & 4) >> 2);
+}
 
 static void set_up_colours(struct curses_ui *ui)
 {
@@ -344,7 +347,8 @@ static int start(const struct display_context *c, void **state, struct err *e)
     set_up_locale();
     ui->terminal = newterm(NULL, stdout, stdin);
     if (!ui->terminal) {
-        ret = err_set(e, "-display curses: the terminal type is unknown ($TERM is '%.60s')", term ? term : "");
+        ret = err_set(e, "-display curses: the terminal type is unknown ($TERM is '%.60s')",
+                      term ? term : "");
         goto fail;
     }
     raw();

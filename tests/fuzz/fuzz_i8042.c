@@ -30,6 +30,6 @@ static void event(uint8_t a, uint8_t b)
 }
 
 static const struct fuzz_target target = {
-    "i8042", {{false, 0x60, 1}, {false, 0x64, 1}}, create, reset, event, 0,
+    "i8042", {{false, 0x60, 1}, {false, 0x64, 1}}, create, reset, event, 1,
 };
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) { return fuzz_run(&target, data, size); }

@@ -69,7 +69,7 @@ def main():
         keys(guest, terminal, b"\x1bx", "382dadb8", "Alt-X")
         keys(guest, terminal, b"\x1b", "0181", "Escape")
         keys(guest, terminal, b"\x1bOA", "e048e0c8", "cursor up")
-        keys(guest, terminal, b"\x1b[15;2~", "2a3fbfaa21", "Shift-F5")
+        keys(guest, terminal, b"\x1b[17;2~", "2a40c0aa", "Shift-F6")
         keys(guest, terminal, b"\x7f", "0e8e", "Backspace")
         keys(guest, terminal, b"\r", "1c9c", "Enter")
         keys(guest, terminal, b"\x01\x01", "1d1e9e9d", "Ctrl-A twice")

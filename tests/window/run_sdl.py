@@ -4,6 +4,7 @@
 
 --bless writes the golden pictures instead of comparing with them.
 """
+import atexit
 import os
 import subprocess
 import sys
@@ -32,6 +33,7 @@ class XServer:
         self.process = subprocess.Popen(
             ["Xvfb", "-displayfd", str(write_end), "-screen", "0", f"{SCREEN[0]}x{SCREEN[1]}x24", "-nolisten", "tcp"],
             pass_fds=[write_end], stdout=self.log, stderr=self.log)
+        atexit.register(self.process.kill)
         os.close(write_end)
         with os.fdopen(read_end) as f:
             number = f.readline().strip()
