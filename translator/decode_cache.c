@@ -14,6 +14,7 @@ enum { GUESSES = 1 << 14, ENTRIES = 1 << 12 };
 
 struct decode_cache {
     struct decoder *decoder;
+    struct insn last;
     uint8_t guess[GUESSES];
     struct { uint8_t mode; struct insn insn; } entry[ENTRIES]; // insn.len 0: free
 };
@@ -45,8 +46,8 @@ static unsigned entry_slot(const uint8_t *bytes, unsigned len, enum decode_mode 
     return mix(mix(lo + mode) + hi + len) >> 40 & (ENTRIES - 1);
 }
 
-int decode_cached(struct decode_cache *c, const uint8_t *bytes, unsigned len, enum decode_mode mode, uint64_t rip,
-                  struct insn *out)
+const struct insn *decode_look(struct decode_cache *c, const uint8_t *bytes, unsigned len, enum decode_mode mode,
+                               uint64_t rip)
 {
     unsigned g = 0;
     if (len >= INSN_MAX) {
@@ -56,18 +57,28 @@ int decode_cached(struct decode_cache *c, const uint8_t *bytes, unsigned len, en
             unsigned s = entry_slot(bytes, n, mode);
             const struct insn *in = &c->entry[s].insn;
             if (in->len == n && c->entry[s].mode == mode && !memcmp(in->bytes, bytes, n)) {
-                *out = *in;
                 stat_inc(STAT_tb_decode_hits);
-                return 0;
+                return in;
             }
         }
     }
-    int r = decode(c->decoder, bytes, len, mode, rip, out);
-    if (r == 0 && len >= INSN_MAX && out->len) {
-        unsigned s = entry_slot(bytes, out->len, mode);
-        c->guess[g] = out->len;
-        c->entry[s].mode = mode;
-        c->entry[s].insn = *out;
-    }
-    return r;
+    if (decode(c->decoder, bytes, len, mode, rip, &c->last))
+        return NULL;
+    if (len < INSN_MAX || !c->last.len)
+        return &c->last;
+    unsigned s = entry_slot(bytes, c->last.len, mode);
+    c->guess[g] = c->last.len;
+    c->entry[s].mode = mode;
+    c->entry[s].insn = c->last;
+    return &c->entry[s].insn;
+}
+
+int decode_cached(struct decode_cache *c, const uint8_t *bytes, unsigned len, enum decode_mode mode, uint64_t rip,
+                  struct insn *out)
+{
+    const struct insn *in = decode_look(c, bytes, len, mode, rip);
+    if (!in)
+        return -1;
+    *out = *in;
+    return 0;
 }

@@ -165,16 +165,16 @@ static uint16_t lookahead(struct bt *bt, struct tb *tb, const uint8_t *page, gva
     uint16_t live = 0, written = 0;
     unsigned start = target & ~PAGE_MASK, off = start;
     for (unsigned k = 0; k < LOOKAHEAD && off < PAGE_SIZE; k++) {
-        struct insn in;
         if (debug_break_at(bt->cpu, code_rip(tb->mode, (target & PAGE_MASK) + off)))
             break; // the debugger wants to see the flags
-        if (decode_cached(bt->decode_cache, page + off, PAGE_SIZE - off, decode_mode_of(tb->mode),
-                          (target & PAGE_MASK) + off, &in))
+        const struct insn *in = decode_look(bt->decode_cache, page + off, PAGE_SIZE - off, decode_mode_of(tb->mode),
+                                            (target & PAGE_MASK) + off);
+        if (!in)
             break;
-        live |= flags_read(&in, tb->mode) & ~written;
-        written |= in.flags_written;
-        off += in.len;
-        if (written == FL_ARITH || is_branch(&in) || in.ends_block)
+        live |= flags_read(in, tb->mode) & ~written;
+        written |= in->flags_written;
+        off += in->len;
+        if (written == FL_ARITH || is_branch(in) || in->ends_block)
             break;
     }
     live |= FL_ARITH & ~written;
