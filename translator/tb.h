@@ -151,6 +151,7 @@ struct tb {
     uint8_t *drop_stub;        // executable address: exits with EXIT_DROPPED
     struct tb_link *in;        // links that are chained to here
     struct tb *hash_next, *page_next[2], *original_next;
+    struct tb **page_at[2];    // what points to this block in its pages' lists, which are long: libc's in each process
     // For tb_clone.c: nrel places of rel32 operands, naddr of guest addresses, nsites sites (bytes from tb); NULL: it
     // cannot be moved.
     uint16_t nrel, naddr, nsites;

@@ -120,6 +120,8 @@ static uint64_t tb_granules(const struct tb *tb, gpa page)
     return m;
 }
 
+static unsigned page_slot(const struct tb *tb, gpa page) { return (tb->pa & PAGE_MASK) == page ? 0 : 1; }
+
 static void page_add(struct bt *bt, gpa page, struct tb *tb, unsigned which)
 {
     struct code_page *p = page_find(bt, page);
@@ -144,10 +146,11 @@ static void page_add(struct bt *bt, gpa page, struct tb *tb, unsigned which)
     if (which == 0)
         p->starts[(tb->pa & ~PAGE_MASK) / 64] |= 1ull << (tb->pa & 63);
     tb->page_next[which] = p->tbs;
+    tb->page_at[which] = &p->tbs;
+    if (p->tbs)
+        p->tbs->page_at[page_slot(p->tbs, page)] = &tb->page_next[which];
     p->tbs = tb;
 }
-
-static unsigned page_slot(const struct tb *tb, gpa page) { return (tb->pa & PAGE_MASK) == page ? 0 : 1; }
 
 static void page_remove(struct bt *bt, gpa page, struct tb *tb)
 {
@@ -157,11 +160,11 @@ static void page_remove(struct bt *bt, gpa page, struct tb *tb)
     struct code_page *p = *pp;
     if (!p)
         return;
-    for (struct tb **t = &p->tbs; *t; t = &(*t)->page_next[page_slot(*t, page)])
-        if (*t == tb) {
-            *t = tb->page_next[page_slot(tb, page)];
-            break;
-        }
+    unsigned slot = page_slot(tb, page);
+    struct tb *next = tb->page_next[slot];
+    *tb->page_at[slot] = next;
+    if (next)
+        next->page_at[page_slot(next, page)] = tb->page_at[slot];
     if (!p->tbs) {
         *pp = p->next;
         p->next = bt->map->spare;
