@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "frontends/le_bytes.h"
+
 #include "dsdt.hex.h" // dsdt_aml[]: written by the build from dsdt.asl
 
 enum { ACPI_HEADER = 36, MAX_TABLES = 8 };
@@ -15,12 +17,6 @@ struct builder {
     uint32_t tables[MAX_TABLES]; // where the tables are that RSDT and XSDT list
     unsigned count;
 };
-
-static void put_le(uint8_t *p, uint64_t v, unsigned size)
-{
-    for (unsigned i = 0; i < size; i++)
-        p[i] = (uint8_t)(v >> 8 * i);
-}
 
 // Room for a table of len bytes on a 64-byte boundary; NULL if the area is full.
 static uint8_t *alloc(struct builder *b, uint32_t len)

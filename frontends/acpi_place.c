@@ -4,6 +4,7 @@
 // entries, each a command and its arguments, all little-endian.
 #include "frontends/acpi.h"
 
+#include "frontends/le_bytes.h"
 #include "hw/fw_cfg.h"
 
 #include <endian.h>
@@ -24,12 +25,8 @@ static void add_address(uint8_t *field, unsigned size, uint64_t base)
 
 static void put_checksum(uint8_t *base, const struct acpi_checksum *c)
 {
-    uint8_t sum = 0;
-
     base[c->at] = 0;
-    for (uint32_t i = 0; i < c->len; i++)
-        sum += base[c->start + i];
-    base[c->at] = (uint8_t)-sum;
+    base[c->at] = byte_checksum(base + c->start, c->len);
 }
 
 void acpi_place(const struct acpi_tables *t, uint8_t *area)

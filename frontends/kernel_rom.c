@@ -4,6 +4,7 @@
 
 #include "frontends/boot_image.h"
 #include "frontends/boot_order.h"
+#include "frontends/le_bytes.h"
 #include "hw/fw_cfg.h"
 
 #include <stdlib.h>
@@ -27,15 +28,6 @@ static void port_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 
 static const struct io_ops port_ops = { .write = port_write, .min_size = 1, .max_size = 1 };
 
-static uint8_t sum(const uint8_t *p, size_t len)
-{
-    uint8_t s = 0;
-
-    while (len--)
-        s += *p++;
-    return s;
-}
-
 int kernel_rom_add(struct fw_cfg *f, struct boot_order *order, struct address_space *ports,
                    void (*entered)(void *opaque), void *opaque, struct err *e)
 {
@@ -46,8 +38,8 @@ int kernel_rom_add(struct fw_cfg *f, struct boot_order *order, struct address_sp
         return err_set(e, "out of memory");
     *k = (struct kernel_rom){ entered, opaque };
     memcpy(rom, kernel_rom, sizeof(rom));
-    pnp[PNP_CHECKSUM] = (uint8_t)-sum(pnp, PNP_SIZE);
-    rom[ROM_SIZE - 1] = (uint8_t)-sum(rom, ROM_SIZE);
+    pnp[PNP_CHECKSUM] = byte_checksum(pnp, PNP_SIZE);
+    rom[ROM_SIZE - 1] = byte_checksum(rom, ROM_SIZE);
     if (!as_map_io(ports, "kernel-rom", KERNEL_ROM_PORT, 1, &port_ops, k, 0) ||
         fw_cfg_add_file(f, ROM_FILE, rom, sizeof(rom))) {
         free(k);

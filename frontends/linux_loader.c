@@ -3,6 +3,7 @@
 #include "frontends/linux_loader.h"
 
 #include "cpu/cpu.h"
+#include "frontends/le_bytes.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -53,21 +54,6 @@ struct linux_boot {
     uint8_t first[HEADER_BYTES];
     char *cmdline;
 };
-
-static uint64_t get_le(const uint8_t *p, unsigned size)
-{
-    uint64_t v = 0;
-
-    while (size--)
-        v = v << 8 | p[size];
-    return v;
-}
-
-static void put_le(uint8_t *p, uint64_t v, unsigned size)
-{
-    for (unsigned i = 0; i < size; i++)
-        p[i] = (uint8_t)(v >> 8 * i);
-}
 
 int linux_parse_header(const uint8_t *file, size_t len, uint64_t file_size, struct linux_header *h,
                        struct err *e)

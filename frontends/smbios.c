@@ -5,27 +5,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "frontends/le_bytes.h"
+
 struct builder {
     uint8_t *area;
     uint32_t used; // next free byte
     uint16_t count, largest;
     bool overflow;
 };
-
-static void put_le(uint8_t *p, uint64_t v, unsigned size)
-{
-    for (unsigned i = 0; i < size; i++)
-        p[i] = (uint8_t)(v >> 8 * i);
-}
-
-static uint8_t checksum(const uint8_t *p, size_t len)
-{
-    uint8_t sum = 0;
-
-    while (len--)
-        sum += *p++;
-    return (uint8_t)-sum;
-}
 
 // Appends one structure: its formatted part, then its strings (NULL-terminated list). Handles count from 0.
 static void add(struct builder *b, const uint8_t *formatted, uint8_t len, const char *const *strings)
@@ -96,8 +83,8 @@ int smbios_build(const struct smbios_config *cfg, uint32_t addr, uint8_t *area, 
     put_le(area + 24, addr + SMBIOS_TABLE_OFFSET, 4);
     put_le(area + 28, b.count, 2);
     area[30] = 0x28;
-    area[21] = checksum(area + 16, 15);
-    area[4] = checksum(area, SMBIOS_ENTRY_SIZE);
+    area[21] = byte_checksum(area + 16, 15);
+    area[4] = byte_checksum(area, SMBIOS_ENTRY_SIZE);
     if (table_len)
         *table_len = b.used - SMBIOS_TABLE_OFFSET;
     return 0;
