@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Decoding: guest bytes to struct insn. Capstone says which instruction it is; our own walk over the
 // encoding (prefixes, map, ModRM) says where its fields are, since the rewriter works on fields.
-// The only owner of Capstone is decode.c (and disas.c, for logs).
+// The only owner of Capstone is verdict.c (and disas.c, for logs).
 #pragma once
 
 #include "base/types.h"
@@ -86,6 +86,11 @@ enum decode_mode { DECODE_16, DECODE_32, DECODE_64 };
 struct decoder;
 int decoder_create(struct decoder **out); // 0 or -errno
 void decoder_destroy(struct decoder *d);
+
+// Whether the host CPU has an instruction that the decoder takes for one; asked about EVEX forms with a memory operand
+// (once for each encoding, see verdict.c). Without it, which is the default, they are taken as they are.
+typedef bool decoder_host_fn(void *opaque, const struct insn *in);
+void decoder_ask_host(struct decoder *d, decoder_host_fn *fn, void *opaque);
 
 // Decodes one instruction from up to len bytes. Returns 0; -1 if the bytes end too early (the caller
 // provides more, or raises the fetch fault); an undecodable instruction is class IC_INVALID with len 1..15.

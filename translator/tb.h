@@ -65,10 +65,9 @@ enum engine_slot {
 #define X_EXITS(X)                                                                        \
     X(LINK, "direct branch not chained; ENG_EXIT is the link")                            \
     X(INDIRECT, "indirect branch missed; ENG_TARGET is the target")                       \
-    X(INTERP, "one instruction for the interpreter; ENG_EXIT is the site")                \
     X(SLOW_MEM, "memory access to be emulated; ENG_EXIT is the site")                     \
     X(HELPER, "a helper changed control flow or mode; rip is right")                      \
-    X(FAULT, "host fault at a guest instruction; registers and rip are right  ")           \
+    X(FAULT, "host fault at a guest instruction; registers and rip are right")            \
     X(DROPPED, "entered a block that has been dropped; rip is right")                     \
     X(NEXT, "end of block without a branch; ENG_EXIT is the link")
 
