@@ -48,7 +48,7 @@ static int add_keyval(struct keyval *array, unsigned *count, unsigned max, const
 int opt_machine(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     struct keyval kv;
-    const char *type, *accel, *port, *smi;
+    const char *type, *accel, *port, *smi, *speaker;
     bool off = false, vmport = !c->no_vmport, smm = !c->no_smm;
     int ret = 0;
 
@@ -62,6 +62,7 @@ int opt_machine(struct config *c, const char *flag, const char *arg, struct err 
     accel = keyval_get(&kv, "accel");
     port = keyval_get(&kv, "vmport");
     smi = keyval_get(&kv, "smm");
+    speaker = keyval_get(&kv, "pcspk-audiodev");
     if (type && strcmp(type, "pc") && strncmp(type, "pc-i440fx", 9))
         ret = err_set(e, "-%s: unsupported machine type '%.60s' (there is only 'pc')", flag, type);
     else if (accel && !accel_find(accel))
@@ -78,6 +79,8 @@ int opt_machine(struct config *c, const char *flag, const char *arg, struct err 
     if (!ret && accel)
         c->accel = accel_find(accel)->name;
     c->no_vmport = !vmport;
+    if (!ret && speaker)
+        snprintf(c->speaker_audiodev, sizeof(c->speaker_audiodev), "%s", speaker);
     c->no_smm = !smm;
     keyval_free(&kv);
     return ret;
@@ -534,7 +537,9 @@ int opt_man(struct config *c, const char *flag, const char *arg, struct err *e)
     }
     puts(".SH KEYS\nWith \\-nographic or a mux=on character device, Ctrl\\-A is followed by: h help, x end "
          "the machine, "
-         "c next of serial port and monitor, b send a break, Ctrl\\-A send Ctrl\\-A.\n"
+         "c next of serial port and monitor, b send a break, Ctrl\\-A send Ctrl\\-A. In a window, a click gives the "
+         "guest the mouse; Ctrl\\-Alt and G takes it back or gives it and the keyboard, F fills the screen, + and \\- "
+         "scale, 0 is the size the guest drew.\n"
          ".SH EXIT STATUS\n0 after a normal end (the guest powered off, quit, SIGINT, SIGTERM or SIGHUP); 1 "
          "after an error; "
          "(v<<1)|1 when the guest wrote v to isa\\-debug\\-exit.");
