@@ -34,7 +34,7 @@ OWNERS = {
     "libslirp.h": r"hw/net_slirp_internal\.h",
     "liburing.h": r"hw/block_internal\.h",
     "seccomp.h": r"frontends/sandbox_linux\.c",
-    "SDL": r"frontends/[a-z_]+_sdl\.c",
+    "SDL": r"frontends/(display_sdl[a-z_]*\.[ch]|[a-z_]+_sdl\.c)",
 }
 MAX_LINES = 800
 TABLES = re.compile(r"\.def$|tests/insn/gen_special\.c$")
