@@ -20,6 +20,7 @@ struct board {
     struct port_b *port_b;
     struct i8237 *dma;
     struct fdc *fdc;
+    struct pcspk *speaker;
     struct vmport *vmport; // NULL: vmport=off
     struct mc146818 *rtc;
     struct hpet *hpet;
@@ -47,6 +48,7 @@ void board_set_boot_drives(struct board *b); // at each reset: -boot once= holds
 // --- board_isa.c
 bool board_create_dma(struct board *b);
 bool board_create_fdc(struct board *b, uint16_t base, struct irq_line irq);
+bool board_create_speaker(struct board *b);
 bool board_create_vmport(struct board *b);
 void board_reset_isa(struct board *b);
 void board_set_floppy_cmos(struct board *b); // after the rest of the equipment byte

@@ -7,6 +7,7 @@
 #include "hw/i8042.h"
 #include "hw/i8237.h"
 #include "hw/mc146818.h"
+#include "hw/pcspk.h"
 #include "hw/vmport.h"
 
 enum { FDC_DMA_CHANNEL = 2, CMOS_FLOPPY_TYPES = 0x10, CMOS_EQUIPMENT = 0x14 };
@@ -23,6 +24,9 @@ bool board_create_fdc(struct board *b, uint16_t base, struct irq_line irq)
 
     return (b->fdc = fdc_create(&fc));
 }
+
+bool board_create_speaker(struct board *b) { return (b->speaker = pcspk_create(b->pit, b->port_b)); }
+struct pcspk *board_speaker(struct board *b) { return b->speaker; }
 
 void board_set_floppy_cmos(struct board *b)
 {

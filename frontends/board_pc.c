@@ -177,7 +177,7 @@ static bool create_pit(struct board *b, uint32_t base, unsigned irq)
 
 static bool create_port_b(struct board *b, uint32_t base, unsigned irq)
 {
-    return (b->port_b = port_b_create(b->cfg.ports, b->pit));
+    return (b->port_b = port_b_create(b->cfg.ports, b->pit)) && board_create_speaker(b);
 }
 
 static bool create_dma(struct board *b, uint32_t base, unsigned irq) { return board_create_dma(b); }

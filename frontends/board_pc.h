@@ -12,6 +12,7 @@ struct cpu_model;
 struct pci_bus;
 struct piix3_ide;
 struct fdc;
+struct pcspk;
 struct firmware;
 struct config;
 struct boot_order;
@@ -52,6 +53,7 @@ int board_create(const struct board_config *cfg, struct board **out, struct err 
 int board_finish(struct board *b, struct err *e);
 struct pci_bus *board_pci_bus(struct board *b);
 struct fdc *board_fdc(struct board *b);
+struct pcspk *board_speaker(struct board *b);
 struct piix3_ide *board_ide(struct board *b);
 struct boot_order *board_boot_order(struct board *b);
 // Every device back to its power-on state; without firmware then what it would have done: BARs, PIRQ routes, ACPI

@@ -9,6 +9,7 @@
 #include "cpu/fpu.h"
 #include "cpu/interrupt.h"
 #include "frontends/acpi.h"
+#include "frontends/audio.h"
 #include "frontends/consoles.h"
 #include "frontends/firmware.h"
 #include "frontends/gdbstub.h"
@@ -317,6 +318,19 @@ static int create_board(struct machine *m, struct board_config *bc, struct err *
     return ret;
 }
 
+// -machine pcspk-audiodev=ID: the only sound there is.
+static int open_sound(struct machine *m, struct err *e)
+{
+    struct config *cfg = m->cfg;
+
+    if (!*cfg->speaker_audiodev)
+        return 0;
+    for (unsigned i = 0; i < cfg->audiodev_count; i++)
+        if (!strcmp(keyval_get(&cfg->audiodevs[i], "id"), cfg->speaker_audiodev))
+            return audio_open(&cfg->audiodevs[i], board_speaker(m->board), &m->audio, e);
+    return err_set(e, "-machine: there is no -audiodev with id=%.31s", cfg->speaker_audiodev);
+}
+
 int machine_create(struct config *cfg, struct machine **out, struct err *e)
 {
     struct machine *m = calloc(1, sizeof(*m));
@@ -348,7 +362,7 @@ int machine_create(struct config *cfg, struct machine **out, struct err *e)
     }
     if (devices_check(cfg, e) || open_boot(m, e) || create_memory(m, e) ||
         consoles_open(m, &bc, &m->consoles, e) || open_debugger(m, e) ||
-        create_vcpu(m, e) || create_board(m, &bc, e))
+        create_vcpu(m, e) || create_board(m, &bc, e) || open_sound(m, e))
         goto fail;
     *out = m;
     return 0;
@@ -380,6 +394,7 @@ void machine_destroy(struct machine *m)
     close_frontends(m);
     big_unlock();
     vcpu_destroy(m->vcpu);
+    audio_close(m->audio);
     big_lock();
     devices_destroy(m->devices); // waits for the disks
     if (m->board)

@@ -31,6 +31,7 @@ struct machine {
     struct vcpu *vcpu;
     struct input *input;     // keyboard and pointer
     struct board *board;
+    struct audio *audio; // NULL: none
     struct devices *devices;
     struct display *screen; // what the graphics adapter shows
     struct runstate *runstate; // stop, cont, reset, shutdown, power button and their events

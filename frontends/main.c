@@ -115,7 +115,7 @@ static int run(struct config *cfg, struct err *e)
                                        .files = consoles_can_control(m->consoles), // its user names files
                                        .unlink = cfg->pidfile || chardevs_have_sockets(m->chardevs),
                                        .window = display.ops && display.ops->window,
-                                       .gl = cfg->display.gl };
+                                       .sound = *cfg->speaker_audiodev, .gl = cfg->display.gl };
 
         ret = sandbox_enter(&needs);
         if (ret == -ENOSYS)

@@ -599,6 +599,7 @@ void config_free(struct config *c)
 {
     struct { struct keyval *kv; unsigned count; } lists[] = {
         { c->drives, c->drive_count }, { c->devices, c->device_count }, { c->netdevs, c->netdev_count },
+        { c->audiodevs, c->audiodev_count },
         { c->chardevs, c->chardev_count }, { c->objects, c->object_count },
         { c->option_roms, c->option_rom_count },
     };

@@ -5,7 +5,7 @@
 #include "frontends/displays.h"
 #include "frontends/keyval.h"
 
-enum { CONFIG_DRIVES = 16, CONFIG_DEVICES = 32, CONFIG_NETDEVS = 8, CONFIG_CHARDEVS = 16, CONFIG_SERIALS = 4,
+enum { CONFIG_DRIVES = 16, CONFIG_DEVICES = 32, CONFIG_NETDEVS = 8, CONFIG_CHARDEVS = 16, CONFIG_SERIALS = 4, CONFIG_AUDIODEVS = 4,
        CONFIG_OBJECTS = 8, CONFIG_MONITORS = 8, CONFIG_DIRS = 8, CONFIG_ROMS = 8 };
 
 // -boot: what is told to the firmware.
@@ -30,6 +30,9 @@ struct config {
     bool rtc_vm_clock;
     uint8_t uuid[16];
     bool no_vmport;
+    struct keyval audiodevs[CONFIG_AUDIODEVS];
+    unsigned audiodev_count;
+    char speaker_audiodev[32]; // id; empty: the PC speaker is silent
     bool no_smm;
     bool nodefaults, no_hpet;
     // --- boot

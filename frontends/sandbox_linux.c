@@ -83,7 +83,7 @@ static int add_rules(scmp_filter_ctx ctx, const struct sandbox_needs *needs)
                           families[] = { AF_INET, AF_INET6 };
     static const uint64_t ioctls[] = { TCGETS,  TCSETS,     TCSETSW,    TCSETSF,    FIONREAD,
                                        FIONBIO, TIOCGWINSZ, BLKDISCARD, BLKZEROOUT, BLKGETSIZE64 };
-    static const uint64_t gl_ioctls[] = { 'd' << 8, 'F' << 8 };
+    static const uint64_t gl_ioctls[] = { 'd' << 8, 'F' << 8 }, sound_ioctls[] = { 'A' << 8 };
     static const uint64_t names[] = { PR_SET_NAME, PR_GET_NAME };
     const uint64_t self[] = { (uint64_t)getpid() }, all = ~0ull, ints = 0xffffffff;
     int ret;
@@ -101,6 +101,10 @@ static int add_rules(scmp_filter_ctx ctx, const struct sandbox_needs *needs)
     if (needs->files && (ret = allow(ctx, files, ARRAY_SIZE(files))))
         return ret;
     if (needs->window && (ret = allow(ctx, window, ARRAY_SIZE(window))))
+        return ret;
+    // ALSA's requests are of type 'A'; a sound server is reached through sockets that are open.
+    if (needs->sound && ((ret = allow_if(ctx, SCMP_SYS(ioctl), 1, 0xff00, sound_ioctls, 1)) ||
+                         (ret = allow(ctx, window, ARRAY_SIZE(window)))))
         return ret;
     // The drivers' own requests: DRM's are of type 'd', NVIDIA's of type 'F'.
     if (needs->gl && (ret = allow_if(ctx, SCMP_SYS(ioctl), 1, 0xff00, gl_ioctls, ARRAY_SIZE(gl_ioctls))))

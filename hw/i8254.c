@@ -354,6 +354,15 @@ bool i8254_get_out(const struct i8254 *t, unsigned n)
     return counter_out(&c, now);
 }
 
+uint32_t i8254_get_period(const struct i8254 *t, unsigned n)
+{
+    if (n > 2)
+        return 0;
+    struct i8254_counter c = t->counter[n];
+    counter_sync(&c, clock_now_ns());
+    return c.loaded && !c.frozen && (c.mode == 2 || c.mode == 3) ? c.reload : 0;
+}
+
 void i8254_disconnect_irq(struct i8254 *t, bool disconnected)
 {
     if (disconnected)

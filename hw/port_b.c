@@ -40,6 +40,11 @@ static const struct io_ops port_b_ops = {
     .read = port_b_read, .write = port_b_write, .min_size = 1, .max_size = 1,
 };
 
+bool port_b_speaker_on(const struct port_b *p)
+{
+    return (p->latch & (PORT_B_GATE2 | PORT_B_SPEAKER)) == (PORT_B_GATE2 | PORT_B_SPEAKER);
+}
+
 void port_b_reset(struct port_b *p)
 {
     p->latch = 0;
