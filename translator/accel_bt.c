@@ -420,6 +420,7 @@ static int bt_init(struct cpu *cpu, const struct accel_config *cfg)
     }
     bt->kick_entry->neg_va = 1;
     bt->kick_entry->code = bt->glue.ibl_kicked;
+    decoder_ask_host(bt->decoder, interp_host_knows, bt->interp);
     cpu->accel = bt;
     mmu_set_shadow(&cpu->mmu, &shadow_mmu_ops, bt->shadow);
     cpu->mmu.before_io = before_io;

@@ -46,6 +46,11 @@ void decoder_destroy(struct decoder *d)
     free(d);
 }
 
+void decoder_ask_host(struct decoder *d, decoder_host_fn *fn, void *opaque)
+{
+    verdicts_ask_host(d->verdicts, fn, opaque);
+}
+
 // ---- the walk
 
 struct walk {

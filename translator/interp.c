@@ -25,6 +25,7 @@ int interp_create(struct interp **out, struct cpu *cpu)
         interp_destroy(in);
         return err;
     }
+    decoder_ask_host(in->decoder, interp_host_knows, in);
     *out = in;
     return 0;
 }

@@ -172,3 +172,38 @@ uint64_t thunk_run_bytes(struct interp *in, const uint8_t *code, unsigned len, u
         raise_host_fault(in);
     return thunk_tls.gpr[RAX];
 }
+
+// ---- does the host have it?
+
+// The operand is at an address that is never canonical, so that the instruction neither loads nor stores; where no
+// element is selected it may be done without a fault, and change vector and mask registers only.
+enum { NEVER_CANONICAL_BIT = 63 };
+
+// KXORW k,k,k: no element is selected. An AVX512F instruction like any EVEX one: without it both are #UD.
+static void emit_clear_mask(struct emit *e, unsigned k)
+{
+    const uint8_t code[] = {0xc5, (uint8_t)(0x84 | (~k & 15) << 3), 0x47, (uint8_t)(0xc0 | k << 3 | k)};
+    emit_bytes(e, code, sizeof code);
+}
+
+bool interp_host_knows(void *interp, const struct insn *i)
+{
+    struct interp *in = interp;
+    uint8_t *p = in->thunk_rw + DECODE_CACHE * THUNK_SIZE;
+    struct emit e = {.p = p, .end = p + THUNK_SIZE};
+    int scratch = pick_scratch(i);
+    struct rewrite how = {.mem = true, .base = (int8_t)scratch, .index = -1, .map14 = R14, .map15 = R15};
+    if (i->enc != ENC_EVEX || !i->has_mem || scratch < 0)
+        return true;
+    if (i->evex[3] & 7)
+        emit_clear_mask(&e, i->evex[3] & 7);
+    if (rewrite_plain(&e, i, &how)) // gathers and scatters: interp_vector.c
+        return true;
+    emit_exit(&e);
+    if (e.overflow)
+        return true;
+    load_state(in->cpu);
+    thunk_tls.gpr[scratch] = BIT(NEVER_CANONICAL_BIT);
+    thunk_tls.target = (uintptr_t)in->thunk_rx + DECODE_CACHE * THUNK_SIZE;
+    return !thunk_enter() || in->fault_trapno != EXC_UD;
+}

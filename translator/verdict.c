@@ -4,6 +4,11 @@
 // Capstone takes 0.4 us. Its answer does not depend on a displacement, nor on an immediate but for the byte that
 // selects an operation in some vector instructions; without those, programs are made of few distinct encodings.
 // Capstone runs without detail: its operand lists and flags are not used, and cost more than the decode.
+//
+// Of AVX-512 Capstone knows too little to be asked which W, masks and broadcasts an instruction takes. A form with
+// registers only raises its #UD when the host runs it, but one with a memory operand would be found invalid only after
+// the operand has raised its #PF or #GP, which come later: SDM vol. 3A, section 6.9 "Prioritization of Concurrent Events",
+// table 6-2. So the host has the last word on these, here.
 #include "translator/verdict.h"
 
 #include <capstone/capstone.h>
@@ -17,6 +22,8 @@ enum { ENTRIES = 1 << 14, KEY = 12 };
 struct verdicts {
     csh cs[3]; // by enum decode_mode
     cs_insn *insn;
+    decoder_host_fn *host; // may be NULL
+    void *host_opaque;
     struct known {
         uint8_t key[KEY], len, mode; // len: of the whole instruction; 0: free
         uint16_t id;
@@ -50,6 +57,12 @@ void verdicts_destroy(struct verdicts *v)
         if (v->cs[i])
             cs_close(&v->cs[i]);
     free(v);
+}
+
+void verdicts_ask_host(struct verdicts *v, decoder_host_fn *fn, void *opaque)
+{
+    v->host = fn;
+    v->host_opaque = opaque;
 }
 
 // Capstone's id for the bytes, 0 if it refuses them.
@@ -141,6 +154,8 @@ bool verdict(struct verdicts *v, enum decode_mode mode, uint64_t rip, struct ins
         return k->id;
     }
     unsigned id = confirm(v, mode, rip, in->len, in);
+    if (id && v->host && in->enc == ENC_EVEX && in->has_mem && !v->host(v->host_opaque, in))
+        id = 0;
     if (keyed) {
         memcpy(k->key, key, KEY);
         k->len = in->len;
