@@ -185,12 +185,22 @@ static void check_fault(struct diff *d, const struct testcase *tc, const struct 
     check(d, "error", want->error & mask, got->error & mask);
 }
 
+// A return address that a store changed leads to what is left of earlier cases, FAR RET through a wild selector for one,
+// where CPUs differ. (Other addresses than the code's are a case's own doing.)
+static bool astray(const struct testcase *tc, uint64_t rip)
+{
+    uint64_t area = tc->high_code ? CODE_HI : CODE_LO;
+    return rip - area < CODE_PAGES * PAGE_SIZE && rip - tc->entry >= tc->code_len;
+}
+
 unsigned compare_outcomes(const struct testcase *tc, const struct outcome *want, const struct outcome *got,
                           const char *want_name, const char *got_name, FILE *f)
 {
     static const char *const names[16] = { "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
                                            "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15" };
     struct diff d = { f, 0, want_name, got_name };
+    if (astray(tc, want->m.rip))
+        return 0;
     if (got->lost != want->lost) {
         d.n++;
         if (f)

@@ -230,8 +230,9 @@ static struct ext extensions(const struct plan *p)
 }
 
 // [from, to): the bytes from R, X, B on. Now and then a wrong bit in the prefix of the last instruction: mostly #UD, and the host knows when not.
-static void spoil(struct gen *g, struct out *o, const struct rule *r, unsigned from, unsigned to)
+static void spoil(struct gen *g, struct out *o, const struct plan *p, unsigned from, unsigned to)
 {
+    const struct rule *r = p->rule;
     if (!g->last || !rng_chance(&g->rng, 6))
         return;
     for (unsigned i = 0; i < r->nops; i++)
@@ -240,6 +241,8 @@ static void spoil(struct gen *g, struct out *o, const struct rule *r, unsigned f
     unsigned at = from + rng_below(&g->rng, to - from), bit = rng_below(&g->rng, 8);
     if (at == from + 1 && bit == 7)
         return; // W: CPUs do not agree on which instructions ignore it
+    if (p->mem.present && p->mem.seg >= FS && to - from > 1 && at == from && (bit == 5 || bit == 6))
+        return; // X, B: another address register, with which the offset might not be canonical (gen_memop())
     if (g->mode32 && at == from && bit >= 6)
         return; // that would be BOUND, LDS or LES, and the rest no instruction of ours
     o->b[at] ^= (uint8_t)(1u << bit);
@@ -261,7 +264,7 @@ static void encode_vex(struct gen *g, struct out *o, struct plan *p)
         put8(o, (e.r ^ 1) << 7 | (e.x ^ 1) << 6 | (e.b ^ 1) << 5 | r->map);
         put8(o, w << 7 | (~vvvv & 15) << 3 | l << 2 | vex_pp(r));
     }
-    spoil(g, o, r, start + 1, o->n);
+    spoil(g, o, p, start + 1, o->n);
     put8(o, r->bytes[0]);
     if (r->has_modrm)
         put_modrm(g, o, p, 1);
@@ -292,7 +295,7 @@ static void encode_evex(struct gen *g, struct out *o, struct plan *p)
     put8(o, (e.r ^ 1) << 7 | (e.x ^ 1) << 6 | (e.b ^ 1) << 5 | (e.r2 ^ 1) << 4 | r->map);
     put8(o, w << 7 | (~vvvv & 15) << 3 | 4 | vex_pp(r));
     put8(o, z << 7 | ll << 5 | b << 4 | (e.v2 ^ 1) << 3 | (unsigned)p->k);
-    spoil(g, o, r, o->n - 3, o->n);
+    spoil(g, o, p, o->n - 3, o->n);
     put8(o, r->bytes[0]);
     if (r->has_modrm)
         put_modrm(g, o, p, n8);
