@@ -123,6 +123,13 @@ class Pc(Machine):
             self.execute("send-key", keys=[{"type": "qcode", "data": k} for k in key_name(char).split("-")],
                          **{"hold-time": 20})
 
+    def type_line(self, text):
+        """Types a line at a prompt that shows it, no faster than that: a BIOS keeps 15 keys and drops the rest."""
+        for at in range(0, len(text), 8):
+            self.type(text[at:at + 8])
+            self.wait_screen(re.escape(text[:at + 8].rstrip()), 20, 0.05)
+        self.key("ret")
+
     def quit(self):
         try:
             self.execute("quit")
