@@ -14,8 +14,8 @@ struct interp;
 int interp_create(struct interp **out, struct cpu *cpu); // 0 or -errno
 void interp_destroy(struct interp *in);
 
-// A decoder_host_fn for the vCPU's thread, its vector state saved: has the host try the instruction on an operand that
-// always faults. False: the host says #UD.
+// A decoder_host_fn for the vCPU's thread, its vector state saved: has the host try the instruction on an operand
+// that always faults. False: the host says #UD.
 bool interp_host_knows(void *interp, const struct insn *i);
 
 // Executes the one instruction at cpu->rip: fetch, decode, execute, advance rip. Exceptions unwind through

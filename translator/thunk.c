@@ -175,8 +175,8 @@ uint64_t thunk_run_bytes(struct interp *in, const uint8_t *code, unsigned len, u
 
 // ---- does the host have it?
 
-// The operand is at an address that is never canonical, so that the instruction neither loads nor stores; where no
-// element is selected it may be done without a fault, and change vector and mask registers only.
+// The operand is at an address that is never canonical, so that the instruction neither loads nor stores; where
+// no element is selected it may be done without a fault, and change vector and mask registers only.
 enum { NEVER_CANONICAL_BIT = 63 };
 
 // KXORW k,k,k: no element is selected. An AVX512F instruction like any EVEX one: without it both are #UD.

@@ -5,10 +5,10 @@
 // selects an operation in some vector instructions; without those, programs are made of few distinct encodings.
 // Capstone runs without detail: its operand lists and flags are not used, and cost more than the decode.
 //
-// Of AVX-512 Capstone knows too little to be asked which W, masks and broadcasts an instruction takes. A form with
-// registers only raises its #UD when the host runs it, but one with a memory operand would be found invalid only after
-// the operand has raised its #PF or #GP, which come later: SDM vol. 3A, section 6.9 "Prioritization of Concurrent Events",
-// table 6-2. So the host has the last word on these, here.
+// Of AVX-512 Capstone knows too little to be asked which W, masks and broadcasts an instruction takes. A form
+// with registers only raises its #UD when the host runs it, but one with a memory operand would be found invalid
+// only after the operand has raised its #PF or #GP, which come later: SDM vol. 3A, section 6.9 "Prioritization
+// of Concurrent Events". So the host has the last word on these, here.
 #include "translator/verdict.h"
 
 #include <capstone/capstone.h>

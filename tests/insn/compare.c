@@ -185,8 +185,8 @@ static void check_fault(struct diff *d, const struct testcase *tc, const struct 
     check(d, "error", want->error & mask, got->error & mask);
 }
 
-// A return address that a store changed leads to what is left of earlier cases, FAR RET through a wild selector for one,
-// where CPUs differ. (Other addresses than the code's are a case's own doing.)
+// A return address that a store changed leads to what is left of earlier cases, a far RET through a wild
+// selector for one, where CPUs differ. (Other addresses than the code's are a case's own doing.)
 static bool astray(const struct testcase *tc, uint64_t rip)
 {
     uint64_t area = tc->high_code ? CODE_HI : CODE_LO;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// EVEX forms that exist and that do not, though Capstone and the decoder's table take them: the host says which, before
-// the guest's operand is touched. Both kinds come from differences that insn-diff found, or stand beside one.
+// EVEX forms that exist and that do not, though Capstone and the decoder's table take them: the host says which,
+// before the guest's operand is touched. They come from differences that insn-diff found, or stand beside one.
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
