@@ -47,9 +47,17 @@ static void event(uint8_t a, uint8_t b)
     static const uint8_t opcodes[] = { 0xe6, 0x4c, 0xc5, 0x42, 0xd6, 0x51, 0x5d, 0x4d, 0x4a, 0x0f, 0x07, 0xcf };
 
     switch (a & 3) {
-    case 0: // a whole command that random ports seldom make up
+    case 0: // a whole command that random ports seldom make up, to a controller that can take it
+        if (inb(0x3f4) != 0x80) { // busy, or with results to be read
+            outb(0x3f2, 0);
+            outb(0x3f2, 0x1c);
+            outb(0x0a, 0x02);
+        }
+        outb(0x3f7, b & 0x80 ? b & 3 : 0);
+        outb(0x0b, b & 0x20 ? 0x4a : 0x46);
         for (unsigned i = 0; i < 9; i++)
-            outb(0x3f5, i == 0 ? opcodes[(a >> 2) % sizeof(opcodes)] : i == 1 ? b & 7 : i == 5 ? 2 : i == 6 ? 18 : b >> 4);
+            outb(0x3f5, i == 0 ? opcodes[(a >> 2) % sizeof(opcodes)] : i == 1 ? b & 5 : i == 2 ? b >> 6 & 1
+                        : i == 3 ? b >> 2 & 1 : i == 4 ? 1 + (b >> 3) : i == 5 ? 2 : 18);
         break;
     case 1: // channel 2 open, either way
         outb(0x0b, (uint8_t)(0x42 | (a & 0x3c)));
