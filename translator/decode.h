@@ -87,8 +87,8 @@ struct decoder;
 int decoder_create(struct decoder **out); // 0 or -errno
 void decoder_destroy(struct decoder *d);
 
-// Whether the host CPU has an instruction that the decoder takes for one; asked about EVEX forms with a memory
-// operand (once for each encoding, see verdict.c). Without it, which is the default, they are taken as they are.
+// Whether the host CPU has an instruction that the decoder takes for one; asked about VEX and EVEX forms with a
+// memory operand, once for each encoding (verdict.c). Without it, the default, they are taken as they are.
 typedef bool decoder_host_fn(void *opaque, const struct insn *in);
 void decoder_ask_host(struct decoder *d, decoder_host_fn *fn, void *opaque);
 

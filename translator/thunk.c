@@ -193,9 +193,9 @@ bool interp_host_knows(void *interp, const struct insn *i)
     struct emit e = {.p = p, .end = p + THUNK_SIZE};
     int scratch = pick_scratch(i);
     struct rewrite how = {.mem = true, .base = (int8_t)scratch, .index = -1, .map14 = R14, .map15 = R15};
-    if (i->enc != ENC_EVEX || !i->has_mem || scratch < 0)
+    if (i->enc == ENC_LEGACY || !i->has_mem || scratch < 0)
         return true;
-    if (i->evex[3] & 7)
+    if (i->enc == ENC_EVEX && i->evex[3] & 7)
         emit_clear_mask(&e, i->evex[3] & 7);
     if (rewrite_plain(&e, i, &how)) // gathers and scatters: interp_vector.c
         return true;

@@ -5,10 +5,10 @@
 // selects an operation in some vector instructions; without those, programs are made of few distinct encodings.
 // Capstone runs without detail: its operand lists and flags are not used, and cost more than the decode.
 //
-// Of AVX-512 Capstone knows too little to be asked which W, masks and broadcasts an instruction takes. A form
-// with registers only raises its #UD when the host runs it, but one with a memory operand would be found invalid
-// only after the operand has raised its #PF or #GP, which come later: SDM vol. 3A, section 6.9 "Prioritization
-// of Concurrent Events". So the host has the last word on these, here.
+// Of AVX and AVX-512 Capstone knows too little to be asked which W, L, masks and broadcasts an instruction takes.
+// A form with registers only raises its #UD when the host runs it, but one with a memory operand would be found
+// invalid only after the operand has raised its #PF or #GP, which come later: SDM vol. 3A, section 6.9
+// "Prioritization of Concurrent Events". So the host has the last word on these, here.
 #include "translator/verdict.h"
 
 #include <capstone/capstone.h>
@@ -154,7 +154,7 @@ bool verdict(struct verdicts *v, enum decode_mode mode, uint64_t rip, struct ins
         return k->id;
     }
     unsigned id = confirm(v, mode, rip, in->len, in);
-    if (id && v->host && in->enc == ENC_EVEX && in->has_mem && !v->host(v->host_opaque, in))
+    if (id && v->host && in->enc != ENC_LEGACY && in->has_mem && !v->host(v->host_opaque, in))
         id = 0;
     if (keyed) {
         memcpy(k->key, key, KEY);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// EVEX forms that exist and that do not, though Capstone and the decoder's table take them: the host says which,
-// before the guest's operand is touched. They come from differences that insn-diff found, or stand beside one.
+// VEX and EVEX forms that exist and that do not, though Capstone and the decoder's table took them: the host says
+// which, before the guest's operand is touched. They come from differences of insn-diff, or stand beside one.
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +45,10 @@ static const struct { const char *hex; uint8_t mode; bool exists; } forms[] = {
     {"62 f1 7c 59 c2 08 00", DECODE_64, true},             // vcmpeqps k1{k1},zmm0,[rax]{1to16}
     {"62 f2 7d 49 8a 00", DECODE_64, true},                // vcompressps [rax]{k1},zmm0
     {"62 71 7e 08 2d 30", DECODE_64, true},                // vcvtss2si r14d,[rax]
+    {"c4 62 79 5a ae 27 ae 64 04", DECODE_64, false},      // vbroadcasti128 xmm13,[rsi+464ae27h]
+    {"c4 62 7d 5a ae 27 ae 64 04", DECODE_64, true},       // ymm13
+    {"c4 42 11 8e 3c 24", DECODE_64, true},                // vpmaskmovd [r12],xmm13,xmm15
+    {"c4 c2 89 f7 06", DECODE_64, true},                   // shlx rax,[r14],r14
     {"62 f2 7d 49 92 04 08", DECODE_64, true},             // vgatherdps zmm0{k1},[rax+zmm1]: not asked
 };
 
@@ -62,7 +66,7 @@ static struct insn decode_hex(const char *hex, enum decode_mode mode)
     return i;
 }
 
-START_TEST(evex_forms)
+START_TEST(vector_forms)
 {
     uint64_t before[16];
     if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl") ||
@@ -84,7 +88,7 @@ int main(void)
     Suite *s = suite_create("host verdict");
     TCase *t = tcase_create("host verdict");
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_loop_test(t, evex_forms, 0, sizeof forms / sizeof forms[0]);
+    tcase_add_loop_test(t, vector_forms, 0, sizeof forms / sizeof forms[0]);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
