@@ -193,13 +193,21 @@ static bool astray(const struct testcase *tc, uint64_t rip)
     return rip - area < CODE_PAGES * PAGE_SIZE && rip - tc->entry >= tc->code_len;
 }
 
+// XRSTOR may access any byte of a component that it was asked for, also of one that it then only initialises:
+// SDM vol. 1, section 13.13 "Memory Access by the XSAVE Feature Set". AMD's does, ring3 does not.
+static bool xrstor_looked(const struct testcase *tc, const struct outcome *want, const struct outcome *got)
+{
+    const struct rule *r = want->vector == EXC_PF ? faulting_rule(tc, want->m.rip) : NULL;
+    return r && strncmp(r->text, "XRSTOR", 6) == 0 && got->m.rip != want->m.rip;
+}
+
 unsigned compare_outcomes(const struct testcase *tc, const struct outcome *want, const struct outcome *got,
                           const char *want_name, const char *got_name, FILE *f)
 {
     static const char *const names[16] = { "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
                                            "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15" };
     struct diff d = { f, 0, want_name, got_name };
-    if (astray(tc, want->m.rip))
+    if (astray(tc, want->m.rip) || xrstor_looked(tc, want, got))
         return 0;
     if (got->lost != want->lost) {
         d.n++;

@@ -243,6 +243,8 @@ static void spoil(struct gen *g, struct out *o, const struct plan *p, unsigned f
         return; // W: CPUs do not agree on which instructions ignore it
     if (p->mem.present && p->mem.seg >= FS && to - from > 1 && at == from && (bit == 5 || bit == 6))
         return; // X, B: another address register, with which the offset might not be canonical (gen_memop())
+    if (g->mode32 && to - from == 2 && at == from && bit < 5)
+        return; // VEX.mmmmm: the other map's instruction may want W, which AMD's ignore in 32-bit code (VPERMQ)
     if (g->mode32 && at == from && bit >= 6)
         return; // that would be BOUND, LDS or LES, and the rest no instruction of ours
     o->b[at] ^= (uint8_t)(1u << bit);
