@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
-#include <x86intrin.h>
 
 uint64_t clock_host_ns(void)
 {
@@ -81,9 +80,9 @@ static struct clock_sample clock_sample_take(void)
     struct clock_sample best = {0, 0};
     uint64_t best_width = UINT64_MAX;
     for (int i = 0; i < 16; i++) {
-        uint64_t before = __rdtsc();
+        uint64_t before = __builtin_ia32_rdtsc();
         uint64_t ns = clock_host_ns();
-        uint64_t width = __rdtsc() - before;
+        uint64_t width = __builtin_ia32_rdtsc() - before;
         if (width < best_width) {
             best_width = width;
             best = (struct clock_sample){ns, before + width / 2};

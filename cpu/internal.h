@@ -4,6 +4,7 @@
 
 #include "base/biglock.h"
 #include "base/stats.h"
+#include "base/vectors.h"
 #include "cpu/cpu.h"
 #include "cpu/cpuid.h"
 #include "cpu/interrupt.h"
@@ -67,11 +68,7 @@ static inline void require_cpl0(struct cpu *cpu)
 }
 
 // Vector state leaves the host's registers: call before general C (devices, the log).
-static inline void leave_for_general_c(struct cpu *cpu)
-{
-    if (cpu->mmu.before_io)
-        cpu->mmu.before_io(cpu->mmu.before_io_opaque);
-}
+static inline void leave_for_general_c(struct cpu *cpu) { vectors_save(); }
 
 // --- segment.c
 // Reads sel's descriptor; false if the selector is beyond its table or its LDT is unusable.

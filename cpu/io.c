@@ -20,7 +20,6 @@ void cpu_check_io(struct cpu *cpu, uint16_t port, unsigned size)
 uint64_t cpu_op_in(struct cpu *cpu, uint16_t port, unsigned size)
 {
     cpu_check_io(cpu, port, size);
-    leave_for_general_c(cpu);
     stat_inc(STAT_mmu_pio);
     big_lock();
     uint64_t v = as_load(cpu->ports, port, size);
@@ -31,7 +30,6 @@ uint64_t cpu_op_in(struct cpu *cpu, uint16_t port, unsigned size)
 void cpu_op_out(struct cpu *cpu, uint16_t port, uint64_t v, unsigned size)
 {
     cpu_check_io(cpu, port, size);
-    leave_for_general_c(cpu);
     stat_inc(STAT_mmu_pio);
     big_lock();
     as_store(cpu->ports, port, v & size_mask(size), size);

@@ -141,7 +141,6 @@ static bool intc_access(struct cpu *cpu, uint32_t msr, uint64_t *v, bool write)
     bool ok = false;
     if (!cpu->intc)
         return false;
-    leave_for_general_c(cpu);
     big_lock();
     if (write && cpu->intc->wrmsr)
         ok = cpu->intc->wrmsr(cpu->intc_opaque, msr, *v);

@@ -95,7 +95,6 @@ static void write_cr8(struct cpu *cpu, uint64_t v)
         raise_gp0(cpu);
     if (!cpu->intc || !cpu->intc->set_tpr)
         return;
-    leave_for_general_c(cpu);
     big_lock();
     cpu->intc->set_tpr(cpu->intc_opaque, v);
     big_unlock();
@@ -130,8 +129,7 @@ uint64_t cpu_op_mov_from_cr(struct cpu *cpu, unsigned n)
     }
     uint64_t v = 0;
     if (cpu->intc && cpu->intc->get_tpr) {
-        leave_for_general_c(cpu);
-        big_lock();
+            big_lock();
         v = cpu->intc->get_tpr(cpu->intc_opaque);
         big_unlock();
     }

@@ -100,6 +100,7 @@ static void control_written(struct acpi_pm *p)
 
 static void pm_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
+    vectors_save(); // what may follow is the machine's
     struct acpi_pm *p = opaque;
     bool control = false;
     timer_update(p);
@@ -149,6 +150,7 @@ static uint64_t apm_read(void *opaque, uint64_t offset, unsigned size)
 
 static void apm_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
+    vectors_save(); // what may follow is the machine's
     struct acpi_pm *p = opaque;
     uint8_t v = (uint8_t)value;
     if (offset == APM_STS) {
@@ -164,9 +166,12 @@ static void apm_write(void *opaque, uint64_t offset, uint64_t value, unsigned si
         p->cfg.smi(p->cfg.opaque);
 }
 
-static const struct io_ops pm_ops = {.read = pm_read, .write = pm_write, .min_size = 1, .max_size = 4};
-static const struct io_ops gpe_ops = {.read = gpe_read, .write = gpe_write, .min_size = 1, .max_size = 1};
-static const struct io_ops apm_ops = {.read = apm_read, .write = apm_write, .min_size = 1, .max_size = 1};
+static const struct io_ops pm_ops = {.read = pm_read, .write = pm_write, .min_size = 1, .max_size = 4,
+    .gpr_only = true};
+static const struct io_ops gpe_ops = {.read = gpe_read, .write = gpe_write, .min_size = 1, .max_size = 1,
+    .gpr_only = true};
+static const struct io_ops apm_ops = {.read = apm_read, .write = apm_write, .min_size = 1, .max_size = 1,
+    .gpr_only = true};
 
 // --- for the board
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/types.h"
+#include "base/vectors.h"
 
 struct chardev;
 struct chardev_backend_ops {
@@ -31,10 +32,13 @@ struct chardev {
 };
 static inline size_t chardev_write(struct chardev *c, const uint8_t *buf, size_t len)
 {
+    vectors_save();
     return c && c->be ? c->be->write(c, buf, len) : len;
 }
 static inline void chardev_accept_input(struct chardev *c)
 {
-    if (c && c->be && c->be->accept_input)
-        c->be->accept_input(c);
+    if (!c || !c->be || !c->be->accept_input)
+        return;
+    vectors_save();
+    c->be->accept_input(c);
 }

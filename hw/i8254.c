@@ -296,7 +296,7 @@ static void i8254_write(void *opaque, uint64_t offset, uint64_t value, unsigned 
 }
 
 static const struct io_ops i8254_ops = {
-    .read = i8254_read, .write = i8254_write, .min_size = 1, .max_size = 1,
+    .read = i8254_read, .write = i8254_write, .min_size = 1, .max_size = 1, .gpr_only = true,
 };
 
 // --- the gates

@@ -247,8 +247,10 @@ static void elcr_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     pair_update(p);
 }
 
-static const struct io_ops chip_ops = {.read = chip_read, .write = chip_write, .min_size = 1, .max_size = 1};
-static const struct io_ops elcr_ops = {.read = elcr_read, .write = elcr_write, .min_size = 1, .max_size = 1};
+static const struct io_ops chip_ops = {.read = chip_read, .write = chip_write, .min_size = 1, .max_size = 1,
+    .gpr_only = true};
+static const struct io_ops elcr_ops = {.read = elcr_read, .write = elcr_write, .min_size = 1, .max_size = 1,
+    .gpr_only = true};
 
 void i8259_reset(struct i8259 *p)
 {

@@ -268,8 +268,8 @@ static void control_write(void *opaque, uint64_t offset, uint64_t value, unsigne
     write_control(opaque, (uint8_t)value);
 }
 
-static const struct io_ops command_ops = {command_read, command_write, 1, 4};
-static const struct io_ops control_ops = {control_read, control_write, 1, 1};
+static const struct io_ops command_ops = {.read = command_read, .write = command_write, .min_size = 1, .max_size = 4};
+static const struct io_ops control_ops = {.read = control_read, .write = control_write, .min_size = 1, .max_size = 1};
 
 // --- creation
 

@@ -142,7 +142,7 @@ static void ioapic_write(void *opaque, uint64_t offset, uint64_t value, unsigned
 }
 
 static const struct io_ops ioapic_ops = {
-    .read = ioapic_read, .write = ioapic_write, .min_size = 4, .max_size = 4,
+    .read = ioapic_read, .write = ioapic_write, .min_size = 4, .max_size = 4, .gpr_only = true,
 };
 
 void ioapic_reset(struct ioapic *io)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/types.h"
+#include "base/vectors.h"
 
 struct irq_line {
     void (*set)(void *opaque, unsigned n, bool level); // the controller's input function
@@ -12,6 +13,7 @@ struct irq_line {
 // Drives the line. Big lock held. A zeroed line goes nowhere.
 static inline void irq_set(const struct irq_line *l, bool level)
 {
+    vectors_save(); // who listens is not known here
     if (l->set)
         l->set(l->opaque, l->n, level);
 }

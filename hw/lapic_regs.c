@@ -172,7 +172,8 @@ static void page_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
         reg_write(l, reg, value & rules[reg].writable);
 }
 
-const struct io_ops lapic_page_ops = {.read = page_read, .write = page_write, .min_size = 4, .max_size = 4};
+const struct io_ops lapic_page_ops = {.read = page_read, .write = page_write, .min_size = 4, .max_size = 4,
+                                      .gpr_only = true};
 
 // --- MSRs
 

@@ -2,7 +2,6 @@
 // The local APIC's timer: one-shot, periodic and TSC-deadline.
 // SDM vol. 3A, section 10.5.4 "APIC Timer".
 #include <errno.h>
-#include <x86intrin.h>
 
 #include "cpu/state.h"
 #include "hw/lapic_internal.h"
@@ -22,7 +21,7 @@ static uint64_t period_ns(const struct lapic *l) { return (uint64_t)l->initial_c
 
 static uint64_t guest_tsc(const struct lapic *l)
 {
-    return l->cfg.guest_tsc ? l->cfg.guest_tsc(l->cfg.opaque) : __rdtsc() + l->cfg.cpu->tsc_offset;
+    return l->cfg.guest_tsc ? l->cfg.guest_tsc(l->cfg.opaque) : __builtin_ia32_rdtsc() + l->cfg.cpu->tsc_offset;
 }
 
 static void arm_deadline(struct lapic *l)

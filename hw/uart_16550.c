@@ -34,6 +34,7 @@ struct uart_16550 {
     struct uart_16550_config cfg;
     uint8_t ier, fcr, lcr, mcr, lsr, msr, scr, dll, dlm;
     bool thre_pending;
+    bool irq_level; // as the line is driven
     uint8_t rx[FIFO_SIZE];
     unsigned rx_head, rx_count;
     uint8_t tx[TX_SIZE];
@@ -68,7 +69,14 @@ static uint8_t pending_interrupt(const struct uart_16550 *u)
 
 // A PC wires the interrupt through OUT2; guests exist that never set it and rely on emulators that do not
 // look, so it is not looked at here.
-static void update_irq(struct uart_16550 *u) { irq_set(&u->cfg.irq, pending_interrupt(u) != IIR_NONE); }
+static void update_irq(struct uart_16550 *u)
+{
+    bool level = pending_interrupt(u) != IIR_NONE;
+    if (level == u->irq_level)
+        return; // most accesses leave it alone
+    u->irq_level = level;
+    irq_set(&u->cfg.irq, level);
+}
 
 // --- receiving
 
@@ -136,6 +144,7 @@ static void tx_update_empty(struct uart_16550 *u)
 
 void uart_16550_flush(struct uart_16550 *u)
 {
+    vectors_save();
     if (u->tx_count) {
         size_t n = chardev_write(u->cfg.chr, u->tx, u->tx_count);
         if (n > u->tx_count)
@@ -309,7 +318,7 @@ static void uart_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     update_irq(u);
 }
 
-static const struct io_ops uart_ops = {.read = uart_read, .write = uart_write, .min_size = 1, .max_size = 1};
+static const struct io_ops uart_ops = {.read = uart_read, .write = uart_write, .min_size = 1, .max_size = 1, .gpr_only = true};
 static const struct chardev_frontend_ops uart_frontend = {
     .can_receive = uart_can_receive, .receive = uart_receive, .can_write = uart_can_write,
     .break_received = uart_break_received,
@@ -325,6 +334,7 @@ void uart_16550_reset(struct uart_16550 *u)
     u->rx_head = u->rx_count = 0;
     u->thre_pending = false;
     tx_update_empty(u);
+    u->irq_level = true; // whatever it was
     update_irq(u);
 }
 

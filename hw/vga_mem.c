@@ -230,4 +230,4 @@ static void window_write(void *opaque, uint64_t offset, uint64_t value, unsigned
 }
 
 const struct io_ops vga_window_ops = {
-    .read = window_read, .write = window_write, .min_size = 1, .max_size = 8};
+    .read = window_read, .write = window_write, .min_size = 1, .max_size = 8, .gpr_only = true};

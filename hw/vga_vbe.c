@@ -163,8 +163,8 @@ static void data_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     struct vga *v = opaque;
     vga_vbe_write(v, v->vbe_index, (uint16_t)value);
 }
-static const struct io_ops index_ops = {index_read, index_write, 2, 2};
-static const struct io_ops data_ops = {data_read, data_write, 2, 2};
+static const struct io_ops index_ops = {.read = index_read, .write = index_write, .min_size = 2, .max_size = 2};
+static const struct io_ops data_ops = {.read = data_read, .write = data_write, .min_size = 2, .max_size = 2};
 
 // Two 16-bit registers whose ports overlap: the index's second byte is the data's first.
 int vga_vbe_map_ports(struct vga *v)

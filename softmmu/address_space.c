@@ -3,6 +3,7 @@
 #include "softmmu/as_internal.h"
 
 #include "base/log.h"
+#include "base/vectors.h"
 
 #include <string.h>
 
@@ -172,6 +173,9 @@ uint64_t region_load(const struct region *r, uint64_t offset, unsigned size)
     if (!ops->read) {
         return value_mask(size);
     }
+    if (!ops->gpr_only) {
+        vectors_save();
+    }
     for (unsigned done = 0; done < size;) {
         uint64_t at = offset + done;
         unsigned n = piece_size(at, size - done, ops_max(ops));
@@ -194,6 +198,9 @@ void region_store(const struct region *r, uint64_t offset, uint64_t value, unsig
     const struct io_ops *ops = r->ops;
     if (!ops->write) {
         return;
+    }
+    if (!ops->gpr_only) {
+        vectors_save();
     }
     for (unsigned done = 0; done < size;) {
         uint64_t at = offset + done;
@@ -247,6 +254,7 @@ uint64_t as_load(struct address_space *as, uint64_t addr, unsigned size)
 
 static void listeners_ram_written(struct address_space *as, gpa addr, uint64_t len)
 {
+    vectors_save();
     for (unsigned i = 0; i < as->n_listeners; i++) {
         struct as_listener *l = &as->listeners[i];
         if (l->ram_written) {

@@ -15,6 +15,9 @@ struct io_ops {
     // Accesses narrower/wider than these are merged or split by the address space.
     // 0 means 1 and 4.
     unsigned min_size, max_size;
+    // Built with general registers only, and so is what they call before vectors_save() (base/vectors.h). What is
+    // not is called with the vector state saved.
+    bool gpr_only;
 };
 
 // Guest RAM: one memfd, mapped once read-write for the VMM. Untouched pages cost nothing.

@@ -69,9 +69,6 @@ static unsigned io_piece(unsigned left)
 static bool io_begin(struct mmu *m)
 {
     stat_inc(STAT_mmu_mmio);
-    if (m->before_io) {
-        m->before_io(m->before_io_opaque);
-    }
     bool take = !big_lock_held();
     if (take) {
         big_lock();

@@ -73,8 +73,6 @@ struct mmu {
     struct address_space *mem;
     const struct mmu_shadow_ops *shadow;
     void *shadow_ctx;
-    void (*before_io)(void *opaque); // engine: save vector state before general C runs
-    void *before_io_opaque;
     // Stores into pages that hold translations end here (after the bytes are in memory).
     void (*code_written)(void *opaque, gpa addr, unsigned len);
     void *code_written_opaque;

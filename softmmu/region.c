@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The region list of an address space, and the flat view that is rebuilt when it changes.
 //
-// Runs at set-up or from device callbacks (BAR moves, PAM registers), under the big lock and with the guest's
-// vector state saved.
+// Runs at set-up or from device callbacks (BAR moves, PAM registers), under the big lock.
 #include "softmmu/as_internal.h"
+
+#include "base/vectors.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +101,7 @@ static void flat_rebuild(struct address_space *as)
 
 static void map_changed(struct address_space *as, uint64_t base, uint64_t size)
 {
+    vectors_save();
     flat_rebuild(as);
     for (unsigned i = 0; i < as->n_listeners; i++) {
         struct as_listener *l = &as->listeners[i];
@@ -170,6 +172,7 @@ void as_destroy(struct address_space *as)
 
 static struct region *region_add(struct address_space *as, const char *name, const struct region *init)
 {
+    vectors_save();
     struct region *r = malloc(sizeof(*r));
     if (!r || !flat_reserve(as, as->n_regions + 1)) {
         free(r);

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/stats.h"
+#include "base/vectors.h"
 #include "cpu/cpu.h"
 #include "cpu/fpu.h"
 #include "cpu/interrupt.h"
@@ -67,7 +68,7 @@ static void code_written(void *opaque, gpa addr, unsigned len)
     tb_invalidate_range(bt, addr, len);
 }
 
-static void before_io(void *opaque) { cpu_fpu_save(opaque); }
+static void save_vectors(void *opaque) { cpu_fpu_save(opaque); }
 
 // --- writes and map changes from other threads: queued, drained by the vCPU thread
 
@@ -423,8 +424,7 @@ static int bt_init(struct cpu *cpu, const struct accel_config *cfg)
     decoder_ask_host(bt->decoder, interp_host_knows, bt->interp);
     cpu->accel = bt;
     mmu_set_shadow(&cpu->mmu, &shadow_mmu_ops, bt->shadow);
-    cpu->mmu.before_io = before_io;
-    cpu->mmu.before_io_opaque = cpu;
+    vectors_hook = (struct vectors_hook){save_vectors, cpu};
     cpu->mmu.code_written = code_written;
     cpu->mmu.code_written_opaque = bt;
     cpu->mmu.epoch_changed = epoch_changed;

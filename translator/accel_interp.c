@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "cpu/accel.h"
+#include "base/vectors.h"
 #include "cpu/cpu.h"
 #include "cpu/debug_points.h"
 #include "cpu/fpu.h"
@@ -25,8 +26,7 @@ static int accel_interp_init(struct cpu *cpu, const struct accel_config *cfg)
         err = interp_create(&in, cpu);
     if (err)
         return err;
-    cpu->mmu.before_io = save_vectors;
-    cpu->mmu.before_io_opaque = cpu;
+    vectors_hook = (struct vectors_hook){save_vectors, cpu};
     cpu->accel = in;
     return 0;
 }

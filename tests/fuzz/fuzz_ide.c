@@ -14,7 +14,7 @@ static unsigned in_drive; // which medium; 2: none
 // Registers of memory that PRDs may name, too.
 static uint64_t mmio_read(void *opaque, uint64_t offset, unsigned size) { return offset; }
 static void mmio_write(void *opaque, uint64_t offset, uint64_t value, unsigned size) {}
-static const struct io_ops mmio_ops = {mmio_read, mmio_write, 1, 4};
+static const struct io_ops mmio_ops = {.read = mmio_read, .write = mmio_write, .min_size = 1, .max_size = 4};
 
 static void create(void)
 {

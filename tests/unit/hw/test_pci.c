@@ -27,7 +27,7 @@ static void send_msi(void *opaque, uint64_t addr, uint32_t data)
 static uint64_t bar_read(void *opaque, uint64_t offset, unsigned size) { return 0xa0 + offset; }
 static uint64_t last_write;
 static void bar_write(void *opaque, uint64_t offset, uint64_t v, unsigned size) { last_write = v; }
-static const struct io_ops bar_ops = {bar_read, bar_write, 1, 4};
+static const struct io_ops bar_ops = {.read = bar_read, .write = bar_write, .min_size = 1, .max_size = 4};
 
 static struct pci_device dev;
 

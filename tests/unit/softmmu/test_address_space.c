@@ -46,10 +46,10 @@ static void device_write(void *opaque, uint64_t offset, uint64_t value, unsigned
     memcpy(d->bytes + offset, &value, size);
 }
 
-static const struct io_ops byte_ops = {device_read, device_write, 1, 1};
-static const struct io_ops dword_ops = {device_read, device_write, 4, 4};
-static const struct io_ops any_ops = {device_read, device_write, 1, 8};
-static const struct io_ops default_ops = {device_read, device_write, 0, 0};
+static const struct io_ops byte_ops = {.read = device_read, .write = device_write, .min_size = 1, .max_size = 1};
+static const struct io_ops dword_ops = {.read = device_read, .write = device_write, .min_size = 4, .max_size = 4};
+static const struct io_ops any_ops = {.read = device_read, .write = device_write, .min_size = 1, .max_size = 8};
+static const struct io_ops default_ops = {.read = device_read, .write = device_write, .min_size = 0, .max_size = 0};
 
 static void device_fill(struct device *d)
 {
