@@ -57,6 +57,12 @@ bool cpu_interrupt_pending(const struct cpu *cpu)
     return nmi_pending(cpu, req) || intr_pending(cpu, req) || (req & (CPU_REQ_INIT | CPU_REQ_SIPI | CPU_REQ_SMI));
 }
 
+bool cpu_attention_due(const struct cpu *cpu)
+{
+    uint32_t req = cpu_requests(cpu);
+    return UNLIKELY(req) && ((req & (CPU_REQ_STOP | CPU_REQ_RESET | CPU_REQ_FLUSH)) || cpu_interrupt_pending(cpu));
+}
+
 void cpu_take_interrupt(struct cpu *cpu)
 {
     uint32_t req = cpu_requests(cpu);
@@ -82,7 +88,6 @@ void cpu_take_interrupt(struct cpu *cpu)
     }
     if (!intr_pending(cpu, req) || !cpu->intc)
         return;
-    leave_for_general_c(cpu);
     big_lock();
     int vector = cpu->intc->acknowledge(cpu->intc_opaque);
     big_unlock();

@@ -26,6 +26,8 @@ static inline uint32_t cpu_requests(const struct cpu *cpu)
 
 // vCPU thread: is there anything to do before the next instruction, given IF, shadows and NMI blocking?
 bool cpu_interrupt_pending(const struct cpu *cpu);
+// vCPU thread: must translated code come back to the dispatcher? An interrupt that waits for IF is no reason.
+bool cpu_attention_due(const struct cpu *cpu);
 // Takes one: NMI, or INTR through intc->acknowledge and the IDT. May unwind with an exception.
 void cpu_take_interrupt(struct cpu *cpu);
 // Sleeps while halted until a request that wakes it (or STOP/RESET) comes.

@@ -11,7 +11,7 @@
 // After a helper that did not transfer control: 0 goes on in the block.
 static uint64_t go_on(struct cpu *cpu, const struct tb_site *site, uint32_t mode)
 {
-    if (cpu->mode != mode || site->tb->dropped || cpu_interrupt_pending(cpu) || cpu->halted) {
+    if (cpu->mode != mode || site->tb->dropped || cpu_attention_due(cpu) || cpu->halted) {
         cpu->rip = site->next_rip;
         return 1;
     }

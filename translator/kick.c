@@ -13,9 +13,13 @@
 //                          instead (transfer.c): their links are undone
 //   in the dispatcher, or on the way in   bt->current is the block to be entered: its links are undone;
 //                          and the dispatcher looks at requests after it has set ENG_IN_CODE
+//
+// A request that the vCPU's own thread makes (a device it has just written to raises an interrupt) needs no signal:
+// it is in C, and all C that resumes or enters a block looks at the requests first.
 #include <errno.h>
 #include <signal.h>
 
+#include "cpu/interrupt.h"
 #include "translator/tb.h"
 
 #define KICK_SIGNAL (SIGRTMIN + 1)
@@ -35,14 +39,10 @@ static void suspend(struct bt *bt, struct tb *tb)
     tb_links_suspend(bt, tb);
 }
 
-// Async-signal-safe; runs on the vCPU thread.
-static void on_kick(int signo, siginfo_t *si, void *ctx)
+// Makes all that is about to run come back, but for what a block has in registers. Async-signal-safe.
+static void stop_blocks(struct bt *bt)
 {
-    struct cpu *cpu = &vcpu_self;
-    struct bt *bt = cpu->accel;
-    ucontext_t *uc = ctx;
-    if (!bt || !cpu->engine[ENG_IN_CODE] || bt->kicked)
-        return;
+    struct cpu *cpu = bt->cpu;
     bt->kicked = true;
     cpu->engine[ENG_EPOCH_USER] = cpu->engine[ENG_EPOCH_SUP] = 0;
     cpu->engine[ENG_IBL_USER] = cpu->engine[ENG_IBL_SUP] = (uint64_t)bt->ibl_empty;
@@ -51,6 +51,17 @@ static void on_kick(int signo, siginfo_t *si, void *ctx)
     if (site)
         suspend(bt, site->tb);
     suspend(bt, tb_by_host(bt, (const uint8_t *)cpu->engine[ENG_RESUME]));
+}
+
+// Async-signal-safe; runs on the vCPU thread.
+static void on_kick(int signo, siginfo_t *si, void *ctx)
+{
+    struct cpu *cpu = &vcpu_self;
+    struct bt *bt = cpu->accel;
+    ucontext_t *uc = ctx;
+    if (!bt || !cpu->engine[ENG_IN_CODE] || bt->kicked)
+        return;
+    stop_blocks(bt);
     const uint8_t *rip = (const uint8_t *)uc->uc_mcontext.gregs[REG_RIP];
     struct tb *tb = tb_by_host(bt, rip);
     if (!tb)
@@ -73,9 +84,12 @@ static void on_kick(int signo, siginfo_t *si, void *ctx)
     }
 }
 
-// A helper is about to resume tb. If a kick came before the glue had said so (ENG_SITE), do its work now.
+// A helper is about to resume tb. If a kick came before the glue had said so (ENG_SITE), or is due to a request of
+// this thread's own, do its work now.
 void bt_kick_resuming(struct bt *bt, struct tb *tb)
 {
+    if (UNLIKELY(!bt->kicked && cpu_attention_due(bt->cpu)))
+        stop_blocks(bt);
     if (bt->kicked)
         suspend(bt, tb);
 }
@@ -92,7 +106,7 @@ int bt_kick_init(struct bt *bt)
 void bt_kick(struct cpu *cpu)
 {
     struct bt *bt = bt_of(cpu);
-    if (bt && cpu->engine[ENG_IN_CODE])
+    if (bt && cpu->engine[ENG_IN_CODE] && !pthread_equal(bt->thread, pthread_self()))
         pthread_kill(bt->thread, KICK_SIGNAL);
 }
 

@@ -10,13 +10,6 @@
 #include "cpu/interrupt.h"
 #include "translator/gen.h"
 
-// An interrupt that waits for IF is no reason to leave.
-static bool wanted(const struct cpu *cpu)
-{
-    uint32_t req = cpu_requests(cpu);
-    return UNLIKELY(req) && (req & (CPU_REQ_STOP | CPU_REQ_RESET | CPU_REQ_FLUSH) || cpu_interrupt_pending(cpu));
-}
-
 uint64_t bt_transfer(struct cpu *cpu)
 {
     struct bt *bt = bt_of(cpu);
@@ -25,7 +18,7 @@ uint64_t bt_transfer(struct cpu *cpu)
     const struct ibl_entry *e = &t->entry[at & (IBL_ENTRIES - 1)];
     bt->indirect_missed = true;
     // Modes that are left to the interpreter never become a table's.
-    if (UNLIKELY(t->mode != code_mode(cpu) || e->neg_va + at || wanted(cpu) || log_on(LOG_exec)))
+    if (UNLIKELY(t->mode != code_mode(cpu) || e->neg_va + at || cpu_attention_due(cpu) || log_on(LOG_exec)))
         return HELPER_LEAVE;
     cpu->engine[ENG_RESUME] = (uint64_t)e->code;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
