@@ -28,13 +28,14 @@ enum { VIEW_KA = SHADOW_SLOTS, VIEW_K = 2 * SHADOW_SLOTS, VIEWS };
 // Views keep up to 1 MiB of host page tables when they give their memory back.
 #define MIN_BYTES ((uint64_t)32 << 20)
 
-// A page that the current view may write, but for the code on it: what shadow_code_store() needs to know.
-// Good while no invalidation came after it.
+// A page that the current view may access, but not by itself: it may write it, but for the code on it
+// (shadow_code_store()), or it is no memory (shadow_device()). Good while no invalidation came after it.
 enum { GRANTS = 64 };
 struct grant {
     gva page;
     gpa pa;
-    hva host;
+    hva host;   // NULL: a device's page, ...
+    bool write; // ... which may be written, too
     uint64_t serial; // 0: empty
     unsigned view;
 };
@@ -220,6 +221,11 @@ static unsigned fill_page(struct shadow *s, unsigned i, gva va, gpa page, bool w
 
     // An entry of 0 means "not resident", so a page at its own host address stays slow.
     if (!host || !entry || !host_in_home(s, host) || watched(s, va, false)) {
+        if (!host && !watched(s, va, false)) {
+            bool writable = write && w->dirty && (w->writable || (i >= SHADOW_SLOTS && !s->wp));
+            *grant_of(s, va) =
+                (struct grant){.page = va, .pa = page, .write = writable, .serial = s->serial, .view = i};
+        }
         return 0;
     }
     struct view *v = s->view[i];
@@ -400,11 +406,19 @@ void shadow_drop_range(struct shadow *s, gpa addr, uint64_t len)
 hva shadow_code_store(struct shadow *s, gva va, gpa *pa)
 {
     const struct grant *g = grant_of(s, va);
-    if (g->serial != s->serial || g->page != (va & PAGE_MASK) || g->view != view_current(s)) {
+    if (g->serial != s->serial || g->page != (va & PAGE_MASK) || g->view != view_current(s) || !g->host) {
         return NULL;
     }
     *pa = g->pa | (va & ~PAGE_MASK);
     return g->host + (va & ~PAGE_MASK);
+}
+
+bool shadow_device(struct shadow *s, gva va, bool write, gpa *pa)
+{
+    const struct grant *g = grant_of(s, va);
+    *pa = g->pa | (va & ~PAGE_MASK);
+    return g->serial == s->serial && g->page == (va & PAGE_MASK) && g->view == view_current(s) && !g->host &&
+           (g->write || !write);
 }
 
 int shadow_resolve(struct shadow *s, gva va, unsigned size, bool write, struct mmu_fault *f)

@@ -61,6 +61,10 @@ void shadow_drop_range(struct shadow *s, gpa addr, uint64_t len);
 // NULL if that is not known (any more). *pa gets the guest-physical address.
 hva shadow_code_store(struct shadow *s, gva va, gpa *pa);
 
+// Is va, as shadow_resolve() found out before, a page without memory that the current view may read (write)? false:
+// that is not known (any more). *pa gets the guest-physical address.
+bool shadow_device(struct shadow *s, gva va, bool write, gpa *pa);
+
 // Slow path of translated code: a read or write of size bytes at va, which the fast path refused or
 // that faulted. 0: resident now, retry; 1: not fast (MMIO, page-crossing, code page): emulate the
 // instruction; -1: *f holds the page fault.

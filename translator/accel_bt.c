@@ -283,7 +283,10 @@ static void act_on_exit(struct bt *bt)
         break;
     case EXIT_SLOW_MEM:
         cpu->rip = ((struct tb_site *)arg)->rip;
-        if (((struct tb_site *)arg)->span) {
+        if (bt->stored) {
+            bt->stored = false;
+            cpu->rip = ((struct tb_site *)arg)->next_rip;
+        } else if (((struct tb_site *)arg)->span) {
             bt->exact_next = true;
             bt->exact_rip = cpu->rip;
         } else {

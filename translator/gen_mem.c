@@ -315,6 +315,33 @@ static bool plain_registers(struct gen *g, unsigned i)
     return true;
 }
 
+// What the slow path may do for an instruction whose memory turns out to be a device's: enum site_device.
+static void note_device(const struct insn *in, struct tb_site *site)
+{
+    uint8_t op = in->opcode, ext = in->modrm >> 3 & 7;
+    if (in->enc != ENC_LEGACY || in->lock || in->mem_size > 8)
+        return;
+    if (in->map == MAP_0F) {
+        if (op == 0xb6 || op == 0xb7 || op == 0xbe || op == 0xbf) // MOVZX, MOVSX
+            site->device = SITE_LOAD;
+        return;
+    }
+    if (in->map != MAP_1)
+        return;
+    if (op == 0x8a || op == 0x8b || op == 0xa0 || op == 0xa1 || op == 0x84 || op == 0x85 || // MOV, TEST
+        ((op == 0xf6 || op == 0xf7) && ext < 2) || (op >= 0x80 && op <= 0x83 && ext == 7)) { // TEST, CMP
+        site->device = SITE_LOAD;
+    } else if (op == 0x88 || op == 0x89 || op == 0xa2 || op == 0xa3) { // MOV
+        unsigned reg = in->moffs ? RAX : in->reg;
+        bool high = op == 0x88 && !in->rex && reg >= 4 && reg < 8;
+        site->device = high ? SITE_STORE_HIGH : SITE_STORE;
+        site->device_reg = (uint8_t)(high ? reg - 4 : reg);
+    } else if ((op == 0xc6 || op == 0xc7) && ext == 0) {
+        site->device = SITE_STORE_IMM;
+        site->device_imm = (uint32_t)in->imm;
+    }
+}
+
 static bool plain_memory(struct gen *g, unsigned i)
 {
     const struct insn *in = &g->insn[i];
@@ -330,8 +357,10 @@ static bool plain_memory(struct gen *g, unsigned i)
         return false;
     bool stack = (in->base == RSP || in->base == RBP) && in->index < 0 && in->mem_seg != FS && in->mem_seg != GS;
     gen_lookup(g, i, in->mem_size, in->mem_access & MA_WRITE, in->mem_aligned, stack, g->live[i] != 0);
-    if (g->nslow && g->slow[g->nslow - 1].site)
+    if (g->nslow && g->slow[g->nslow - 1].site) {
         g->slow[g->nslow - 1].site->masked = in->mask_elem != 0;
+        note_device(in, g->slow[g->nslow - 1].site);
+    }
     struct rewrite how = {.mem = true, .base = R14, .index = R15, .map14 = R15, .map15 = R15};
     if (high) {
         int guest = high == 1 ? R14 : R15;

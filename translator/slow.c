@@ -5,9 +5,11 @@
 // glue.c stores the guest's registers and calls bt_mem_slow(). It returns the addend that makes the inline
 // code's [address + addend] right, and the instruction goes on as if nothing had been; or 0, and the
 // dispatcher has the interpreter do the one instruction, which gets everything right at leisure.
+#include "base/biglock.h"
 #include "base/stats.h"
 #include "cpu/cpu.h"
 #include "cpu/fpu.h"
+#include "cpu/interrupt.h"
 #include "shadowpt/shadow.h"
 #include "translator/tb.h"
 
@@ -55,6 +57,26 @@ static uint64_t span_slow(struct bt *bt, const struct tb_site *site, gva ea)
     }
 }
 
+// The device's side of one access; the instruction itself then loads from, or stores to, the bounce buffer.
+static uint64_t device_access(struct bt *bt, const struct tb_site *site, gva ea, gpa pa)
+{
+    static __thread uint64_t bounce;
+    struct cpu *cpu = bt->cpu;
+    uint64_t v = cpu->gpr[site->device_reg & 15];
+    if (site->device == SITE_STORE_HIGH)
+        v >>= 8;
+    else if (site->device == SITE_STORE_IMM)
+        v = (uint64_t)(int32_t)site->device_imm;
+    stat_inc(STAT_mmu_mmio);
+    big_lock();
+    if (site->write)
+        as_store(cpu->mmu.mem, pa, site->size == 8 ? v : v & (BIT(8 * site->size) - 1), site->size);
+    else
+        bounce = as_load(cpu->mmu.mem, pa, site->size);
+    big_unlock();
+    return (uint64_t)&bounce - ea;
+}
+
 uint64_t bt_mem_slow(struct cpu *cpu, const struct tb_site *site)
 {
     struct bt *bt = bt_of(cpu);
@@ -67,6 +89,15 @@ uint64_t bt_mem_slow(struct cpu *cpu, const struct tb_site *site)
         goto done;
     }
     bool inside = (ea & ~PAGE_MASK) + site->size <= PAGE_SIZE;
+    gpa pa;
+    if (site->device && inside && !cpu->mmu.watch && shadow_device(bt->shadow, ea, site->write, &pa)) {
+        addend = device_access(bt, site, ea, pa);
+        if (UNLIKELY(site->write && cpu_attention_due(cpu))) { // the store was all there is to the instruction
+            bt->stored = true;
+            return 0;
+        }
+        goto done;
+    }
     if (site->write && inside) {
         addend = store_to_code_page(bt, site, ea);
         if (site->tb->dropped)

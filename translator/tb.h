@@ -110,6 +110,19 @@ struct tb_site {
     uint8_t lead_size;
     int16_t lead_at;    // from the range's start
     bool masked;        // elements may be deselected: a missing page does not fault by itself
+    uint8_t device;     // enum site_device: what the instruction does if the memory is a device's...
+    uint8_t device_reg; // ... and the register that it stores
+    uint32_t device_imm;
+};
+
+// An instruction that a device's page need not leave the block for: slow.c makes the access, and the instruction runs
+// on a bounce buffer. Those that touch the memory once, with nothing after it that could fault.
+enum site_device {
+    SITE_INTERP,    // none of these
+    SITE_LOAD,
+    SITE_STORE,     // of device_reg
+    SITE_STORE_HIGH, // of its bits 15..8
+    SITE_STORE_IMM,
 };
 
 // Host address -> guest instruction, for precise faults.
@@ -234,6 +247,7 @@ struct bt {
     bool pending_all, map_changed;
     bool exact_next; // the next block is to be the exact twin, if it is the one at exact_rip
     uint64_t exact_rip;
+    bool stored;          // EXIT_SLOW_MEM: the instruction has been done, an interrupt is due before the next
     bool indirect_missed; // the block found next goes into the indirect-branch table
     struct fetch_entry { gva page; gpa pa; uint32_t epoch; } fetch[FETCH_ENTRIES];
     // debug_bt.c: what a debugger has set that the code cache and the shadow are right for
