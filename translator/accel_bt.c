@@ -97,15 +97,12 @@ static void ram_written(void *opaque, gpa addr, uint64_t len)
         }
 }
 
-// A VGA's window or a PAM segment comes and goes often: only translations of those addresses are dropped.
-enum { MAP_CHANGE_MAX = 1 << 20 };
-
+// A BAR, a VGA's window or a PAM segment moved: only translations of those addresses are dropped.
 static void map_changed(void *opaque, gpa addr, uint64_t len)
 {
     struct bt *bt = opaque;
     pthread_mutex_lock(&bt->pending_lock);
     bt->map_changed = true;
-    bt->pending_all |= len > MAP_CHANGE_MAX; // a search through so many pages would take longer
     pthread_mutex_unlock(&bt->pending_lock);
     queue_range(bt, addr, len);
 }

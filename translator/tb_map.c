@@ -303,21 +303,44 @@ enum code_store tb_code_store(struct bt *bt, gpa pa, unsigned len)
     return hit ? CODE_STORE_HIT : CODE_STORE_BESIDE;
 }
 
+// Drops the blocks of p that overlap, and counts them. May retire p with its last block, or a neighbour with a block
+// that lies on both.
+static bool invalidate_page(struct bt *bt, struct code_page *p, gpa pa, uint64_t len, unsigned *dropped)
+{
+    gpa page = p->page;
+    bool current = false;
+    struct tb *next;
+    if (!(p->granules & granule_bits(page, pa, pa + len)))
+        return false;
+    for (struct tb *tb = p->tbs; tb; tb = next) {
+        next = tb->page_next[page_slot(tb, page)];
+        if (!overlaps(tb, pa, len))
+            continue;
+        current |= tb == bt->current;
+        stat_inc(STAT_tb_dropped_smc);
+        tb_drop(bt, tb);
+        ++*dropped;
+    }
+    return current;
+}
+
 bool tb_invalidate_range(struct bt *bt, gpa pa, uint64_t len)
 {
     bool current = false;
-    for (gpa page = pa & PAGE_MASK; page < pa + len; page += PAGE_SIZE) {
-        struct code_page *p = page_find(bt, page);
-        struct tb *next;
-        if (!p || !(p->granules & granule_bits(page, pa, pa + len)))
-            continue;
-        for (struct tb *tb = p->tbs; tb; tb = next) {
-            next = tb->page_next[page_slot(tb, page)];
-            if (!overlaps(tb, pa, len))
-                continue;
-            current |= tb == bt->current;
-            stat_inc(STAT_tb_dropped_smc);
-            tb_drop(bt, tb); // may retire p with its last block; next is NULL then
+    unsigned dropped = 0;
+    if (len / PAGE_SIZE <= PAGE_HASH) {
+        for (gpa page = pa & PAGE_MASK; page < pa + len; page += PAGE_SIZE) {
+            struct code_page *p = page_find(bt, page);
+            if (p)
+                current |= invalidate_page(bt, p, pa, len, &dropped);
+        }
+        return current;
+    }
+    for (unsigned i = 0; i < PAGE_HASH; i++) { // fewer pages hold code than there are
+        for (struct code_page *p = bt->map->pages[i]; p;) {
+            unsigned before = dropped;
+            current |= invalidate_page(bt, p, pa, len, &dropped);
+            p = dropped == before ? p->next : bt->map->pages[i];
         }
     }
     return current;
