@@ -285,7 +285,9 @@ static void high_page_write(void *opaque, uint64_t offset, uint64_t value, unsig
 static const struct io_ops controller_ops = {
     .read = controller_read, .write = controller_write, .min_size = 1, .max_size = 1,
 };
-static const struct io_ops page_ops = {.read = page_read, .write = page_write, .min_size = 1, .max_size = 1};
+static const struct io_ops page_ops = { // 80h is what guests write to for a delay
+    .read = page_read, .write = page_write, .min_size = 1, .max_size = 1, .gpr_only = true,
+};
 static const struct io_ops high_page_ops = {
     .read = high_page_read, .write = high_page_write, .min_size = 1, .max_size = 1,
 };
