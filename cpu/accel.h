@@ -13,6 +13,7 @@ enum { // optimisations of bt
     ACCEL_NO_HIGH = 32,  // guest r14/r15 go back to memory after each instruction
     ACCEL_NO_SPANS = 128, // each memory access looks its page up by itself
     ACCEL_NO_CLONE = 256, // the same code at another address is translated again
+    ACCEL_NO_WINDOW = 512, // loads from low memory always look their page up
     ACCEL_NO_LEGACY = 64, // real mode, VM86, 16-bit code and segments that are not flat: interpreted
 };
 

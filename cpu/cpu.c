@@ -64,8 +64,14 @@ static bool is_flat(const struct segment *s, uint32_t must)
 }
 
 // Fills in s's bounds and which of MODE_SEG64K and MODE_SEG_DOWN it speaks for.
-static void set_bounds(struct segment_bounds *b, const struct segment *s, bool typed)
+static void set_bounds(struct segment_bounds *b, const struct segment *s, bool typed, uint32_t window_end)
 {
+    if (LIKELY(b->limit == s->limit && b->attr == s->attr && b->base == s->base && b->typed == typed && b->mode & BIT(31)))
+        return;
+    b->limit = s->limit;
+    b->attr = s->attr;
+    b->base = (uint32_t)s->base;
+    b->typed = typed;
     bool code = s->attr & TYPE_CODE, down = !code && (s->attr & TYPE_DOWN), present = !typed || (s->attr & SEG_P);
     uint64_t end = down ? (s->attr & SEG_DB ? BIT(32) : BIT(16)) : s->limit + 1ull;
     b->start = down ? s->limit + 1ull : 0;
@@ -74,13 +80,15 @@ static void set_bounds(struct segment_bounds *b, const struct segment *s, bool t
     for (int i = 0; i < 3; i++) {
         b->max_r[i] = (int64_t)b->end_r - (1 << i);
         b->max_w[i] = (int64_t)b->end_w - (1 << i);
+        int64_t low = (int64_t)window_end - (int64_t)b->base - (1 << i);
+        b->max_low[i] = down ? -1 : low < b->max_r[i] ? low : b->max_r[i];
     }
-    b->mode = (b->end_w == 0x10000 && !down ? MODE_SEG64K : 0) | (down ? MODE_SEG_DOWN : 0);
+    b->mode = BIT(31) | (b->end_w == 0x10000 && !down ? MODE_SEG64K : 0) | (down ? MODE_SEG_DOWN : 0);
 }
 
 static uint32_t bounds_mode(const struct cpu *cpu)
 {
-    uint32_t all = MODE_SEG64K, any = 0;
+    uint32_t all = MODE_SEG64K, any = 0; // BIT(31) of a mode only says that there are bounds
     for (unsigned i = 0; i < SREG_COUNT; i++) {
         if (i != CS) {
             all &= cpu->bounds[i].mode;
@@ -116,8 +124,10 @@ void cpu_update_mode(struct cpu *cpu)
         m = MODE_CS64 | MODE_FLAT;
     else {
         for (unsigned i = 0; i < SREG_COUNT; i++)
-            set_bounds(&cpu->bounds[i], &cpu->seg[i], in_protected(cpu));
+            set_bounds(&cpu->bounds[i], &cpu->seg[i], in_protected(cpu), cpu->window_end);
         m = segment_mode(cpu) | (cpu->efer & EFER_LMA ? MODE_COMPAT : 0);
+        if (!(cpu->cr0 & CR0_PG) && !cpu->mmu.watch)
+            m |= MODE_UNPAGED;
     }
     if (user) {
         m |= MODE_USER;
@@ -150,10 +160,20 @@ void cpu_update_mode(struct cpu *cpu)
         mmu_set_privilege(&cpu->mmu, user, ac);
 }
 
-void cpu_data_segment_loaded(struct cpu *cpu, enum sreg s)
+void cpu_set_window(struct cpu *cpu, uint32_t end)
+{
+    if (cpu->window_end == end)
+        return;
+    cpu->window_end = end;
+    for (unsigned i = 0; i < SREG_COUNT; i++)
+        cpu->bounds[i].mode = 0; // to be made anew
+    cpu_update_mode(cpu);
+}
+
+void cpu_segment_loaded(struct cpu *cpu, enum sreg s)
 {
     const uint32_t bits = MODE_CS32 | MODE_SS32 | MODE_REAL | MODE_FLAT | MODE_SEG64K | MODE_SEG_DOWN;
-    set_bounds(&cpu->bounds[s], &cpu->seg[s], in_protected(cpu));
+    set_bounds(&cpu->bounds[s], &cpu->seg[s], in_protected(cpu), cpu->window_end);
     cpu->mode = (cpu->mode & ~bits) | segment_mode(cpu);
 }
 

@@ -117,6 +117,7 @@ void cpu_init(struct cpu *cpu, struct address_space *mem, struct address_space *
               const struct cpu_model *model, unsigned index);
 void cpu_reset(struct cpu *cpu); // power-on state: SDM vol. 3A, section 9.1.1
 void cpu_update_mode(struct cpu *cpu); // mode and the MMU's privilege, from segments, CR*, RFLAGS
+void cpu_set_window(struct cpu *cpu, uint32_t end); // the engine's: struct segment_bounds, max_low
 void cpu_set_rflags(struct cpu *cpu, uint64_t v); // all bits, with the consequences (AC, TF, IF)
 // One line per register, as `info registers` prints.
 void cpu_dump(const struct cpu *cpu, void (*print)(void *opaque, const char *line), void *opaque);

@@ -87,7 +87,7 @@ void segment_check_stack(struct cpu *cpu, uint16_t sel, unsigned cpl, enum vecto
                          struct segment *out);
 
 // --- cpu.c
-void cpu_data_segment_loaded(struct cpu *cpu, enum sreg s); // outside 64-bit code: cpu_update_mode() for ES, DS, FS or GS alone
+void cpu_segment_loaded(struct cpu *cpu, enum sreg s); // outside 64-bit code: cpu_update_mode() for s alone, not SS
 
 // --- memory.c
 // Access rights and limit of [offset, offset+size) in s, without raising; 64-bit code: always true.

@@ -152,7 +152,7 @@ void cpu_op_load_sreg(struct cpu *cpu, enum sreg s, uint16_t sel)
     } else if (s == SS) {
         cpu_update_mode(cpu);
     } else {
-        cpu_data_segment_loaded(cpu, s);
+        cpu_segment_loaded(cpu, s);
     }
 }
 

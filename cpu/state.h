@@ -80,7 +80,14 @@ enum { SEG_TYPE = 0xf00, SEG_S = 0x1000, SEG_DPL = 0x6000, SEG_P = 0x8000, SEG_L
 
 // What a segment register lets an access touch, decided when it is loaded (cpu_update_mode): offsets start <= x and
 // x + size <= end. An end of 0 lets nothing through. max_r, max_w: end - size, for sizes 1, 2 and 4, signed. SDM vol. 3A, sections 5.3 "Limit Checking", 5.5 "Type Checking".
-struct segment_bounds { uint64_t end_r, end_w, start; int64_t max_r[3], max_w[3]; uint32_t mode; };
+// max_low: the same for loads that end below window_end, whose memory the translator has at hand.
+struct segment_bounds {
+    uint64_t end_r, end_w, start;
+    int64_t max_r[3], max_w[3], max_low[3];
+    uint32_t mode;
+    uint32_t limit, attr, base; // what they were made of
+    bool typed;
+};
 
 struct table_reg { uint64_t base; uint32_t limit; };
 
@@ -103,6 +110,7 @@ enum mode_bits {
     MODE_RING12 = 1 << 13,   // CPL 1 or 2: privileged instructions fault, though MODE_USER is clear
     MODE_SEG64K = 1 << 14,   // ES, SS, DS, FS and GS are usable, writable and 64 KiB long, as real mode has them
     MODE_SEG_DOWN = 1 << 15, // one of them expands down: both ends need a check
+    MODE_UNPAGED = 1 << 17,  // outside long mode: linear addresses are physical ones, and nobody watches them
     MODE_COMPAT = 1 << 16,   // compatibility mode: R8 to R15 belong to 64-bit code and must be kept
 };
 
@@ -132,6 +140,7 @@ struct cpu {
     uint64_t rflags;
     struct segment seg[SREG_COUNT];
     struct segment_bounds bounds[SREG_COUNT]; // outside 64-bit code
+    uint32_t window_end; // linear; 0: none
     uint64_t tsc_offset; // guest TSC = host TSC + offset
     struct cpu_stash stash; // scratch of translated code
     uint64_t engine[32];    // fields owned by the translator (see translator/tb.h)

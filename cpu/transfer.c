@@ -209,9 +209,26 @@ static void far_real(struct cpu *cpu, uint16_t sel, uint64_t off, unsigned opsiz
     cpu->rip = off;
 }
 
+// A transfer that keeps the level, the stack and the task changes CS alone.
+struct before { unsigned cpl; uint16_t ss, tr; };
+
+static struct before state_before(const struct cpu *cpu)
+{
+    return (struct before){.cpl = cpu->cpl, .ss = cpu->seg[SS].sel, .tr = cpu->tr.sel};
+}
+
+static void transferred(struct cpu *cpu, const struct before *b)
+{
+    if (!in_long_mode(cpu) && b->cpl == cpu->cpl && b->ss == cpu->seg[SS].sel && b->tr == cpu->tr.sel)
+        cpu_segment_loaded(cpu, CS);
+    else
+        cpu_update_mode(cpu);
+}
+
 static void far_branch(struct cpu *cpu, uint16_t sel, uint64_t off, unsigned opsize, bool call)
 {
     struct desc d;
+    const struct before before = state_before(cpu);
     off &= size_mask(opsize);
     if (!in_protected(cpu)) {
         far_real(cpu, sel, off, opsize, call);
@@ -235,7 +252,7 @@ static void far_branch(struct cpu *cpu, uint16_t sel, uint64_t off, unsigned ops
             far_system(cpu, sel, &d, call);
         }
     }
-    cpu_update_mode(cpu);
+    transferred(cpu, &before);
 }
 
 void cpu_op_far_jmp(struct cpu *cpu, uint16_t sel, uint64_t off, unsigned opsize)
@@ -254,6 +271,7 @@ void cpu_op_far_ret(struct cpu *cpu, unsigned opsize, unsigned imm)
 {
     struct far_stack st;
     struct desc d;
+    const struct before before = state_before(cpu);
     far_stack_current(cpu, &st, 0);
     uint64_t ip = far_stack_peek(cpu, &st, 0, opsize);
     uint16_t cs = far_stack_peek(cpu, &st, opsize, opsize);
@@ -286,5 +304,5 @@ void cpu_op_far_ret(struct cpu *cpu, unsigned opsize, unsigned imm)
         far_leave_to(cpu, &ss, outer_sp + imm, true); // the parameters lie on both stacks
     }
     cpu->rip = ip;
-    cpu_update_mode(cpu);
+    transferred(cpu, &before);
 }

@@ -71,7 +71,7 @@ static int add_rom(struct devices *d, struct pci_device *pci, struct keyval *kv,
 int device_pci_finish(struct devices *d, struct pci_device *pci, struct keyval *kv,
                       const struct device_boot_info *info, struct err *e)
 {
-    int index;
+    int index = -1;
 
     if (device_boot_index(kv, &index, e) || add_rom(d, pci, kv, info ? info->rom : NULL, e))
         return -EINVAL;

@@ -102,6 +102,7 @@ static int parse_optimisations(struct keyval *kv, uint32_t *disable, struct err 
         { "legacy", ACCEL_NO_LEGACY },
         { "spans", ACCEL_NO_SPANS },
         { "clone", ACCEL_NO_CLONE },
+        { "window", ACCEL_NO_WINDOW },
     };
 
     *disable = 0;

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/vectors.h"
 #include "hw/timebase.h"
 
 // IA-PC HPET Specification 1.0a, section 2.3 "Register Model".
@@ -239,6 +240,7 @@ static uint64_t hpet_read(void *opaque, uint64_t offset, unsigned size)
 
 static void hpet_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
+    vectors_save(); // lines, messages and the board may follow
     uint64_t reg = offset & ~7ull;
     if (size == 4) { // the other half stays; status bits that are written 0 do
         uint64_t old = reg == REG_STATUS ? 0 : reg_read(opaque, reg);
@@ -247,7 +249,8 @@ static void hpet_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     reg_write(opaque, reg, value);
 }
 
-static const struct io_ops hpet_ops = {.read = hpet_read, .write = hpet_write, .min_size = 4, .max_size = 8};
+static const struct io_ops hpet_ops = {.read = hpet_read, .write = hpet_write, .min_size = 4, .max_size = 8,
+                                  .gpr_only = true};
 
 // --- life
 

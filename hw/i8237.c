@@ -126,7 +126,7 @@ static void copy_units(struct i8237 *d, unsigned channel, uint8_t *buf, uint32_t
     while (units) {
         uint32_t run = 1;
         if (!(c->mode & MODE_DECREMENT))
-            run = units < 0x10000u - at ? units : 0x10000u - at;
+            run = units + at < 0x10000u ? units : 0x10000u - at;
         copy(d, page + ((uint32_t)at << h->shift), buf, (size_t)run << h->shift, to_memory);
         at = (uint16_t)(c->mode & MODE_DECREMENT ? at - 1 : at + run);
         buf += (size_t)run << h->shift;
@@ -285,7 +285,9 @@ static void high_page_write(void *opaque, uint64_t offset, uint64_t value, unsig
 static const struct io_ops controller_ops = {
     .read = controller_read, .write = controller_write, .min_size = 1, .max_size = 1,
 };
-static const struct io_ops page_ops = {.read = page_read, .write = page_write, .min_size = 1, .max_size = 1};
+static const struct io_ops page_ops = { // 80h is what guests write to for a delay
+    .read = page_read, .write = page_write, .min_size = 1, .max_size = 1, .gpr_only = true,
+};
 static const struct io_ops high_page_ops = {
     .read = high_page_read, .write = high_page_write, .min_size = 1, .max_size = 1,
 };

@@ -37,7 +37,7 @@ static void port_b_write(void *opaque, uint64_t offset, uint64_t value, unsigned
 }
 
 static const struct io_ops port_b_ops = {
-    .read = port_b_read, .write = port_b_write, .min_size = 1, .max_size = 1,
+    .read = port_b_read, .write = port_b_write, .min_size = 1, .max_size = 1, .gpr_only = true,
 };
 
 bool port_b_speaker_on(const struct port_b *p)

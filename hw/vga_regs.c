@@ -276,7 +276,7 @@ struct port_range {
         vga_port_write(opaque, base + (unsigned)offset, (uint8_t)value);                                     \
     }                                                                                                        \
     static const struct port_range range_##base = {                                                          \
-        base, count, {.read = read_##base, .write = write_##base, .min_size = 1, .max_size = 1}};
+        base, count, {.read = read_##base, .write = write_##base, .min_size = 1, .max_size = 1, .gpr_only = true}};
 PORT_RANGE(0x3b4, 2)
 PORT_RANGE(0x3ba, 1)
 PORT_RANGE(0x3c0, 16)

@@ -5,8 +5,8 @@
 // (the flat tables that translated code indexes) and is reached through struct mmu_shadow_ops.
 //
 // Everything here is built with general registers only: it runs while guest vector state is live in
-// the host's registers. Only MMIO leaves for general C; mmu->before_io() is called first, then the
-// big lock is taken.
+// the host's registers. Only MMIO leaves for general C: the big lock is taken, and the address space calls
+// vectors_save() if the device needs it.
 #pragma once
 
 #include "softmmu/address_space.h"

@@ -103,8 +103,20 @@ static void map_changed(void *opaque, gpa addr, uint64_t len)
     struct bt *bt = opaque;
     pthread_mutex_lock(&bt->pending_lock);
     bt->map_changed = true;
+    bt->pending_all |= addr < WINDOW_END; // blocks may hold host addresses of what was there
     pthread_mutex_unlock(&bt->pending_lock);
     queue_range(bt, addr, len);
+}
+
+// Translations know whether there is a window, not where.
+static void find_window(struct bt *bt)
+{
+    uint64_t run = 0;
+    hva at = as_ram_ptr(bt->cpu->mem, 0, true, &run), was = bt->window;
+    bt->window = at && run >= WINDOW_END && !(bt->disable & ACCEL_NO_WINDOW) ? at : NULL;
+    if (was && !bt->window)
+        code_cache_flush(bt);
+    cpu_set_window(bt->cpu, bt->window ? WINDOW_END : 0);
 }
 
 static void drain_pending(struct bt *bt)
@@ -115,6 +127,7 @@ static void drain_pending(struct bt *bt)
     if (bt->map_changed)
         shadow_drop_range(bt->shadow, 0, UINT64_MAX);
     if (bt->pending_all) {
+        find_window(bt);
         code_cache_flush(bt);
     } else {
         for (unsigned i = 0; i < bt->npending; i++)
@@ -356,6 +369,7 @@ static void bt_run(struct cpu *cpu, uint64_t max_insns)
 {
     struct bt *bt = bt_of(cpu);
     volatile bool raised = false;
+    find_window(bt);
     cpu->engine[ENG_IN_CODE] = 1;
     bt_load_epochs(bt);
     space_changed(bt);

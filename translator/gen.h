@@ -11,6 +11,7 @@ enum { GEN_MAX_SPANS = 16, GEN_MAX_RUNS = 16, GEN_MAX_SLOW = 3 * TB_MAX_INSNS, G
 // How to make the flags again at some point (gen_flags.c).
 struct gen_remat {
     bool saved;    // they lie in host r13 (gen_save_flags)
+    bool cf;       // CF alone lies there
     unsigned insn; // the instruction that made them
     int32_t delta; // RSP now minus RSP right behind it, if it works on RSP
 };
@@ -30,6 +31,9 @@ struct gen_slow {
     bool foreign; // r15 holds a span's pointer
     uint8_t *odd, *odd_back; // misaligned in real mode: the checks that alignment stands for are made out of line
     uint8_t odd_seg;
+    uint8_t *outside, *outside_back; // beyond the window: the lookup is out of line
+    bool outside_check; // it may leave its page
+    bool outside_limit; // r14 is an offset still
     bool restore_rcx;
     bool remat; // the inline code has destroyed live flags: make them again by the plan
     struct gen_remat plan;
@@ -75,6 +79,7 @@ struct gen {
     bool scratch;      // host r8 to r13 are ours (gen_seg.c)
     bool deferred;     // the guest's flags are in r13, and nowhere else
     bool want_defer;   // the next lookup may leave them there
+    bool own_stubs;    // the next lookup's out-of-line part is its caller's: nothing beyond the usual branches
     bool far;          // r14 is a code address already
     uint8_t seg;       // 1 + segment register that the offset in r14 is relative to; 0: r14 is a linear address
     bool seg_ea16;     // that offset is known to be below 64 KiB
@@ -128,7 +133,7 @@ bool gen_entered_at(const struct gen *g, unsigned k); // does a branch of the bl
 bool gen_stack_delta(const struct gen *g, const struct insn *in, int32_t *delta);
 bool gen_remat_plan(const struct gen *g, unsigned at, uint16_t live, struct gen_remat *plan);
 void gen_remat(struct gen *g, const struct gen_remat *plan);
-void gen_save_flags(struct gen *g); // to r13; they may be written then, until gen_remat with plan.saved
+void gen_save_flags(struct gen *g); // to r13, by way of r15; they may be written then, until gen_remat with plan.saved
 
 // --- gen_seg.c: everything that flat 32-bit code and 64-bit code do not need
 static inline bool gen_flat32(uint64_t mode)
@@ -143,6 +148,9 @@ void gen_seg_relative(struct gen *g, unsigned seg, bool ea16); // r14 is an offs
 // The pending check of r14 (g->seg) against the segment's bounds, and its base added. neutral: keeps flags, with RCX saved.
 void gen_seg_check(struct gen *g, struct gen_slow *s, unsigned size, bool write, bool odd, bool neutral);
 // In real mode an aligned access of a few bytes leaves neither its page nor its segment: is that the check to make?
+// Loads through a segment with limits, inside the window: one comparison for both. True: done (then outside_limit).
+bool gen_seg_window(struct gen *g, struct gen_slow *s, unsigned size);
+void gen_seg_outside(struct gen *g, struct gen_slow *s); // its out-of-line part: limit and base
 bool gen_seg_odd(const struct gen *g, unsigned size);
 void gen_seg_odd_stub(struct gen *g, struct gen_slow *s, const uint8_t *slow); // those that are not aligned
 bool gen_seg_inline(struct gen *g, unsigned i); // false: no inline rule

@@ -154,18 +154,17 @@ bool gen_remat_plan(const struct gen *g, unsigned at, uint16_t live, struct gen_
 void gen_save_flags(struct gen *g)
 {
     struct emit *e = &g->e;
-    emit_mov32(e, R12, RAX);
+    emit_mov32(e, R15, RAX);
     emit_bytes(e, "\x9f\x0f\x90\xc0", 4); // lahf; seto al
     emit_mov32(e, R13, RAX);
-    emit_mov32(e, RAX, R12);
+    emit_mov32(e, RAX, R15);
 }
 
 static void restore_flags(struct emit *e)
 {
-    emit_mov32(e, R12, RAX);
-    emit_mov32(e, RAX, R13);
-    emit_bytes(e, "\x04\x7f\x9e", 3); // add al, 0x7f; sahf
-    emit_mov32(e, RAX, R12);
+    emit_bytes(e, "\x41\x95", 2);     // xchg eax, r13d
+    emit_bytes(e, "\x3c\x81\x9e", 3); // cmp al, 0x81: OF if al is 1; sahf
+    emit_bytes(e, "\x41\x95", 2);
 }
 
 static void move_rsp(struct gen *g, int32_t by)
@@ -198,6 +197,10 @@ static void remat_rewritten(struct emit *e, const struct insn *in, const struct 
 void gen_remat(struct gen *g, const struct gen_remat *plan)
 {
     struct emit *e = &g->e;
+    if (plan->cf) {
+        emit_bytes(e, "\x41\x0f\xba\xe5\x00", 5); // bt r13d, 0
+        return;
+    }
     if (plan->saved) {
         restore_flags(e);
         return;

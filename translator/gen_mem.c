@@ -84,9 +84,45 @@ uint8_t *gen_leaves_page(struct emit *e, unsigned size)
     return emit_jcc(e, CC_A, NULL);
 }
 
+// The page's entry of the load table to r15. Returns the branch that finds none.
+static uint8_t *load_entry32(struct gen *g)
+{
+    struct emit *e = &g->e;
+    host_rorx(e, R15, R14, 12);
+    host_load_shadow(e, R15, false, true);
+    emit_op_reg(e, EF_W, 0x85, R15, R15); // test r15, r15
+    return emit_jcc(e, CC_Z, NULL);
+}
+
+// The window: without paging, and where the guest has no r12, that register holds the host address of guest-physical 0.
+// A load below 640 KiB is a comparison away, whichever page it is in. (Stores must see whether their page holds
+// translations.)
+enum { HOST_WINDOW = R12 };
+static bool use_window(const struct gen *g) { return g->scratch && !g->own_stubs && (g->tb->mode & MODE_UNPAGED) && g->bt->window; }
+
+static void outside_stub(struct gen *g, struct gen_slow *s, const uint8_t *slow)
+{
+    struct emit *e = &g->e;
+    emit_patch(e, s->outside, gen_here(g));
+    if (s->outside_limit)
+        gen_seg_outside(g, s);
+    if (s->outside_check) {
+        emit_patch(e, gen_leaves_page(e, s->site->size), slow);
+    }
+    emit_patch(e, load_entry32(g), slow);
+    emit_jmp(e, s->outside_back);
+}
+
 static void lookup_flags_dead(struct gen *g, struct gen_slow *s, unsigned size, bool write, bool aligned, bool stack)
 {
     struct emit *e = &g->e;
+    if (!write && g->seg && use_window(g) && gen_seg_window(g, s, size)) {
+        emit_mov(e, R15, HOST_WINDOW);
+        s->outside_back = gen_here(g);
+        s->outside_check = size > 1 && !aligned;
+        stat_inc(STAT_tb_window);
+        return;
+    }
     bool odd = g->seg && gen_seg_odd(g, size);
     if (g->seg)
         gen_seg_check(g, s, size, write, odd, false);
@@ -95,7 +131,18 @@ static void lookup_flags_dead(struct gen *g, struct gen_slow *s, unsigned size, 
         emit_8(e, size - 1);
         s->odd = emit_jcc(e, CC_NZ, NULL);
         s->odd_back = gen_here(g);
-    } else if (size > 1 && !aligned) {
+    }
+    if (!write && use_window(g)) {
+        emit_op_reg(e, 0, 0x81, 7, R14); // cmp r14d, last address that is inside
+        emit_32(e, WINDOW_END - size);
+        s->outside = emit_jcc(e, CC_A, NULL);
+        emit_mov(e, R15, HOST_WINDOW);
+        s->outside_back = gen_here(g);
+        s->outside_check = size > 1 && !aligned && !odd;
+        stat_inc(STAT_tb_window);
+        return;
+    }
+    if (size > 1 && !aligned && !odd) {
         if (stack || size == 4 || size == 8) {
             emit_bytes(e, "\x41\xf6\xc6", 3); // test r14b, size - 1
             emit_8(e, size - 1);
@@ -194,6 +241,9 @@ void gen_lookup(struct gen *g, unsigned i, unsigned size, bool write, bool align
         stat_inc(STAT_tb_limit_checks);
     if (live && !g->deferred && gen_remat_plan(g, i, g->live[i], &s->plan)) {
         s->remat = true;
+    } else if (live && g->scratch && !g->deferred && !(g->live[i] & ~FL_CF)) { // INC and DEC let CF live long
+        emit_bytes(&g->e, "\x41\x0f\x92\xc5", 4); // setc r13b
+        s->remat = s->plan.cf = true;
     } else if (live && g->scratch) {
         if (!g->deferred)
             gen_save_flags(g);
@@ -203,6 +253,7 @@ void gen_lookup(struct gen *g, unsigned i, unsigned size, bool write, bool align
         lookup_flags_live(g, s, size, write, aligned);
     else
         lookup_flags_dead(g, s, size, write, aligned, stack);
+    g->own_stubs = false;
     g->deferred = s->plan.saved && g->want_defer;
     g->want_defer = false;
     if (s->remat) {
@@ -259,6 +310,8 @@ void gen_slow_stubs(struct gen *g)
             gen_remat(g, &s->plan);
         emit_lea_rip(&g->e, R15, (uint8_t *)s->site);
         emit_jmp(&g->e, g->bt->glue.mem_slow);
+        if (s->outside)
+            outside_stub(g, s, slow);
         if (s->odd)
             gen_seg_odd_stub(g, s, slow);
         limit_stub(g, s);

@@ -180,18 +180,11 @@ static void check_neutral(struct gen *g, struct gen_slow *s, unsigned seg, unsig
     }
 }
 
-void gen_seg_check(struct gen *g, struct gen_slow *s, unsigned size, bool write, bool odd, bool neutral)
+static void add_base(struct gen *g, unsigned seg, bool neutral)
 {
     struct emit *e = &g->e;
-    unsigned seg = g->seg - 1u;
     struct emem base = seg_field(g, seg, offsetof(struct segment, base));
     int in_register = base_register(g, seg);
-    g->seg = 0;
-    s->odd_seg = (uint8_t)seg;
-    if (neutral)
-        check_neutral(g, s, seg, size, write);
-    else
-        check_dead(g, s, seg, size, write, odd);
     if (seg == CS) {
         if (cs_base(g))
             emit_lea32(e, R14, EMEM(R14, (int32_t)cs_base(g)));
@@ -203,6 +196,42 @@ void gen_seg_check(struct gen *g, struct gen_slow *s, unsigned size, bool write,
     } else {
         emit_op_mem(e, 0, 0x03, R14, base); // add r14d, base
     }
+}
+
+bool gen_seg_window(struct gen *g, struct gen_slow *s, unsigned size)
+{
+    struct emit *e = &g->e;
+    unsigned seg = g->seg - 1u;
+    if (is_64k(g, seg) || seg == CS || (size != 1 && size != 2 && size != 4))
+        return false;
+    emit_op_mem(e, EF_W, 0x3b, R14, bounds_field(g, seg, offsetof(struct segment_bounds, max_low) + 8 * (size / 2)));
+    s->outside = emit_jcc(e, CC_G, NULL);
+    s->outside_limit = true;
+    s->odd_seg = (uint8_t)seg;
+    add_base(g, seg, false);
+    g->seg = 0;
+    return true;
+}
+
+void gen_seg_outside(struct gen *g, struct gen_slow *s)
+{
+    unsigned ea16 = g->seg_ea16;
+    g->seg = (uint8_t)(s->odd_seg + 1);
+    g->seg_ea16 = false; // only 64 KiB segments ask
+    gen_seg_check(g, s, s->site->size, false, false, false);
+    g->seg_ea16 = ea16;
+}
+
+void gen_seg_check(struct gen *g, struct gen_slow *s, unsigned size, bool write, bool odd, bool neutral)
+{
+    unsigned seg = g->seg - 1u;
+    g->seg = 0;
+    s->odd_seg = (uint8_t)seg;
+    if (neutral)
+        check_neutral(g, s, seg, size, write);
+    else
+        check_dead(g, s, seg, size, write, odd);
+    add_base(g, seg, neutral);
 }
 
 // --- segment registers of real mode and VM86: selector * 16, nothing can fault

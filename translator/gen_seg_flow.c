@@ -73,10 +73,11 @@ static bool gen_loop(struct gen *g, unsigned i, gva target)
     const struct insn *in = &g->insn[i];
     struct emit *e = &g->e;
     bool cx = in->addrsize == 2, jcxz = in->opcode == 0xe3;
-    bool live = g->taken_live[i] || i + 1 >= g->n || g->live[i + 1];
+    uint16_t wanted = g->taken_live[i] | (i + 1 < g->n ? g->live[i + 1] : FL_ARITH);
+    bool live = wanted, dec = !(wanted & ~FL_CF); // DEC keeps CF
     uint8_t *other = NULL, *zero;
     bool other_cc = in->opcode == 0xe0 || in->opcode == 0xe1;
-    if (!live && !other_cc && !jcxz) {
+    if (dec && !other_cc && !jcxz) {
         emit_op_reg(e, cx ? EF_66 : 0, 0xff, 1, RCX); // dec
         gen_link_jcc(g, i, CC_NZ, target);
         return true;

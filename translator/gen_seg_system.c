@@ -11,6 +11,7 @@ void bt_load_scratch(struct cpu *cpu)
     cpu->gpr[R8] = cpu->seg[DS].base;
     cpu->gpr[R9] = cpu->seg[SS].base;
     cpu->gpr[R10] = cpu->seg[ES].base;
+    cpu->gpr[R12] = (uint64_t)bt_of(cpu)->window;
     cpu->gpr[R11] = cpu->rflags & FL_DF ? -1ull : 1;
 }
 

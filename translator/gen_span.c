@@ -250,6 +250,7 @@ static void open_span(struct gen *g, const struct gen_span *s)
     else
         (g->code64 ? emit_mov : emit_mov32)(e, R14, s->base);
     unsigned k = g->nslow;
+    g->own_stubs = true;
     gen_lookup(g, s->first, (unsigned)(s->hi - s->lo), s->write, false, false, g->live[s->first] != 0);
     if (e->overflow)
         return;

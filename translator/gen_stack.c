@@ -206,6 +206,7 @@ unsigned gen_stack_run(struct gen *g, unsigned i)
     for (unsigned k = 0; k < n + ret; k++)
         live |= g->live[i + k] != 0;
     g->want_defer = ret && g->scratch;
+    g->own_stubs = true;
     gen_lookup(g, i, bytes, class == IC_PUSH, false, false, live);
     if (e->overflow)
         return n + ret;

@@ -200,7 +200,7 @@ struct code_cache {
     unsigned ntbs[CACHE_REGIONS];
     int fd;
 };
-enum { GLUE_SIZE = 64 * 1024 };
+enum { GLUE_SIZE = 64 * 1024, WINDOW_END = 0xa0000 };
 
 struct code_page; // tb_map.c
 struct tb_map_table;
@@ -248,6 +248,7 @@ struct bt {
     bool exact_next; // the next block is to be the exact twin, if it is the one at exact_rip
     uint64_t exact_rip;
     bool stored;          // EXIT_SLOW_MEM: the instruction has been done, an interrupt is due before the next
+    hva window; // of guest-physical 0 to WINDOW_END, if that is one piece of RAM (gen_mem.c); or NULL
     bool indirect_missed; // the block found next goes into the indirect-branch table
     struct fetch_entry { gva page; gpa pa; uint32_t epoch; } fetch[FETCH_ENTRIES];
     // debug_bt.c: what a debugger has set that the code cache and the shadow are right for

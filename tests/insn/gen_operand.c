@@ -178,6 +178,8 @@ uint64_t gen_pick_target(struct gen *g, unsigned size, bool aligned, bool low)
             t &= ~(uint64_t)(size >= 64 ? 63 : size >= 32 ? 31 : 15);
         if (gen_target_ignored(g, t, size))
             continue;
+        if (g->in_function && gen_data_offset(t + size) >= 9 * PAGE_SIZE)
+            continue; // its return address is there
         memmove(&g->recent[1], &g->recent[0], sizeof(g->recent) - sizeof(g->recent[0]));
         return g->recent[0] = t;
     }
