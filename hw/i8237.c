@@ -126,9 +126,9 @@ static void copy_units(struct i8237 *d, unsigned channel, uint8_t *buf, uint32_t
     while (units) {
         uint32_t run = 1;
         if (!(c->mode & MODE_DECREMENT))
-            run = units + at < 0x10000u ? units : 0x10000u - at;
+            run = units + at < 0x10000u ? units : (uint32_t)(0x10000u - at);
         copy(d, page + ((uint32_t)at << h->shift), buf, (size_t)run << h->shift, to_memory);
-        at = (uint16_t)(c->mode & MODE_DECREMENT ? at - 1 : at + run);
+        at = (uint16_t)(c->mode & MODE_DECREMENT ? (uint32_t)at - 1 : at + run);
         buf += (size_t)run << h->shift;
         units -= run;
     }
