@@ -28,6 +28,40 @@ START_TEST(load_checks)
 }
 END_TEST
 
+// What translated code compares with: offsets start <= x, x + size <= end.
+START_TEST(bounds)
+{
+    machine_protected();
+    const struct segment_bounds *b = &cpu->bounds[ES];
+    set_desc(SPARE, 0x2000, 0x0fff, 0x409300); // data, read and write
+    QUIET(cpu_op_load_sreg(cpu, ES, SPARE));
+    ck_assert_uint_eq(b->end_r, 0x1000);
+    ck_assert_uint_eq(b->end_w, 0x1000);
+    ck_assert_int_eq(b->max_w[2], 0xffc);
+    ck_assert_uint_eq(b->start, 0);
+    set_desc(SPARE, 0x2000, 0x0fff, 0x409100); // read-only
+    QUIET(cpu_op_load_sreg(cpu, ES, SPARE));
+    ck_assert_uint_eq(b->end_r, 0x1000);
+    ck_assert_uint_eq(b->end_w, 0);
+    ck_assert_int_eq(b->max_w[0], -1);
+    set_desc(SPARE, 0x2000, 0x0fff, 0x409b00); // readable code
+    QUIET(cpu_op_load_sreg(cpu, ES, SPARE));
+    ck_assert_uint_eq(b->end_r, 0x1000);
+    ck_assert_uint_eq(b->end_w, 0);
+    set_desc(SPARE, 0x2000, 0x0fff, 0x409700); // expand-down, 32-bit
+    QUIET(cpu_op_load_sreg(cpu, ES, SPARE));
+    ck_assert_uint_eq(b->start, 0x1000);
+    ck_assert_uint_eq(b->end_w, 0x100000000);
+    ck_assert(cpu->mode & MODE_SEG_DOWN);
+    set_desc(SPARE, 0x2000, 0x0fff, 0x009700); // expand-down, 16-bit
+    QUIET(cpu_op_load_sreg(cpu, ES, SPARE));
+    ck_assert_uint_eq(b->end_w, 0x10000);
+    QUIET(cpu_op_load_sreg(cpu, ES, 0));
+    ck_assert_uint_eq(b->end_r, 0);
+    ck_assert(!(cpu->mode & MODE_SEG_DOWN));
+}
+END_TEST
+
 START_TEST(mov_ss_shadow)
 {
     machine_protected();
@@ -267,6 +301,7 @@ static TCase *cases(void)
 {
     TCase *t = tcase_create("segments");
     tcase_add_test(t, load_checks);
+    tcase_add_test(t, bounds);
     tcase_add_test(t, mov_ss_shadow);
     tcase_add_test(t, limits);
     tcase_add_test(t, canonical);
