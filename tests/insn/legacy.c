@@ -200,8 +200,10 @@ static bool run_interp(const struct legacy_case *lc)
     volatile unsigned n = 0;
     volatile bool raised = setjmp(cpu->unwind);
     for (; n < STEPS; n++) {
-        if (raised)
+        if (raised) {
+            n++; // handlers that fault, too, must come to an end
             cpu_deliver_exception(cpu);
+        }
         raised = false;
         if (cpu->halted || cpu_requests(cpu) || cpu->cr0 != cr0 || cpu->cr4 != cr4)
             break;
