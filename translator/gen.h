@@ -27,7 +27,7 @@ struct gen_slow {
     uint8_t *checked;
     uint8_t *resume;    // foreign: gen_span.c
     uint8_t insn;
-    bool span;    // branch[0]: the span leaves its page
+    bool span;    // the lookup of a span: leaves goes to its exact twin
     bool foreign; // r15 holds a span's pointer
     uint8_t *odd, *odd_back; // misaligned in real mode: the checks that alignment stands for are made out of line
     uint8_t odd_seg;
