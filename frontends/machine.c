@@ -410,6 +410,16 @@ void machine_destroy(struct machine *m)
         ram_destroy(&m->ram);
     close(m->event_fd);
     runstate_destroy(m->runstate);
-    // The board's devices and address spaces end with the process.
+    big_lock();
+    display_destroy(m->screen);
+    big_unlock();
+    // The board's devices, and with them the address spaces, end with the process.
+    if (!m->board) {
+        as_destroy(m->mem);
+        as_destroy(m->ports);
+        big_lock();
+        input_destroy(m->input);
+        big_unlock();
+    }
     free(m);
 }

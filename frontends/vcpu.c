@@ -116,9 +116,10 @@ static void *vcpu_main(void *opaque)
     publish(v, &v->started);
     if (!v->error)
         run(v, cpu);
-    if (v->error != -EIO && v->error)
-        return NULL;
-    v->cfg.accel->destroy(cpu);
+    if (!v->error || v->error == -EIO)
+        v->cfg.accel->destroy(cpu);
+    free(cpu->xsave);
+    cpu->xsave = NULL;
     return NULL;
 }
 

@@ -116,14 +116,17 @@ END_TEST
 // What SeaBIOS does with the loader's commands gives the same tables, at another address.
 START_TEST(loader)
 {
-    struct address_space *ports = as_create("ports", 65536), *mem = as_create("memory", 1 << 20);
-    struct fw_cfg *f = fw_cfg_create(ports, mem);
+    static struct address_space *ports, *mem; // these end with the process
+    static struct fw_cfg *f;
+    static uint8_t *copy[2];
     const uint8_t *cmd, *file;
-    uint8_t *copy[2];
     size_t len, file_len[2];
     static const char *const names[2] = { "etc/acpi/tables", "etc/acpi/rsdp" };
     const uint32_t where[2] = { 0x7fe0000, 0xf5a40 };
 
+    ports = as_create("ports", 65536);
+    mem = as_create("memory", 1 << 20);
+    f = fw_cfg_create(ports, mem);
     build();
     ck_assert_int_eq(acpi_add_to_fw_cfg(&tables, f), 0);
     for (unsigned i = 0; i < 2; i++) {

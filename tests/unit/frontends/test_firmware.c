@@ -66,11 +66,12 @@ END_TEST
 START_TEST(bios_images)
 {
     static struct config c;
-    struct address_space *mem = as_create("memory", 1ull << 33);
+    static struct address_space *mem; // the firmware's regions end with it, and it with the process
     char path[] = "/tmp/ring3-test-bios-XXXXXX";
     int fd = mkstemp(path);
     struct firmware *f;
 
+    mem = as_create("memory", 1ull << 33);
     c.bios = path;
     ck_assert_int_ne(firmware_open(&c, &f, &e), 0); // empty
     ck_assert_int_eq(ftruncate(fd, 65535), 0);
