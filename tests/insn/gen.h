@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Private to the generator: its state, and what gen.c, gen_encode.c, gen_operand.c and gen_special.c share.
+// Private to the generator: its state, and what gen.c and gen_*.c share.
 #pragma once
 
 #include "cpu/state.h"
@@ -58,6 +58,9 @@ struct plan {
     bool done;          // everything was emitted already
 };
 
+// A preparation of isa.def's p=; false: draw another rule.
+struct prep { const char *name; bool (*fn)(struct gen *g, struct plan *p); };
+
 // gen_encode.c
 struct unit *gen_unit(struct gen *g, const struct rule *r);
 void gen_encode(struct gen *g, struct plan *p);
@@ -76,10 +79,16 @@ void gen_ignore(struct gen *g, uint64_t target, unsigned off, unsigned len);
 void gen_random_vec(struct rng *r, uint8_t *dst, unsigned len);
 long gen_data_offset(uint64_t target);   // in the area, or -1
 void gen_kill(struct gen *g, uint16_t regs);
+int gen_pick_scratch(struct gen *g);     // a GPR, but not RSP
+void gen_force_target(struct plan *p, uint64_t target); // the operand is in memory, there
 
 // gen_special.c
 bool gen_prepare(struct gen *g, struct plan *p); // false: draw another rule
 const struct rule *gen_find(const char *text);
+uint64_t gen_pick_selector(struct gen *g);
+
+// gen_flow.c, gen_state.c: ended by one without a name
+extern const struct prep gen_preps_flow[], gen_preps_state[];
 
 // gen.c
 void gen_plan_init(struct plan *p, const struct rule *r);

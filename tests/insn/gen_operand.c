@@ -351,3 +351,18 @@ void gen_memop_free(struct gen *g, struct memop *m)
     m->a32 = !g->mode32 && rng_chance(&g->rng, 10);
     m->target = 0;
 }
+
+void gen_force_target(struct plan *p, uint64_t target)
+{
+    p->have_target = p->force_mem = true;
+    p->mem_target = target;
+}
+
+int gen_pick_scratch(struct gen *g)
+{
+    int r;
+    do
+        r = gen_pick_gpr(g);
+    while (r == RSP);
+    return r;
+}
