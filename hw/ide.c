@@ -110,7 +110,7 @@ static void write_control(struct ide_channel *ch, uint8_t v)
         if (!(old & CTL_SRST)) {
             soft_reset(ch);
             for (unsigned i = 0; i < 2; i++)
-                ch->drive[i].status = ST_BSY;
+                ch->drive[i].status = ch->drive[i].present ? ST_BSY : 0;
         }
     } else if (old & CTL_SRST) {
         soft_reset(ch);

@@ -389,6 +389,18 @@ START_TEST(diagnostic)
 }
 END_TEST
 
+// A missing drive is not busy for ever.
+START_TEST(diagnostic_after_a_reset_of_one_drive)
+{
+    start();
+    outb(CTL, 0x04);
+    outb(CTL, 0x00);
+    outb(CMD + 7, 0x90);
+    ck_assert(bench_line[IDE_IRQ].level);
+    expect_regs(1, 1, 1, 0, 0);
+}
+END_TEST
+
 START_TEST(interrupt_enable_and_selection)
 {
     start();
@@ -526,8 +538,8 @@ int main(void)
         power_on_signature, soft_reset, missing_drives, decoding_follows_idetim,
         registers_latch_for_both_and_keep_the_previous, identify_device, set_features_shows_in_identify,
         read_by_lba28, read_by_chs, count_0_is_256, read_ext_and_across_the_buffer, multiple, write_sectors,
-        data_by_dwords, commands_without_data, diagnostic, interrupt_enable_and_selection, reset_in_the_middle,
-        smart, geometry_for_the_bios, attach_refuses,
+        data_by_dwords, commands_without_data, diagnostic, diagnostic_after_a_reset_of_one_drive,
+        interrupt_enable_and_selection, reset_in_the_middle, smart, geometry_for_the_bios, attach_refuses,
     };
     return bench_main("ide", tests, ARRAY_SIZE(tests));
 }
