@@ -159,10 +159,12 @@ static void push_key(struct input *in, struct key_event k)
 
 bool input_key(struct input *in, uint16_t scancode, bool down)
 {
-    if (key_index(scancode) == KEY_INDICES)
+    unsigned index = key_index(scancode);
+
+    if (index == KEY_INDICES)
         return false;
-    // A press leaves room for the releases of everything that is down: no key may stay stuck.
-    if (in->key_count >= KEY_QUEUE - (down ? KEY_INDICES : 0))
+    // All else leaves room for the releases of what is down: no key may stay stuck.
+    if (in->key_count >= KEY_QUEUE - (down || !in->is_down[index] ? KEY_INDICES : 0))
         return false;
     push_key(in, (struct key_event){ .scancode = scancode, .down = down });
     input_device_ready(in);

@@ -75,6 +75,18 @@ START_TEST(a_full_queue_still_takes_releases)
 }
 END_TEST
 
+// Releases of keys that are up, which a QMP client may send, do not take the room of those of keys that are down.
+START_TEST(releases_of_other_keys_leave_room)
+{
+    unsigned n = 0;
+    start(0);
+    ck_assert(input_key(in, 0x1e, true));
+    while (input_key(in, 0x30, false))
+        ck_assert_uint_lt(n++, 10000);
+    ck_assert(input_key(in, 0x1e, false));
+}
+END_TEST
+
 START_TEST(no_such_key)
 {
     start(10);
@@ -202,7 +214,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        keys_wait_in_order, a_full_queue_still_takes_releases, no_such_key, movements_are_added_up_between_clicks,
+        keys_wait_in_order, a_full_queue_still_takes_releases, releases_of_other_keys_leave_room, no_such_key, movements_are_added_up_between_clicks,
         pointer_queue_is_bounded, absolute_device_takes_the_pointer, combinations_are_held_and_follow_each_other,
         reset_forgets, names,
     };
