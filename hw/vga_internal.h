@@ -111,6 +111,7 @@ struct vga {
     struct region *io;     // the window as registers
     struct region *direct; // and as RAM, or NULL
     enum vga_window window;
+    unsigned window_map;  // where it is (vga_mem.c)
     unsigned window_heat; // accesses through io that could have gone to RAM
 
     uint8_t misc, feature, enable;

@@ -20,13 +20,16 @@ enum { WINDOW_HEAT = 64 };
 
 // --- addresses
 
+// "Memory Map": what of the window is decoded.
+static const struct {
+    uint32_t base, size;
+} maps[4] = {{0, 0x20000}, {0, 0x10000}, {0x10000, 0x8000}, {0x18000, 0x8000}};
+static unsigned map_of(const struct vga *v) { return v->gr[GR_MISC] >> 2 & 3; }
+
 // Offset in the window to address in video memory; false: not decoded.
 static bool decode(const struct vga *v, uint32_t offset, uint32_t *addr)
 {
-    static const struct {
-        uint32_t base, size;
-    } maps[4] = {{0, 0x20000}, {0, 0x10000}, {0x10000, 0x8000}, {0x18000, 0x8000}};
-    unsigned n = v->gr[GR_MISC] >> 2 & 3;
+    unsigned n = map_of(v);
     if (!(v->misc & MISC_RAM) || offset - maps[n].base >= maps[n].size)
         return false;
     *addr = offset - maps[n].base;
@@ -125,7 +128,7 @@ static enum vga_window possible_window(const struct vga *v)
 {
     bool plain = v->misc & MISC_RAM && !(v->gr[GR_MODE] & (GR_MODE_WRITE | GR_MODE_READ)) &&
                  !v->gr[GR_DATA_ROTATE] && !v->gr[GR_ENABLE_SET_RESET] && v->gr[GR_BIT_MASK] == 0xff;
-    unsigned map = v->gr[GR_MISC] >> 2 & 3;
+    unsigned map = map_of(v);
     if (!plain)
         return WINDOW_IO;
     if (v->sr[SR_MEMORY_MODE] & SR_MEMORY_CHAIN4)
@@ -167,10 +170,7 @@ void vga_window_close(struct vga *v)
 
 static void window_open(struct vga *v, enum vga_window window)
 {
-    static const struct {
-        uint32_t base, size;
-    } maps[4] = {{0, 0x20000}, {0, 0x10000}, {0x10000, 0x8000}, {0x18000, 0x8000}};
-    unsigned n = v->gr[GR_MISC] >> 2 & 3;
+    unsigned n = map_of(v);
     uint64_t at = v->vram_size;
     v->window_heat = 0;
     if (window == WINDOW_LINEAR) {
@@ -182,16 +182,18 @@ static void window_open(struct vga *v, enum vga_window window)
     }
     v->direct = as_map_ram(v->cfg.mem, "vga-window", VGA_WINDOW + maps[n].base, maps[n].size, &v->ram, at,
                            false, VGA_WINDOW_PRIORITY + 1);
-    if (v->direct)
-        v->window = window;
+    if (!v->direct)
+        return;
+    v->window = window;
+    v->window_map = n;
 }
 
 void vga_window_update(struct vga *v)
 {
-    if (v->window != WINDOW_IO && possible_window(v) != v->window)
-        vga_window_close(v);
-    else if (v->window == WINDOW_IO)
+    if (v->window == WINDOW_IO)
         v->window_heat = 0;
+    else if (possible_window(v) != v->window || map_of(v) != v->window_map)
+        vga_window_close(v);
 }
 
 static void warm_up(struct vga *v)

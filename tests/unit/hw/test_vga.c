@@ -368,6 +368,26 @@ START_TEST(text_window)
 }
 END_TEST
 
+// The window goes where the memory map says now.
+START_TEST(window_moves_with_the_memory_map)
+{
+    vga_start(0);
+    vga_set_mode(3);
+    for (unsigned k = 0; k < 100; k++)
+        as_store(mem, 0xb8000 + 2 * k, 0x0700 + k, 2);
+    ck_assert(window_is_ram(0xb8000));
+    gr_write(6, 0x0a); // B0000h, as a monochrome adapter
+    ck_assert(!window_is_ram(0xb8000));
+    ck_assert_uint_eq(as_load(mem, 0xb8002, 2), 0xffff);
+    ck_assert_uint_eq(as_load(mem, 0xb0002, 2), 0x0701);
+    as_store(mem, 0xb0002, 0x0755, 2);
+    gr_write(6, 0x0e);
+    for (unsigned k = 0; k < 100; k++)
+        ck_assert_uint_eq(as_load(mem, 0xb8002, 2), 0x0755);
+    ck_assert(window_is_ram(0xb8000));
+}
+END_TEST
+
 START_TEST(font_loading_beside_text)
 {
     vga_start(0);
@@ -471,7 +491,7 @@ int main(void)
     const TTest *const tests[] = {
         register_masks, crtc_protection, color_and_mono_addresses, attribute_flip_flop, palette_access, retrace,
         write_mode_0, write_mode_0_functions, write_mode_1, write_mode_2, write_mode_3, read_mode_1, memory_maps,
-        odd_even, chain_4, linear_window, text_window, font_loading_beside_text, pci_identity, edid, mmio_registers,
+        odd_even, chain_4, linear_window, text_window, window_moves_with_the_memory_map, font_loading_beside_text, pci_identity, edid, mmio_registers,
         reset_state,
     };
     return bench_main("vga", tests, ARRAY_SIZE(tests));
