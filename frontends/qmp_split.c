@@ -104,9 +104,7 @@ enum qmp_split_event qmp_split_byte(struct qmp_split *s, uint8_t b)
     const char *why;
 
     if (b == RESYNC) {
-        bool partial = s->len;
-
-        if (partial)
+        if (s->depth)
             return refuse(s, "JSON parse error, message cut off", false);
         s->skipping = false;
         return QMP_SPLIT_NOTHING;

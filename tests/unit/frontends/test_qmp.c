@@ -223,6 +223,7 @@ START_TEST(a_byte_of_ones_starts_afresh)
     negotiate();
     ck_assert_ptr_nonnull(strstr(ask("{\"execute\": {\"execute\": \xff"), "message cut off"));
     ck_assert_str_eq(ask("\xff{\"execute\":\"query-name\"}"), "{\"return\":{\"name\":\"tester\"}}\r\n");
+    ck_assert_str_eq(ask("{\"execute\":\"query-name\"}\xff"), "{\"return\":{\"name\":\"tester\"}}\r\n"); // nothing is cut
 }
 END_TEST
 
