@@ -7,80 +7,34 @@ usage: boots.py --vmm PROGRAM [--tcg] [--time] CASE...      boots.py --list
 --tcg runs QEMU's TCG instead of ring3; --time prints the CPU seconds that each stage took so far.
 Exit status 77: a guest's package cannot be had here.
 """
-import argparse
 import array
-import os
 import random
 import re
 import subprocess
 import sys
-import tempfile
 import wave
 
-from machine import ROOT, Failure
+from harness import QEMU, Bench, Skip, case, drive, expect, main, made_by, package, refusal
+from machine import Failure
 from pc import Pc
 
-CASES = {}
-SKIPPED = 77
 
+class PcBench(Bench):
+    """Starts PCs, ring3's or QEMU's, and has a stopwatch."""
 
-class Skip(Exception):
-    """The guest's package cannot be had."""
-
-
-def case(f):
-    CASES[f.__name__] = f
-    return f
-
-
-def made_by(script, *args):
-    p = subprocess.run([os.path.join(ROOT, "scripts", script), *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                       check=False)
-    if p.returncode:
-        raise Skip(f"scripts/{script} {' '.join(args)}: {p.stderr.decode()[-300:].strip()}")
-    return p.stdout.decode().splitlines()[-1]
-
-
-def package(name, path):
-    """A file of a Debian package, unpacked into the cache the first time."""
-    full = os.path.join(made_by("guest-package", name), path)
-    if not os.path.exists(full):
-        raise Skip(f"{name} has no {path}")
-    return full
-
-
-def expect(condition, message):
-    if not condition:
-        raise Failure(message)
-
-
-class Bench:
-    """What a case works with: the program, a temporary folder, the machines it started, and the stopwatch."""
-
-    def __init__(self, args, folder):
-        self.args, self.folder, self.machines, self.times = args, folder, [], []
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def start(self, *args, ram="128M", nic=False):
-        vmm = [self.args.vmm, "-accel", self.args.accel]
-        if self.args.tcg:
-            vmm = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"]
-        m = Pc(vmm, ["-m", ram, *([] if nic else ["-nic", "none"]), *args])
-        m.patience = 3 if self.args.accel == "interp" else 1
-        self.machines.append(m)
-        return m
+    def pc(self, *args, ram="128M", nic=False):
+        return self.start("-m", ram, *([] if nic else ["-nic", "none"]), *args, vmm=QEMU if self.args.tcg else None,
+                          kind=Pc)
 
     def stage(self, m, name):
         seconds = m.cpu_seconds()
-        self.times.append((name, seconds))
+        self.note += f" [{name}: {seconds:.2f} s]"
         if self.args.time:
             print(f"TIME {name}: {seconds:.2f}", flush=True)
 
 
-def drive(path, more=""):
-    return ["-drive", f"file={path},format=raw{more}"]
+def end(m):
+    expect(m.quit() == 0, "quit did not end it with status 0")
 
 
 def grub_answers(b, m):
@@ -92,31 +46,31 @@ def grub_answers(b, m):
     b.stage(m, "prompt")
     m.type_line("echo on ${grub_platform}-${grub_cpu}")
     m.wait_screen(r"^ *on pc-i386$")
-    expect(m.quit() == 0, "quit did not end it with status 0")
+    end(m)
 
 
 @case
 def nothing(b):
     """SeaBIOS finds nothing to boot from and says so."""
-    m = b.start()
+    m = b.pc()
     m.wait_screen(r"^No bootable device\.")
     b.stage(m, "No bootable device")
     m.wait_screen(r"^Booting from Hard Disk", 5)
-    expect(m.quit() == 0, "quit did not end it with status 0")
+    end(m)
 
 
 @case
 def grub_cd(b):
     """The grub-rescue CD boots to its prompt and answers a command."""
-    grub_answers(b, b.start("-cdrom", package("grub-rescue-pc", "usr/lib/grub-rescue/grub-rescue-cdrom.iso"), "-boot",
-                            "d"))
+    image = package("grub-rescue-pc", "usr/lib/grub-rescue/grub-rescue-cdrom.iso")
+    grub_answers(b, b.pc("-cdrom", image, "-boot", "d"))
 
 
 @case
 def grub_floppy(b):
     """The grub-rescue floppy boots to its prompt and answers a command."""
     image = package("grub-rescue-pc", "usr/lib/grub-rescue/grub-rescue-floppy.img")
-    grub_answers(b, b.start(*drive(image, ",if=floppy,readonly=on"), "-boot", "a"))
+    grub_answers(b, b.pc(*drive(image, ",if=floppy,readonly=on"), "-boot", "a"))
 
 
 @case
@@ -125,14 +79,14 @@ def speaker(b):
     if b.args.tcg:
         raise Skip("QEMU's sound is not this test's")
     wav = b.path("speaker.wav")
-    m = b.start("-cdrom", package("grub-rescue-pc", "usr/lib/grub-rescue/grub-rescue-cdrom.iso"), "-boot", "d",
-                "-audiodev", f"wav,id=sound,path={wav}", "-machine", "pcspk-audiodev=sound")
+    m = b.pc("-cdrom", package("grub-rescue-pc", "usr/lib/grub-rescue/grub-rescue-cdrom.iso"), "-boot", "d",
+             "-audiodev", f"wav,id=sound,path={wav}", "-machine", "pcspk-audiodev=sound")
     m.wait_screen(r"[Pp]ress enter to boot")
     m.key("c")
     m.wait_screen(r"^ *grub> *$")
     m.type_line("play 120 440 1; echo played")
     m.wait_screen(r"^ *played$", 20)
-    expect(m.quit() == 0, "quit did not end it with status 0")
+    end(m)
     with wave.open(wav) as f:
         rate, samples = f.getframerate(), array.array("h", f.readframes(f.getnframes()))
     rises = [i for i in range(1, len(samples)) if samples[i - 1] <= 0 < samples[i]]
@@ -147,26 +101,21 @@ def bad_floppies(b):
     if b.args.tcg:
         raise Skip("QEMU has its own messages")
     for size, boots in ((0, False), (1, False), (511, False), (512, False), (1474560, True), (1474561, False)):
-        path = b.path(f"floppy-{size}")
         data = bytes(random.Random(size).randbytes(size)) if not boots else b"\xf4" * 510 + b"\0\0" + bytes(size - 512)
-        with open(path, "wb") as f:
-            f.write(data)
-        m = b.start(*drive(path, ",if=floppy"), "-boot", "a")
+        path = b.write(f"floppy-{size}", data)
+        m = b.pc(*drive(path, ",if=floppy"), "-boot", "a")
         m.wait_screen(r"^Boot failed: (not a bootable|could not read the boot) disk", 30)
-        expect(m.quit() == 0, "quit did not end it with status 0")
+        end(m)
         with open(path, "rb") as f:
             expect(f.read() == data, f"the image of {size} bytes changed")
     path = b.path("large")
     with open(path, "wb") as f:
         f.truncate(5 << 20)
-    p = subprocess.run([b.args.vmm, "-display", "none", "-fda", path], stdin=subprocess.DEVNULL, timeout=20, check=False,
-                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    err = p.stderr.decode()
-    expect(p.returncode == 1 and err.count("\n") == 1 and "floppy" in err, f"status {p.returncode}, {err!r}")
+    refusal(b.args.vmm, ["-display", "none", "-fda", path], "floppy")
 
 
 def memtest(b, name):
-    m = b.start("-cdrom", package("memtest86+", f"usr/lib/memtest86+/memtest86+{name}.iso"), "-boot", "d", ram="64M")
+    m = b.pc("-cdrom", package("memtest86+", f"usr/lib/memtest86+/memtest86+{name}.iso"), "-boot", "d", ram="64M")
     m.wait_screen(r"Memtest86\+ *v6", 60)
     b.stage(m, "started")
     m.wait_screen(r"Test +#[2-9]", 900, 2)
@@ -174,7 +123,7 @@ def memtest(b, name):
     text = m.screen()
     errors = re.search(r"Errors: *(\d+)", text)
     expect(errors and errors.group(1) == "0", f"memtest86+ reports errors:\n{text[:2000]}")
-    expect(m.quit() == 0, "quit did not end it with status 0")
+    end(m)
 
 
 @case
@@ -192,8 +141,8 @@ def memtest32(b):
 def installer(b, arch):
     files = f"usr/lib/debian-installer/images/12/{arch}/text/debian-installer/{arch}"
     name = f"debian-installer-12-netboot-{arch}"
-    m = b.start("-kernel", package(name, files + "/linux"), "-initrd", package(name, files + "/initrd.gz"), "-append",
-                "vga=normal fb=false nomodeset", ram="1G")
+    m = b.pc("-kernel", package(name, files + "/linux"), "-initrd", package(name, files + "/initrd.gz"), "-append",
+             "vga=normal fb=false nomodeset", ram="1G")
     m.wait_screen(r"Choose the language to be used", 300, 1)
     b.stage(m, "language menu")
     m.wait_screen(r"^.*English +- +English")
@@ -203,7 +152,7 @@ def installer(b, arch):
     m.wait_screen(r"Select your location", 60)
     m.wait_screen(r"United States")
     b.stage(m, "answered")
-    expect(m.quit() == 0, "quit did not end it with status 0")
+    end(m)
 
 
 @case
@@ -227,7 +176,7 @@ def fsck(image):
 def debian(b, arch):
     image = b.path("disk.img")
     subprocess.run(["cp", "--sparse=always", made_by("guest-disk", arch), image], check=True)
-    m = b.start(*drive(image), ram="512M")
+    m = b.pc(*drive(image), ram="512M")
     m.wait_screen(r"GNU GRUB", 60)
     b.stage(m, "GRUB")
     m.wait_for(r"^ring3-guest login: ", 400)
@@ -281,7 +230,7 @@ def invaders_left(m):
 @case
 def invaders(b):
     """grub-invaders, a multiboot kernel, is started and played: the ship moves, and a shot hits."""
-    m = b.start("-kernel", package("grub-invaders", "boot/invaders.exec"), ram="64M")
+    m = b.pc("-kernel", package("grub-invaders", "boot/invaders.exec"), ram="64M")
     begin = m.wait_screen(r"^( +)/ \\ *$", 30).group(1)
     b.stage(m, "started")
     invaders = invaders_left(m)
@@ -300,14 +249,14 @@ def invaders(b):
     else:
         raise Failure("no shot hit")
     b.stage(m, "one hit")
-    expect(m.quit() == 0, "quit did not end it with status 0")
+    end(m)
 
 
 @case
 def ipxe(b):
     """iPXE's ISO: its command line is reached with Ctrl-B, and gets an address by DHCP."""
-    m = b.start("-cdrom", package("ipxe", "usr/lib/ipxe/ipxe.iso"), "-boot", "d", "-nic", "user,model=virtio-net-pci",
-                nic=True)
+    m = b.pc("-cdrom", package("ipxe", "usr/lib/ipxe/ipxe.iso"), "-boot", "d", "-nic", "user,model=virtio-net-pci",
+             nic=True)
     m.wait_screen(r"Press Ctrl-B for the iPXE command line", 60, 0.2)
     m.key("ctrl-b")
     m.wait_screen(r"^iPXE> *$", 30)
@@ -316,43 +265,13 @@ def ipxe(b):
     m.wait_screen(r"^Configuring.*ok *$", 30)
     m.type_line("show net0/ip")
     m.wait_screen(r"^net0.*ip:ipv4 = 10\.0\.2\.15$", 10)
-    expect(m.quit() == 0, "quit did not end it with status 0")
+    end(m)
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--vmm", help="the ring3 program")
-    p.add_argument("--accel", default="bt")
+def options(p):
     p.add_argument("--tcg", action="store_true", help="run QEMU's TCG instead")
     p.add_argument("--time", action="store_true", help="print CPU seconds")
-    p.add_argument("--list", action="store_true", help="list the cases")
-    p.add_argument("-v", "--verbose", action="store_true", help="print the serial line of each machine")
-    p.add_argument("cases", nargs="*")
-    args = p.parse_args()
-    if args.list or not args.cases:
-        for name, f in CASES.items():
-            print(f"{name:12} {f.__doc__}")
-        return 0
-    failed = skipped = 0
-    for name in args.cases:
-        with tempfile.TemporaryDirectory() as folder:
-            b = Bench(args, folder)
-            try:
-                CASES[name](b)
-                print("ok  ", name, " ".join(f"[{stage}: {t:.2f} s]" for stage, t in b.times))
-            except Skip as e:
-                skipped += 1
-                print("SKIP", name + ":", e)
-            except (Failure, subprocess.SubprocessError) as e:
-                failed += 1
-                print("FAIL", name + ":", e)
-            finally:
-                for m in b.machines:
-                    m.kill()
-                    if args.verbose:
-                        print(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", m.text))
-    return 1 if failed else SKIPPED if skipped else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, PcBench, options))

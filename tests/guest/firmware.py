@@ -5,66 +5,29 @@
 usage: firmware.py --vmm PROGRAM [--accel NAME] [--a20 IMAGE] CASE...      firmware.py --list
 Exit status 77: a package is missing here.
 """
-import argparse
 import os
 import sys
-import tempfile
 
-from machine import Failure, Machine, guest_image
+from harness import Bench, Skip, case, drive, expect, linux_args, main
 
-CASES = {}
-SKIPPED = 77
 ROMS = "/usr/lib/ipxe/qemu"
 EXIT = ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
 
 
-class Skip(Exception):
-    """A package is missing."""
-
-
-def case(f):
-    CASES[f.__name__] = f
-    return f
-
-
-def expect(condition, message):
-    if not condition:
-        raise Failure(message)
-
-
-class Bench:
-    def __init__(self, args, folder):
-        self.args, self.folder, self.machines = args, folder, []
-
-    def write(self, name, data):
-        path = os.path.join(self.folder, name)
-        with open(path, "wb") as f:
-            f.write(data)
-        return path
-
+class FirmwareBench(Bench):
     def sector(self, name, status):
         """A disk whose boot sector ends the machine with status (odd)."""
         code = bytes([0xb0, status >> 1, 0xe6, 0xf4, 0xf4])
         return self.write(name, code.ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
 
-    def start(self, *more):
-        m = Machine([self.args.vmm, "-accel", self.args.accel], ["-nographic", *more],
-                    8 if self.args.accel == "interp" else 1)
-        self.machines.append(m)
-        return m
-
     def status(self, *more):
-        return self.start(*EXIT, *more).wait_exit()
-
-
-def drive(path, more):
-    return ["-drive", f"file={path},format=raw,{more}"]
+        return self.start("-nographic", *EXIT, *more).wait_exit()
 
 
 @case
 def nothing(b):
     """Without anything to boot SeaBIOS says so, on a serial line that it drives itself, and again after a reset."""
-    m = b.start("-vga", "none")
+    m = b.start("-nographic", "-vga", "none")
     for _ in range(2):
         m.wait_for(r"SeaBIOS \(version")
         m.wait_for(r"^No bootable device\.")
@@ -80,16 +43,16 @@ def nothing(b):
 def order(b):
     """-boot's letters, bootindex= and strict= choose between two disks and a CD."""
     disk, other = b.sector("disk", 3), b.sector("other", 5)
-    ide, virtio = drive(disk, "if=ide"), drive(other, "if=none,id=v")
+    ide, virtio = drive(disk, ",if=ide"), drive(other, ",if=none,id=v")
     expect(b.status(*ide) == 3, "the IDE disk was not booted")
     expect(b.status(*virtio, "-device", "virtio-blk-pci,drive=v") == 5, "the virtio disk was not booted")
     expect(b.status(*ide, *virtio, "-device", "virtio-blk-pci,drive=v,bootindex=1") == 5, "bootindex=1 on virtio")
-    ide = drive(disk, "if=none,id=i")
+    ide = drive(disk, ",if=none,id=i")
     both = [*ide, *virtio, "-device", "ide-hd,drive=i,bootindex=%d", "-device", "virtio-blk-pci,drive=v,bootindex=%d"]
     for i, v, want in ((0, 1, 3), (1, 0, 5)):
         got = b.status(*[s % n if "%d" in s else s for s, n in zip(both, [0] * 5 + [i, 0, v])])
         expect(got == want, f"bootindex {i} and {v}: {got}, want {want}")
-    m = b.start(*drive(disk, "if=ide"), "-boot", "strict=on", "-vga", "none")
+    m = b.start("-nographic", *drive(disk, ",if=ide"), "-boot", "strict=on", "-vga", "none")
     m.wait_for(r"Booting from Hard Disk|No bootable device")
     expect("No bootable device" in m.text, "strict=on booted a disk without bootindex")
 
@@ -99,7 +62,7 @@ def once(b):
     """-boot once= holds until the first reset: the floppy resets the machine, then the disk is booted."""
     reset = bytes([0xb0, 0x06, 0xba, 0xf9, 0x0c, 0xee, 0xf4]).ljust(510, b"\0") + b"\x55\xaa"  # OUT CF9h, 6
     floppy = b.write("floppy", reset.ljust(1440 << 10, b"\0"))
-    status = b.status("-fda", floppy, *drive(b.sector("disk", 7), "if=ide"), "-boot", "order=c,once=a")
+    status = b.status("-fda", floppy, *drive(b.sector("disk", 7), ",if=ide"), "-boot", "order=c,once=a")
     expect(status == 7, f"status {status}, want 7")
 
 
@@ -117,7 +80,7 @@ def pxe(b):
     if not os.path.exists(os.path.join(ROMS, "pxe-virtio.rom")):
         raise Skip("the package ipxe-qemu is missing")
     b.write("hello.ipxe", b"#!ipxe\necho hello from TFTP\n")
-    m = b.start("-boot", "n", "-vga", "none", "-nic", f"user,tftp={b.folder},bootfile=hello.ipxe")
+    m = b.start("-nographic", "-boot", "n", "-vga", "none", "-nic", f"user,tftp={b.folder},bootfile=hello.ipxe")
     m.wait_for(r"iPXE \(PCI")
     m.wait_for(r"^hello from TFTP")
 
@@ -127,54 +90,24 @@ def a20(b):
     """The A20 gate by port 92h, keyboard controller and BIOS."""
     if not b.args.a20:
         raise Skip("nasm is missing")
-    got = b.status(*drive(b.args.a20, "if=ide"))
+    got = b.status(*drive(b.args.a20, ",if=ide"))
     expect(got == 0x3f << 1 | 1, f"steps {got >> 1:#x}, want 0x3f")
 
 
 @case
 def kernel(b):
     """With a screen, -kernel runs behind the firmware: Linux asks the BIOS and finds the VGA in its text mode."""
-    image = guest_image("cloud")
-    m = Machine([b.args.vmm, "-accel", b.args.accel],
-                ["-m", "512M", "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel",
-                 os.path.join(image, "vmlinuz"), "-initrd", os.path.join(image, "initrd.gz"), "-append",
-                 "console=tty0 console=ttyS0 ring3.run=true"])
-    b.machines.append(m)
+    m = b.start("-m", "512M", "-display", "none", "-serial", "stdio", "-no-reboot",
+                *linux_args("console=tty0 console=ttyS0 ring3.run=true"))
     m.wait_for(r"BIOS-e820: \[mem 0x00000000000f0000-0x00000000000fffff\] reserved")
     m.wait_for(r"Console: colour VGA\+ 80x25")
     m.wait_for(r"GUEST-STATUS 0")
     expect(m.wait_exit() == 0, "it did not power off")
 
 
-def main():
-    p = argparse.ArgumentParser()
-    p.add_argument("--vmm")
-    p.add_argument("--accel", default="bt")
-    p.add_argument("--a20")
-    p.add_argument("--list", action="store_true")
-    p.add_argument("cases", nargs="*")
-    args = p.parse_args()
-    if args.list:
-        for name, f in CASES.items():
-            print(f"{name:12} {f.__doc__}")
-        return 0
-    for name in args.cases:
-        with tempfile.TemporaryDirectory(prefix="ring3-firmware-") as folder:
-            b = Bench(args, folder)
-            try:
-                CASES[name](b)
-            except Skip as why:
-                print(f"{name}: skipped: {why}")
-                return SKIPPED
-            except Failure as why:
-                print(f"{name}: {why}")
-                return 1
-            finally:
-                for m in b.machines:
-                    m.kill()
-        print(f"{name}: ok")
-    return 0
+def options(p):
+    p.add_argument("--a20", help="the image of firmware/a20.asm")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, FirmwareBench, options))

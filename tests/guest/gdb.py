@@ -4,59 +4,32 @@
 
 usage: gdb.py --vmm PROGRAM [--accel NAME] CASE...      gdb.py --list
 """
-import argparse
 import os
 import re
-import socket
 import subprocess
 import sys
-import tempfile
-import time
 
-from machine import Failure, Machine, guest_image
+from harness import Bench, case, expect, free_port, linux_args, main
+from machine import Failure, try_connect
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TEXT = 0xFFFFFFFF81000000  # where Linux is without KASLR
-CASES = {}
 
 
-def case(f):
-    CASES[f.__name__] = f
-    return f
+class GdbBench(Bench):
+    """Runs gdb; stub: where the machine listens for it."""
 
-
-def expect(condition, message):
-    if not condition:
-        raise Failure(message)
-
-
-class Bench:
     def __init__(self, args, folder):
-        self.args, self.folder, self.machines = args, folder, []
-        self.socket = self.path("gdb.sock")
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def start(self, args, stub=None):
-        m = Machine([self.args.vmm, "-accel", self.args.accel], args + (stub or []),
-                    8 if self.args.accel == "interp" else 1)
-        self.machines.append(m)
-        return m
+        super().__init__(args, folder)
+        self.socket, self.output = self.path("gdb.sock"), ""
 
     def stub(self):
         return ["-gdb", f"unix:{self.socket},server=on,wait=off"]
 
-    def wait_for_socket(self, m):
-        end = time.monotonic() + 20
-        while not os.path.exists(self.socket):
-            expect(m.process.poll() is None and time.monotonic() < end, f"no socket of gdb; it says: {m.text[-500:]}")
-            m._read(0.02)
-
     def gdb(self, m, script, target=None, files=(), seconds=150):
         """Runs gdb with script, whose `say WHAT VALUE` lines come back as a list of (what, value)."""
         if not target:
-            self.wait_for_socket(m)
+            m.wait_until(lambda: os.path.exists(self.socket), "no socket for gdb")
             target = self.socket
         text = "set pagination off\nset confirm off\nset width 0\nset remotetimeout 20\n"
         text += "define target-again\n  disconnect\n  target remote " + target + "\nend\n"
@@ -66,7 +39,8 @@ class Bench:
             f.write(re.sub(r"(?m)^say (\S+) (.*)$", r'printf "SAY \1 %#lx\\n", (unsigned long)(\2)', text))
         try:
             p = subprocess.run(["gdb", "-q", "-nx", "-batch", *files, "-x", path], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds * m.patience, check=False)
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds * m.patience,
+                               check=False)
             self.output = p.stdout.decode(errors="replace")
         except subprocess.TimeoutExpired as e:
             raise Failure("gdb hangs:\n" + e.output.decode(errors="replace")[-2500:]) from e
@@ -90,7 +64,8 @@ def boot_sector(b):
     image = b.path("boot_sector.img")
     subprocess.run(["nasm", "-f", "bin", "-o", image, source], cwd=b.folder, check=True)
     with open(b.path("boot_sector.map"), encoding="ascii") as f:
-        labels = {name: int(value, 16) for value, name in re.findall(r"^ +([0-9A-F]+) +[0-9A-F]+ +(\w+)$", f.read(), re.M)}
+        rows = re.findall(r"^ +([0-9A-F]+) +[0-9A-F]+ +(\w+)$", f.read(), re.M)
+    labels = {name: int(value, 16) for value, name in rows}
     with open(image, "ab") as f:
         f.truncate(1 << 20)
     return image, labels
@@ -184,8 +159,8 @@ kill
 def modes(b):
     """A boot sector is stepped through 16-, 32- and 64-bit code with the matching architecture."""
     image, at = boot_sector(b)
-    m = b.start(["-m", "64M", "-drive", f"file={image},format=raw,if=ide", "-device", "isa-debug-exit,iobase=0xf4",
-                 "-display", "none", "-serial", "stdio", "-monitor", "none", "-S"], b.stub())
+    m = b.start("-m", "64M", "-drive", f"file={image},format=raw,if=ide", "-device", "isa-debug-exit,iobase=0xf4",
+                "-display", "none", "-serial", "stdio", "-monitor", "none", "-S", *b.stub())
     got = b.gdb(m, "".join(s.format(**at) for s in (REAL, PROTECTED, LONG)))
     compare(b, got, [
         ("reset", 0xfffffff0), ("start", at["start"]), ("step", at["start"] + 1), ("ds", 0x10000), ("stored", 0x1234),
@@ -202,9 +177,9 @@ def modes(b):
 
 # --- Linux
 
-def kernel_symbols(b, image):
+def kernel_symbols(b):
     """Runs the kernel once to read its symbols; returns name -> address."""
-    m = b.start(linux_args(image, "/bin/cat_/proc/kallsyms"))
+    m = b.start(*linux_command("/bin/cat_/proc/kallsyms"))
     m.wait_for(r"GUEST-STATUS 0", 120)
     symbols = {}
     for value, name in re.findall(r"^([0-9a-f]{16}) [a-zA-Z] (\w+)$", m.text, re.M):
@@ -213,9 +188,8 @@ def kernel_symbols(b, image):
     return symbols
 
 
-def linux_args(image, command):
-    return ["-m", "512M", "-kernel", os.path.join(image, "vmlinuz"), "-initrd", os.path.join(image, "initrd.gz"),
-            "-append", f"console=ttyS0 quiet nokaslr ring3.run={command}", "-nographic", "-no-reboot"]
+def linux_command(command):
+    return ["-m", "512M", *linux_args(f"quiet nokaslr ring3.run={command}"), "-nographic", "-no-reboot"]
 
 
 def symbol_file(b, symbols, names):
@@ -277,22 +251,13 @@ continue
 @case
 def linux(b):
     """Linux: breakpoints by symbol, steps, jiffies watched, and on to the end, over TCP."""
-    image = guest_image("cloud")
     sleep = "do_nanosleep"
-    symbols = kernel_symbols(b, image)
+    symbols = kernel_symbols(b)
     elf = symbol_file(b, symbols, {"start_kernel": "function", "do_sys_openat2": "function", sleep: "function",
                                    "jiffies": "object"})
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    m = b.start(linux_args(image, "sleep_0.05"), ["-gdb", f"tcp:127.0.0.1:{port}", "-S"])
-    end = time.monotonic() + 20
-    while True:  # it listens soon
-        with socket.socket() as s:
-            if s.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        expect(m.process.poll() is None and time.monotonic() < end, f"nobody listens: {m.text[-500:]}")
-        m._read(0.05)
+    port = free_port()
+    m = b.start(*linux_command("sleep_0.05"), "-gdb", f"tcp:127.0.0.1:{port}", "-S")
+    m.wait_until(lambda: try_connect(("127.0.0.1", port)), "nobody listens").close()
     got = b.gdb(m, LINUX.format(sleep=sleep), f"127.0.0.1:{port}", [elf])
     compare(b, got, [
         ("cr0", 0x80000001), ("start_kernel", symbols["start_kernel"]), ("lma", 1), ("moved", 1),
@@ -303,33 +268,5 @@ def linux(b):
     expect(m.wait_exit(30) == 0, f"exit status {m.process.returncode}")
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--vmm", help="the ring3 program")
-    p.add_argument("--accel", default="bt")
-    p.add_argument("--list", action="store_true", help="list the cases")
-    p.add_argument("-v", "--verbose", action="store_true", help="print what gdb prints")
-    p.add_argument("cases", nargs="*")
-    args = p.parse_args()
-    if args.list or not args.cases:
-        for name, f in CASES.items():
-            print(f"{name:12} {f.__doc__}")
-        return 0
-    failed = 0
-    for name in args.cases:
-        with tempfile.TemporaryDirectory() as folder:
-            b = Bench(args, folder)
-            try:
-                CASES[name](b)
-                print("ok  ", name)
-            except (Failure, subprocess.SubprocessError) as e:
-                failed += 1
-                print("FAIL", name + ":", e)
-            finally:
-                for m in b.machines:
-                    m.kill()
-    return failed != 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, GdbBench))

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""A virtual machine under test: starting it, talking to its console, measuring its process."""
+"""A virtual machine under test: starting it, talking to its console, reaching its sockets, measuring its process."""
 import os
 import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import time
 
@@ -51,6 +52,17 @@ def initrd_with(image, files, path):
     return path
 
 
+def try_connect(address):
+    """A socket connected to a path, or to (host, port); None if nobody listens there."""
+    s = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+    try:
+        s.connect(address)
+        return s
+    except OSError:
+        s.close()
+        return None
+
+
 class Machine:
     """One run of ring3 (or QEMU) on a pseudo-terminal; patience multiplies the time limits."""
 
@@ -63,7 +75,7 @@ class Machine:
                                         start_new_session=True)
         os.close(slave)
 
-    def _read(self, seconds):
+    def read(self, seconds):
         """Adds what comes within seconds to text; False at the end of the output."""
         if not select.select([self.master], [], [], seconds)[0]:
             return True
@@ -84,9 +96,19 @@ class Machine:
                 self.seen = m.end()
                 return m
             left = end - time.monotonic()
-            if left <= 0 or not self._read(left):
+            if left <= 0 or not self.read(left):
                 why = "within %d s" % seconds if left <= 0 else "before the machine ended"
                 raise Failure(f"no {pattern!r} {why}; the console's end:\n{self.text[-1500:]}")
+
+    def wait_until(self, condition, what, seconds=20):
+        """Until condition() is true, which it returns; takes what the console says meanwhile."""
+        end = time.monotonic() + seconds * self.patience
+        while not (value := condition()):
+            if self.process.poll() is not None or time.monotonic() > end:
+                self.read(0.2)
+                raise Failure(f"{what} (exit status {self.process.poll()}); the console says: {self.text[-1000:]}")
+            self.read(0.02)
+        return value
 
     def send(self, text):
         os.write(self.master, text.encode())
@@ -95,7 +117,7 @@ class Machine:
         """Waits for the end and returns the exit status (negative: a signal)."""
         seconds *= self.patience
         end = time.monotonic() + seconds
-        while self._read(max(0.0, end - time.monotonic())):
+        while self.read(max(0.0, end - time.monotonic())):
             if time.monotonic() >= end:
                 raise Failure(f"still running after {seconds} s; the console's end:\n{self.text[-1500:]}")
         return self.process.wait(10)

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: MIT
 """A PC under test that boots from its firmware: its text screen, its keyboard, and QMP to reach them."""
-import json
 import os
 import re
-import select
-import socket
 import tempfile
 import time
 
-from machine import Failure, Machine
+from machine import Failure, Machine, try_connect
+from qmp_client import Client
 
 COLUMNS = 80
 TEXT = 0xB8000
@@ -32,52 +30,20 @@ def key_name(char):
 class Pc(Machine):
     """ring3 or QEMU with QMP on a socket, the first serial port on the terminal, and no window."""
 
-    def __init__(self, vmm, args, serial=True):
-        self.folder = tempfile.TemporaryDirectory()
+    def __init__(self, vmm, args, patience=1):
+        self.folder, self.qmp = tempfile.TemporaryDirectory(), None
         path = os.path.join(self.folder.name, "qmp")
         super().__init__(vmm, ["-display", "none", "-monitor", "none", "-qmp", f"unix:{path},server=on,wait=off",
-                               "-serial", "stdio" if serial else "null", *args])
-        self.qmp = self._connect(path)
-        self.buffer = b""
-        self._message(10)  # the greeting
-        self.execute("qmp_capabilities")
-
-    def _connect(self, path):
-        end = time.monotonic() + 20
-        while True:
-            s = socket.socket(socket.AF_UNIX)
-            try:
-                s.connect(path)
-                return s
-            except OSError:
-                s.close()
-            if self.process.poll() is not None or time.monotonic() > end:
-                self._read(0.2)
-                raise Failure(f"no QMP; the console says: {self.text[-1000:]}")
-            self._read(0.05)  # waits for the machine, which makes the socket early
-
-    def _message(self, seconds):
-        end = time.monotonic() + seconds
-        while b"\n" not in self.buffer:
-            left = end - time.monotonic()
-            if left <= 0 or not select.select([self.qmp], [], [], left)[0]:
-                raise Failure("QMP does not answer")
-            data = self.qmp.recv(65536)
-            if not data:
-                raise Failure("the machine ended: QMP closed")
-            self.buffer += data
-        line, self.buffer = self.buffer.split(b"\n", 1)
-        return json.loads(line)
+                               "-serial", "stdio", *args], patience)
+        try:
+            self.qmp = Client(self.wait_until(lambda: try_connect(path), "no QMP"))
+        except Failure:
+            self.kill()
+            raise
 
     def execute(self, command, **arguments):
-        """Runs a QMP command and returns what it returns; events in between are dropped."""
-        self.qmp.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
-        while True:
-            answer = self._message(60)
-            if "error" in answer:
-                raise Failure(f"QMP {command}: {answer['error']['desc']}")
-            if "return" in answer:
-                return answer["return"]
+        """Runs a QMP command and returns what it returns."""
+        return self.qmp.execute(command, arguments)
 
     def monitor(self, line):
         return self.execute("human-monitor-command", **{"command-line": line})
@@ -110,7 +76,7 @@ class Pc(Machine):
         """Lets the guest run, and takes what its serial port says meanwhile."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            if not self._read(left):
+            if not self.read(left):
                 time.sleep(max(0.0, end - time.monotonic()))
                 return
 
@@ -139,5 +105,6 @@ class Pc(Machine):
 
     def kill(self):
         super().kill()
-        self.qmp.close()
+        if self.qmp:
+            self.qmp.close()
         self.folder.cleanup()

@@ -4,22 +4,17 @@
 
 usage: qmp.py --vmm PROGRAM CASE...      qmp.py --list
 """
-import argparse
 import os
-import signal
 import socket
 import sys
-import tempfile
 import time
 
-from machine import Failure, Machine, guest_image, initrd_with
+from harness import Bench, case, expect, free_port, linux_args, main, script
+from machine import Failure, guest_image, initrd_with
 from qmp_client import Client, Error, connect_socket, open_client
 
-CASES = {}
-
 # Powers off when the power button is pressed; tells the time every 50 ms.
-GUEST = b"""#!/bin/sh
-button=/sys/firmware/acpi/interrupts/ff_pwr_btn
+GUEST = script("""button=/sys/firmware/acpi/interrupts/ff_pwr_btn
 mount -t sysfs s /sys 2>/dev/null
 echo WAITING
 while read n rest <$button && [ "$n" = 0 ]; do
@@ -29,42 +24,17 @@ while read n rest <$button && [ "$n" = 0 ]; do
 done
 echo PRESSED
 poweroff -f
-"""
+""")
 
 
-def case(f):
-    CASES[f.__name__] = f
-    return f
-
-
-def expect(condition, message):
-    if not condition:
-        raise Failure(message)
-
-
-class Bench:
-    """The program, a temporary folder, and what was started in it."""
-
-    def __init__(self, vmm, folder):
-        self.vmm, self.folder, self.started = vmm, folder, []
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
+class QmpBench(Bench):
     def listen(self, name):
         return f"unix:{self.path(name)},server=on,wait=off"
 
-    def start(self, *args):
-        m = Machine([self.vmm], list(args))
-        self.started.append(m)
-        return m
-
     def linux(self, *args):
-        image = guest_image("cloud")
-        initrd = initrd_with(image, {"run": (0o755, GUEST)}, self.path("initrd"))
-        return self.start("-m", "256M", "-display", "none", "-kernel", os.path.join(image, "vmlinuz"),
-                          "-initrd", initrd, "-append", "console=ttyS0 quiet ring3.run=/run", "-serial", "stdio",
-                          *args)
+        initrd = initrd_with(guest_image("cloud"), GUEST, self.path("initrd"))
+        return self.start("-m", "256M", "-display", "none", *linux_args("quiet ring3.run=/run", initrd=initrd),
+                          "-serial", "stdio", *args)
 
     def idle(self, *args):
         """A machine that stands still: only its control is of interest."""
@@ -83,12 +53,12 @@ def lifecycle(b):
     q.wait_event("STOP")
     status = q.execute("query-status")
     expect(status["status"] == "paused" and not status["running"], f"stopped, but {status}")
-    m._read(0.2)  # what was on its way
+    m.read(0.2)  # what was on its way
     before = len(m.text)
     up = float(m.text[m.text.rindex("\nUP ") + 3:].split()[0])
     end = time.monotonic() + 3
     while time.monotonic() < end:
-        m._read(end - time.monotonic())
+        m.read(end - time.monotonic())
     expect(len(m.text) == before, "the guest ran on while it was stopped")
     m.seen = before
     q.execute("cont")
@@ -292,9 +262,7 @@ def terminal(b):
 @case
 def transports(b):
     """-monitor and -qmp over TCP, a pty, -chardev with -mon; and what cannot be opened is said."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = free_port()
     m = b.idle("-monitor", f"tcp:127.0.0.1:{port},server=on,wait=off", "-monitor", "pty", "-chardev",
                f"socket,id=c,path={b.path('c')},server=on,wait=off", "-mon", "chardev=c,mode=control,pretty=on")
     name = m.wait_for(r"redirected to (/dev/\S+)").group(1)
@@ -321,32 +289,5 @@ def transports(b):
         expect(m.wait_exit() == 1 and message in m.text, f"{args}: {m.text}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--vmm", default="ring3")
-    parser.add_argument("--list", action="store_true")
-    parser.add_argument("cases", nargs="*")
-    args = parser.parse_args()
-    if args.list:
-        for name, f in CASES.items():
-            print(f"{name:12} {f.__doc__}")
-        return 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # a time limit: leave no machine behind
-    failed = 0
-    for name in args.cases or CASES:
-        with tempfile.TemporaryDirectory() as folder:
-            b = Bench(args.vmm, folder)
-            try:
-                CASES[name](b)
-                print(f"ok {name}", flush=True)
-            except (Failure, Error, OSError) as e:
-                failed += 1
-                print(f"FAILED {name}: {e}", flush=True)
-            finally:
-                for m in b.started:
-                    m.kill()
-    return failed != 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, QmpBench))

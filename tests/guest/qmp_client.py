@@ -5,10 +5,10 @@ import json
 import socket
 import time
 
-from machine import Failure
+from machine import Failure, try_connect
 
 
-class Error(Exception):
+class Error(Failure):
     """An error reply: class and description."""
 
     def __init__(self, reply):
@@ -19,23 +19,19 @@ class Error(Exception):
 def connect_socket(path, seconds=20):
     """Connects to a Unix socket that may not be there yet."""
     end = time.monotonic() + seconds
-    while True:
-        s = socket.socket(socket.AF_UNIX)
-        try:
-            s.connect(path)
-            return s
-        except OSError:
-            s.close()
-            if time.monotonic() > end:
-                raise Failure(f"nobody listens at {path}") from None
-            time.sleep(0.02)
+    while not (s := try_connect(path)):
+        if time.monotonic() > end:
+            raise Failure(f"nobody listens at {path}")
+        time.sleep(0.02)
+    return s
 
 
 class Client:
     """Ours. Reading has a time limit; events are kept until somebody asks for them."""
 
-    def __init__(self, path, negotiate=True, seconds=60):
-        self.socket = connect_socket(path)
+    def __init__(self, where, negotiate=True, seconds=60):
+        """where: a path, or a socket that is connected."""
+        self.socket = where if isinstance(where, socket.socket) else connect_socket(where)
         self.socket.settimeout(seconds)
         self.file = self.socket.makefile("rb")
         self.events = []
@@ -44,7 +40,10 @@ class Client:
             self.execute("qmp_capabilities")
 
     def read(self):
-        line = self.file.readline()
+        try:
+            line = self.file.readline()
+        except TimeoutError:
+            raise Failure("QMP does not answer") from None
         if not line:
             raise Failure("the machine closed QMP")
         return json.loads(line)

@@ -4,48 +4,25 @@
 
 usage: run.py --vmm PROGRAM [--accel NAME] [--build DIR] CASE...      run.py --list
 """
-import argparse
 import hashlib
 import os
-import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 import kernel_log
-from machine import Failure, Machine, guest_image, initrd_with
-
-CASES = {}
-
-
-def case(f):
-    CASES[f.__name__] = f
-    return f
+from harness import QEMU, Bench, case, drive, expect, expect_exit, free_port, linux_args, main, refusal, script
+from machine import guest_image, initrd_with, try_connect
 
 
-class Bench:
-    """What a case works with: the program, a temporary folder, and the machines it started."""
+class LinuxBench(Bench):
+    """Starts Linux; has disks for it."""
 
-    def __init__(self, args, folder):
-        self.args, self.folder, self.machines = args, folder, []
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def start(self, append="", flavour="cloud", files=None, more=(), vmm=None, reboot=False, ram="512M"):
-        image = guest_image(flavour)
-        initrd = os.path.join(image, "initrd.gz")
-        if files:
-            initrd = initrd_with(image, files, self.path("initrd"))
-        if vmm is None:
-            vmm = [self.args.vmm, "-accel", self.args.accel]
-        m = Machine(vmm, ["-m", ram, "-kernel", os.path.join(image, "vmlinuz"), "-initrd", initrd, "-nographic",
-                          "-append", "console=ttyS0 " + append, *([] if reboot else ["-no-reboot"]), *more],
-                    8 if self.args.accel == "interp" else 1)
-        self.machines.append(m)
-        return m
+    def linux(self, append="", flavour="cloud", files=None, more=(), vmm=None, reboot=False):
+        initrd = initrd_with(guest_image(flavour), files, self.path("initrd")) if files else None
+        return self.start("-m", "512M", *linux_args(append, flavour, initrd), "-nographic",
+                          *([] if reboot else ["-no-reboot"]), *more, vmm=vmm)
 
     def disk(self, name="disk.img"):
         path = self.path(name)
@@ -55,29 +32,14 @@ class Bench:
         return path
 
 
-def script(text):
-    """Files for a guest that runs text: use with append='ring3.run=/run'."""
-    return {"run": (0o755, ("#!/bin/sh\n" + text).encode())}
-
-
-def expect(condition, message):
-    if not condition:
-        raise Failure(message)
-
-
-def expect_exit(m, status=0, seconds=60):
-    got = m.wait_exit(seconds)
-    expect(got == status, f"exit status {got}, want {status}; the console's end:\n{m.text[-1500:]}")
-
-
-def drive(path, more=""):
-    return ["-drive", f"file={path},format=raw,if=virtio{more}"]
+def virtio(path, more=""):
+    return drive(path, ",if=virtio" + more)
 
 
 @case
 def shell(b):
     """The cloud kernel boots to a shell on a terminal; Ctrl-A X leaves."""
-    m = b.start("quiet", more=["-nic", "user", "-device", "virtio-rng-pci"] + drive(b.disk()))
+    m = b.linux("quiet", more=["-nic", "user", "-device", "virtio-rng-pci"] + virtio(b.disk()))
     m.wait_for(r"The disk is mounted on /mnt")
     m.send("echo sum $((40 + 2)) $(uname -m) $(ls /dev/vda)\n")
     m.wait_for(r"^sum 42 x86_64 /dev/vda$")
@@ -94,8 +56,8 @@ def shell(b):
 @case
 def generic(b):
     """The generic Debian kernel boots to busybox, uses a disk, powers off."""
-    m = b.start("ring3.run=/run quiet", "generic", script("uname -v && echo hello >/mnt/f && grep hello /mnt/f"),
-                drive(b.disk()))
+    m = b.linux("ring3.run=/run quiet", "generic", script("uname -v && echo hello >/mnt/f && grep hello /mnt/f"),
+                virtio(b.disk()))
     m.wait_for(r"GUEST-STATUS 0")
     expect_exit(m)
 
@@ -112,7 +74,7 @@ def ide(b, append, mode):
     with open(images["copy"], "wb") as f:
         f.truncate(8 << 20)
     # Odd pieces, too: 3 sectors at an odd place behind what was copied.
-    m = b.start(f"ring3.run=/run {append}", "generic", script("""
+    m = b.linux(f"ring3.run=/run {append}", "generic", script("""
         place=/sys/bus/scsi/devices/0:0 # sd finds disks side by side: their letters say nothing
         for i in $(seq 50); do [ -d $place:0:0/block -a -d $place:1:0/block -a -b /dev/sr0 ] || usleep 200000; done
         disk=/dev/$(ls $place:0:0/block) copy=/dev/$(ls $place:1:0/block)
@@ -160,7 +122,7 @@ def floppy(b):
         images[name], sums[name] = b.path(name), hashlib.md5(data).hexdigest()
         with open(images[name], "wb") as f:
             f.write(data)
-    m = b.start("ring3.run=/run", "generic", script("""
+    m = b.linux("ring3.run=/run", "generic", script("""
         for i in $(seq 50); do [ -b /dev/fd0 -a -b /dev/fd1 ] || usleep 200000; done
         dmesg | sed -n 's/.*FDC 0 is a /CONTROLLER /p'
         echo SUM fd0 $(md5sum </dev/fd0)
@@ -195,7 +157,7 @@ def i386(b):
     native = subprocess.run([program], stdout=subprocess.PIPE, check=True).stdout.decode()
     with open(program, "rb") as f:
         files = {**script("/i386"), "i386": (0o755, f.read())}
-    m = b.start("ring3.run=/run quiet", files=files)
+    m = b.linux("ring3.run=/run quiet", files=files)
     m.wait_for(r"GUEST-READY\n")
     start = m.seen
     m.wait_for(r"GUEST-STATUS 0")
@@ -207,7 +169,7 @@ def i386(b):
 @case
 def poweroff(b):
     """A guest's power-off ends the process with status 0."""
-    m = b.start("quiet ring3.run=true")
+    m = b.linux("quiet ring3.run=true")
     m.wait_for(r"GUEST-STATUS 0")
     expect_exit(m, 0)
 
@@ -216,10 +178,10 @@ def poweroff(b):
 def reboot(b):
     """A reboot starts the guest again; with -no-reboot it ends the process with status 0."""
     for how in ("", "reboot=k ", "reboot=t "):
-        m = b.start(how + "ring3.run=reboot_-f")
+        m = b.linux(how + "ring3.run=reboot_-f")
         m.wait_for(r"reboot: Restarting system")
         expect_exit(m, 0)
-    m = b.start("ring3.run=reboot_-f", reboot=True)
+    m = b.linux("ring3.run=reboot_-f", reboot=True)
     for _ in range(3):
         m.wait_for(r"^\[.*Linux version")
         m.wait_for(r"reboot: Restarting system")
@@ -230,7 +192,7 @@ def reboot(b):
 @case
 def panic(b):
     """A panic with panic=-1 restarts, which -no-reboot turns into an end."""
-    m = b.start("panic=-1 ring3.run=echo_c>/proc/sysrq-trigger")
+    m = b.linux("panic=-1 ring3.run=echo_c>/proc/sysrq-trigger")
     m.wait_for(r"Kernel panic - not syncing: sysrq triggered crash")
     expect_exit(m, 0)
 
@@ -240,10 +202,10 @@ def sigterm(b):
     """SIGTERM and SIGINT end a busy machine cleanly; what the guest synced is on the disk."""
     for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         disk = b.disk()
-        m = b.start("ring3.run=/run quiet", files=script(
-            "echo kept >/mnt/f; sync; echo GUEST-SYNCED; while :; do echo x >>/mnt/g; done\n"), more=drive(disk))
-        m.wait_for(r"GUEST-SYNCED")
-        time.sleep(0.5)
+        m = b.linux("ring3.run=/run quiet", files=script(
+            "echo kept >/mnt/f; sync; n=0\n"
+            "while :; do echo x >>/mnt/g; n=$((n + 1)); [ $n != 500 ] || echo GUEST-BUSY; done\n"), more=virtio(disk))
+        m.wait_for(r"GUEST-BUSY")
         m.process.send_signal(n)
         expect_exit(m, 0, 10)
         subprocess.run(["/sbin/e2fsck", "-fy", disk], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
@@ -257,8 +219,8 @@ def snapshot(b):
     """-snapshot and snapshot=on leave the image as it was; the guest sees its own writes."""
     disk = b.disk()
     before = hashlib.sha256(open(disk, "rb").read()).digest()
-    for more in (drive(disk) + ["-snapshot"], drive(disk, ",snapshot=on")):
-        m = b.start("ring3.run=/run quiet", files=script(
+    for more in (virtio(disk) + ["-snapshot"], virtio(disk, ",snapshot=on")):
+        m = b.linux("ring3.run=/run quiet", files=script(
             "head -c 4000000 /dev/urandom >/mnt/f; sha1sum </mnt/f >/tmp/s; umount /mnt && mount /dev/vda /mnt && "
             "echo 3 >/proc/sys/vm/drop_caches && sha1sum </mnt/f | cmp - /tmp/s"), more=more)
         m.wait_for(r"GUEST-STATUS 0")
@@ -270,7 +232,7 @@ def snapshot(b):
 def readonly(b):
     """readonly=on: the guest sees a read-only disk and cannot write."""
     disk = b.disk()
-    m = b.start("ring3.run=/run quiet", more=drive(disk, ",readonly=on"),
+    m = b.linux("ring3.run=/run quiet", more=virtio(disk, ",readonly=on"),
                 files=script("cat /sys/block/vda/ro; dd if=/dev/zero of=/dev/vda bs=512 count=1"))
     m.wait_for(r"^1$")
     m.wait_for(r"GUEST-STATUS [^0]")
@@ -280,15 +242,13 @@ def readonly(b):
 @case
 def hostfwd(b):
     """A connection to a forwarded port of the host reaches the guest, both ways."""
-    import socket
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    m = b.start("ring3.run=/run quiet", more=["-nic", f"user,hostfwd=tcp:127.0.0.1:{port}-:7"], files=script(
-        "echo GUEST-LISTENS; nc -l -p 7 -e /bin/cat"))
+    port = free_port()
+    m = b.linux("ring3.run=/run quiet", more=["-nic", f"user,hostfwd=tcp:127.0.0.1:{port}-:7"], files=script(
+        "nc -l -p 7 -e /bin/cat & until grep -q ':0007 .* 0A ' /proc/net/tcp*; do usleep 10000; done\n"
+        "echo GUEST-LISTENS; wait $!"))
     m.wait_for(r"GUEST-LISTENS")
     payload = os.urandom(1 << 20)
-    with socket.create_connection(("127.0.0.1", port), 20) as s:
+    with try_connect(("127.0.0.1", port)) as s:
         s.settimeout(20)
         got = b""
         for at in range(0, len(payload), 32768):
@@ -305,7 +265,7 @@ def hostfwd(b):
 @case
 def idle(b):
     """A guest at its shell uses under 2 % of a core, and ring3 under 150 MiB beyond the guest's RAM."""
-    m = b.start("", more=["-nic", "user"] + drive(b.disk()))
+    m = b.linux("", more=["-nic", "user"] + virtio(b.disk()))
     m.wait_for(r"The disk is mounted on /mnt")
     m.wait_for(r"# ")
     resident = m.resident_beyond_ram()
@@ -338,21 +298,16 @@ def refused(b):
                        ["-kernel", kernel, "-serial", "file:/nonexistent/x"],
                        ["-kernel", kernel, "-nic", "user,hostfwd=tcp::99999-:22"],
                        ["-kernel", kernel, "-device", "virtio-blk-pci,drive=none"]]:
-        p = subprocess.run([b.args.vmm, "-nographic", *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                           stderr=subprocess.PIPE, timeout=20, check=False)
-        err = p.stderr.decode()
-        expect(p.returncode == 1 and err.count("\n") == 1 and err.startswith("ring3: ") and not p.stdout,
-               f"{' '.join(args)}: status {p.returncode}, stderr {err!r}, stdout {p.stdout[:200]!r}")
+        refusal(b.args.vmm, ["-nographic", *args])
 
 
 @case
 def log(b):
     """Linux finds no more to complain about than under QEMU; log-differences.tsv says what is allowed."""
     logs = {}
-    vmms = {"ring3": [b.args.vmm, "-accel", b.args.accel], "qemu": ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"]}
-    for name, vmm in vmms.items():
-        m = b.start("ring3.run=/run quiet", files=script("echo LOG-BEGINS; dmesg -r; echo LOG-ENDS\n"),
-                    more=["-nic", "user,model=virtio-net-pci", "-device", "virtio-rng-pci"] + drive(b.disk(name)),
+    for name, vmm in {"ring3": b.vmm(), "qemu": QEMU}.items():
+        m = b.linux("ring3.run=/run quiet", files=script("echo LOG-BEGINS; dmesg -r; echo LOG-ENDS\n"),
+                    more=["-nic", "user,model=virtio-net-pci", "-device", "virtio-rng-pci"] + virtio(b.disk(name)),
                     vmm=vmm)
         m.wait_for(r"^LOG-BEGINS$", 120)
         start = m.seen
@@ -363,36 +318,9 @@ def log(b):
     expect(not problems, "the guest's log under ring3:\n" + "\n".join(problems))
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--vmm", help="the ring3 program")
-    p.add_argument("--accel", default="bt")
+def options(p):
     p.add_argument("--build", default=".", help="the build folder, for the guest programs")
-    p.add_argument("--list", action="store_true", help="list the cases")
-    p.add_argument("-v", "--verbose", action="store_true", help="print the console of each machine")
-    p.add_argument("cases", nargs="*")
-    args = p.parse_args()
-    if args.list or not args.cases:
-        for name, f in CASES.items():
-            print(f"{name:10} {f.__doc__}")
-        return 0
-    failed = 0
-    for name in args.cases:
-        with tempfile.TemporaryDirectory() as folder:
-            b = Bench(args, folder)
-            try:
-                CASES[name](b)
-                print("ok  ", name)
-            except (Failure, subprocess.SubprocessError) as e:
-                failed += 1
-                print("FAIL", name + ":", e)
-            finally:
-                for m in b.machines:
-                    m.kill()
-                    if args.verbose:
-                        print(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", m.text))
-    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, LinuxBench, options))

@@ -3,11 +3,9 @@
 import atexit
 import os
 import socket
-import struct
 import subprocess
 import sys
 import time
-import zlib
 
 PATIENCE = 60 * float(os.environ.get("RING3_TEST_PATIENCE", "1"))
 
@@ -97,42 +95,6 @@ class Ring3:
     def sandboxed(self):
         with open(f"/proc/{self.process.pid}/status") as f:
             return "Seccomp:\t2" in f.read()
-
-
-def read_ppm(name):
-    with open(name, "rb") as f:
-        data = f.read()
-    _, size, _, pixels = data.split(b"\n", 3)
-    width, height = map(int, size.split())
-    return width, height, pixels
-
-
-def write_png(name, picture):
-    width, height, pixels = picture
-    rows = b"".join(b"\0" + pixels[y * width * 3:(y + 1) * width * 3] for y in range(height))
-
-    def chunk(kind, body):
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-    with open(name, "wb") as f:
-        f.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
-                chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b""))
-
-
-def read_png(name):
-    """Only what write_png() writes: RGB, no filter."""
-    with open(name, "rb") as f:
-        data = f.read()[8:]
-    rows = b""
-    while data:
-        length, kind = struct.unpack(">I4s", data[:8])
-        body, data = data[8:8 + length], data[12 + length:]
-        if kind == b"IHDR":
-            width, height = struct.unpack(">II", body[:8])
-        elif kind == b"IDAT":
-            rows += body
-    rows = zlib.decompress(rows)
-    stride = width * 3 + 1
-    return width, height, b"".join(rows[y * stride + 1:(y + 1) * stride] for y in range(height))
 
 
 def pixel(picture, x, y):

@@ -1,38 +1,37 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Boots patterns.asm and compares the screen in every video mode with golden/*.png, which QEMU made (--update).
+"""Boots vga/patterns.asm and compares the screen in every video mode with vga/golden/*.png, which QEMU made (--update).
 
 The guest says on the serial line when a picture is ready and waits there until it has been dumped.
 """
 import argparse
 import os
-import socket
-import subprocess
 import sys
 import tempfile
-import time
 
 import pictures
+from machine import Failure, Machine, try_connect
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "vga", "golden")
 MODES = ("00 01 02 03 04 05 06 07 0d 0e 0f 10 11 12 13 101 110 111 112 142 144 03").split()
 PATIENCE = 120
 # QEMU widens 5-bit colours with zeros here, ring3 (and QEMU at 16 bits) with their upper bits: 31 is white.
 FIVE_BITS = {"110"}
 
 
-def connect(path, process):
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and process.poll() is None:
-        s = socket.socket(socket.AF_UNIX)
-        try:
-            s.connect(path)
-            s.settimeout(PATIENCE)
-            return s
-        except OSError:
-            s.close()
-            time.sleep(0.02)
-    sys.exit(f"FAILED: no connection to {os.path.basename(path)} (exit status {process.poll()})")
+def start(vmm, image, folder, ram):
+    """A machine with the image as its disk; returns it, its serial line and its monitor."""
+    serial, control = os.path.join(folder, "serial"), os.path.join(folder, "monitor")
+    m = Machine(vmm, ["-m", ram, "-display", "none", "-vga", "std", "-net", "none",
+                      "-drive", f"file={image},format=raw,if=ide,snapshot=on",
+                      "-serial", f"unix:{serial},server", "-monitor", f"unix:{control},server=on,wait=off"])
+    try:
+        line = m.wait_until(lambda: try_connect(serial), "no serial line", PATIENCE)
+        line.settimeout(PATIENCE)
+        return m, line, Monitor(m.wait_until(lambda: try_connect(control), "no monitor", PATIENCE))
+    except (Failure, OSError):
+        m.kill()
+        raise
 
 
 class Monitor:
@@ -40,6 +39,7 @@ class Monitor:
 
     def __init__(self, s):
         self.socket = s
+        s.settimeout(PATIENCE)
         self.answer()
 
     def answer(self):
@@ -47,7 +47,7 @@ class Monitor:
         while not text.endswith(b") "):
             piece = self.socket.recv(4096)
             if not piece:
-                sys.exit("FAILED: the monitor went away: " + text.decode(errors="replace"))
+                raise Failure("the monitor went away: " + text.decode(errors="replace"))
             text += piece
         return text.decode(errors="replace")
 
@@ -57,7 +57,7 @@ class Monitor:
 
 
 def compare(name, path, update):
-    golden = os.path.join(HERE, "golden", name + ".png")
+    golden = os.path.join(GOLDEN, name + ".png")
     picture = pictures.read_ppm(path)
     if update:
         pictures.write_png(golden, picture)
@@ -76,43 +76,36 @@ def check_png(monitor, folder, ppm):
     path = os.path.join(folder, "screen.png")
     said = monitor.command(f"screendump {path} -f png")
     if not os.path.exists(path):
-        sys.exit(f"FAILED: screendump -f png: {said}")
+        raise Failure(f"screendump -f png: {said}")
     wrong = pictures.difference(pictures.read_png(path), pictures.read_ppm(ppm))
     print(f"{'FAILED' if wrong else 'ok':6} screendump -f png {wrong or ''}")
     return not wrong
 
 
 def run(args, folder):
-    serial, control = os.path.join(folder, "serial"), os.path.join(folder, "monitor")
-    process = subprocess.Popen(  # pylint: disable=consider-using-with
-        [args.vmm, *args.arg, "-m", "32", "-display", "none", "-vga", "std", "-net", "none",
-         "-drive", f"file={args.image},format=raw,if=ide,snapshot=on",
-         "-serial", f"unix:{serial},server", "-monitor", f"unix:{control},server=on,wait=off"])
     good = True
+    m, line, monitor = start([args.vmm, *args.arg], args.image, folder, "32")
     try:
-        line = connect(serial, process)
-        monitor = Monitor(connect(control, process))
         for n, mode in enumerate(MODES):
             letter = line.recv(1)
             if letter != bytes([ord("A") + n]):
-                sys.exit(f"FAILED: the guest said {letter!r} before mode {mode}h")
+                raise Failure(f"the guest said {letter!r} before mode {mode}h")
             ppm = os.path.join(folder, "screen.ppm")
             said = monitor.command(f"screendump {ppm}")
             if not os.path.exists(ppm):
-                sys.exit(f"FAILED: screendump: {said}")
+                raise Failure(f"screendump: {said}")
             good &= compare(mode, ppm, args.update)
             if n == 0 and not args.update:
                 good &= check_png(monitor, folder, ppm)
             os.unlink(ppm)
             line.sendall(b"x")
         if line.recv(1) != b".":
-            sys.exit("FAILED: the guest did not come to its end")
+            raise Failure("the guest did not come to its end")
         monitor.socket.sendall(b"quit\n")
-        process.wait(PATIENCE)
+        if (status := m.wait_exit(PATIENCE)) != 0:
+            raise Failure(f"exit status {status}")
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        m.kill()
     return good
 
 
@@ -124,8 +117,12 @@ def main():
     parser.add_argument("--update", action="store_true", help="make the golden images (with QEMU)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        sys.exit(0 if run(args, folder) else 1)
+        try:
+            return 0 if run(args, folder) else 1
+        except (Failure, OSError) as e:
+            print("FAILED:", e)
+            return 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
