@@ -5,30 +5,13 @@
 ;   F1: text, all colours and characters     F2: 320x200, 256 colours     F3: 800x600, 32 bits a pixel
 ;   F4: from now on listens to the power button and powers off when it is pressed
 ;   F5: says that it listens, but does not
-bits 16
-org 0x7c00
+%include "boot.inc"
+
 PM1_STS equ 0x600
 PM1_EN  equ 0x602
 PM1_CNT equ 0x604
 POWER_BUTTON equ 0x100
 
-start:
-    xor ax, ax
-    mov ds, ax
-    mov es, ax
-    mov ss, ax
-    mov sp, 0x7c00
-    mov ax, 0x0200 + SECTORS        ; the rest of this program
-    mov bx, 0x7e00
-    mov cx, 2
-    mov dh, 0
-    int 0x13
-    jc $
-    jmp main
-    times 510 - ($ - $$) db 0
-    dw 0xaa55
-
-main:
     call text
     cli
     mov word [9 * 4], on_key

@@ -1,9 +1,7 @@
 ; SPDX-License-Identifier: MIT
-; How fast a guest draws: a boot sector for bench.py, which times the letters that it sends on COM1.
-bits 16
-org 0x7c00
+; How fast a guest draws: a boot sector for vga_bench.py, which times the letters that it sends on COM1.
+%include "boot.inc"
 
-COM1 equ 0x3f8
 SECTORS equ 2
 MODE_INFO equ 0x6000
 SCROLLS equ 4000
@@ -12,30 +10,6 @@ BLITS equ 100
 BLIT_BYTES equ 1024 * 768 * 4
 SOURCE equ 0x1000000
 
-start:
-    xor ax, ax
-    mov ds, ax
-    mov es, ax
-    mov ss, ax
-    mov sp, 0x7c00
-    cld
-    mov ax, 0x0200 | SECTORS
-    mov bx, rest
-    mov cx, 2
-    mov dh, 0
-    int 0x13
-    jc $
-    jmp rest
-
-gdt:
-    dq 0, 0x00cf9b000000ffff, 0x00cf93000000ffff
-gdt_pointer:
-    dw $ - gdt - 1
-    dd gdt
-    times 510 - ($ - $$) db 0
-    dw 0xaa55
-
-rest:
     mov dx, COM1 + 3
     mov al, 3
     out dx, al
@@ -131,19 +105,13 @@ rest:
     mov cr0, eax
     jmp 8:flat
 
-send16:
-    push dx
-    push ax
-    mov dx, COM1 + 5
-.wait:
-    in al, dx
-    test al, 0x20
-    jz .wait
-    pop ax
-    mov dx, COM1
-    out dx, al
-    pop dx
-    ret
+SENDER send16
+
+gdt:
+    dq 0, 0x00cf9b000000ffff, 0x00cf93000000ffff
+gdt_pointer:
+    dw $ - gdt - 1
+    dd gdt
 
 bits 32
 flat:
@@ -182,15 +150,5 @@ flat:
     hlt
     jmp $ - 1
 
-send:
-    push eax
-    mov dx, COM1 + 5
-.wait:
-    in al, dx
-    test al, 0x20
-    jz .wait
-    pop eax
-    mov dx, COM1
-    out dx, al
-    ret
+SENDER send
     times 512 * (SECTORS + 1) - ($ - $$) db 0

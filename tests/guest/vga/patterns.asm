@@ -2,30 +2,10 @@
 ; A boot sector that sets one video mode after another through the VGA BIOS and draws a pattern in each.
 ; When a picture is ready it sends a letter on COM1, 'A' for the first, and goes on when it gets a byte; '.' is
 ; the end.
-bits 16
-org 0x7c00
+%include "boot.inc"
 
-COM1 equ 0x3f8
 SECTORS equ 4
 
-start:
-    xor ax, ax
-    mov ds, ax
-    mov es, ax
-    mov ss, ax
-    mov sp, 0x7c00
-    cld
-    mov ax, 0x0200 | SECTORS ; the rest of this program; DL is the drive
-    mov bx, rest
-    mov cx, 2
-    mov dh, 0
-    int 0x13
-    jc $
-    jmp rest
-    times 510 - ($ - $$) db 0
-    dw 0xaa55
-
-rest:
     mov dx, COM1 + 3
     mov al, 3 ; 8n1
     out dx, al
@@ -75,17 +55,7 @@ set_mode:
     clc
     ret
 
-send:
-    push ax
-    mov dx, COM1 + 5
-.wait:
-    in al, dx
-    test al, 0x20
-    jz .wait
-    pop ax
-    mov dx, COM1
-    out dx, al
-    ret
+SENDER send
 
 receive:
     mov dx, COM1 + 5

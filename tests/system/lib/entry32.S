@@ -84,25 +84,7 @@ common:
     addl $8, %esp
     iretl
 
-    .macro stub n
-    .balign 16
-    .if (\n == 8) || (\n >= 10 && \n <= 14) || (\n == 17) || (\n == 21)
-    .else
-    pushl $-1           // no error code
-    .endif
-    pushl $\n
-    jmp common
-    .endm
-    .balign 16
-vector_table:
-    .set n, 0
-    .altmacro
-    .rept 256
-    stub %n
-    .set n, n + 1
-    .endr
-
-    .noaltmacro
+#include "vectors.inc"
     .section .bss
     .balign 4
 run_esp:

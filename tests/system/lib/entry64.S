@@ -96,25 +96,7 @@ common:
     addq $16, %rsp
     iretq
 
-    .macro stub n
-    .balign 16
-    .if (\n == 8) || (\n >= 10 && \n <= 14) || (\n == 17) || (\n == 21)
-    .else
-    pushq $-1           // no error code
-    .endif
-    pushq $\n
-    jmp common
-    .endm
-    .balign 16
-vector_table:
-    .set n, 0
-    .altmacro
-    .rept 256
-    stub %n
-    .set n, n + 1
-    .endr
-
-    .noaltmacro
+#include "vectors.inc"
     .section .bss
     .balign 8
 run_rsp:
