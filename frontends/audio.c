@@ -60,11 +60,7 @@ int audio_check(struct keyval *kv, struct err *e)
 
 static void render(void *opaque, int16_t *samples, unsigned count)
 {
-    struct audio *a = opaque;
-
-    big_lock();
-    pcspk_render(a->speaker, samples, count, AUDIO_RATE);
-    big_unlock();
+    pcspk_render(((struct audio *)opaque)->speaker, samples, count, AUDIO_RATE);
 }
 
 int audio_open(struct keyval *kv, struct pcspk *speaker, struct audio **out, struct err *e)
@@ -137,20 +133,19 @@ static bool wav_write_header(const struct wav *w)
     return pwrite(w->fd, &h, sizeof(h), 0) == sizeof(h);
 }
 
-// Big lock held; the source takes it once more, so it is let go for that.
 static void wav_fired(void *opaque)
 {
     struct wav *w = opaque;
     uint64_t due = timebase_ticks(clock_now_ns() - w->start, AUDIO_RATE) * 2;
     int16_t samples[WAV_CHUNK];
 
+    if (due > WAV_MAX)
+        due = WAV_MAX;
     // Bounded: after a long stop the rest is made up for at the next ticks.
-    for (unsigned i = 0; i < 8 && w->bytes < due && w->bytes < WAV_MAX; i++) {
+    for (unsigned i = 0; i < 8 && w->bytes < due; i++) {
         unsigned n = due - w->bytes < sizeof(samples) ? (unsigned)(due - w->bytes) / 2 : WAV_CHUNK;
 
-        big_unlock();
         w->source(w->opaque, samples, n);
-        big_lock();
         for (unsigned k = 0; k < n; k++)
             samples[k] = (int16_t)htole16((uint16_t)samples[k]);
         if (pwrite(w->fd, samples, n * 2, WAV_HEADER + (off_t)w->bytes) != (ssize_t)n * 2) {

@@ -7,7 +7,7 @@
 struct audio;
 struct pcspk;
 
-// Fills samples: mono, 16 bits, AUDIO_RATE a second. Takes the big lock itself.
+// Fills samples: mono, 16 bits, AUDIO_RATE a second. Big lock held.
 typedef void audio_source(void *opaque, int16_t *samples, unsigned count);
 enum { AUDIO_RATE = 44100 };
 

@@ -5,6 +5,8 @@
 #include <SDL.h>
 #include <stdlib.h>
 
+#include "base/biglock.h"
+
 struct sdl_audio {
     SDL_AudioDeviceID device;
     audio_source *source;
@@ -14,7 +16,10 @@ struct sdl_audio {
 static void fill(void *opaque, Uint8 *stream, int len)
 {
     struct sdl_audio *a = opaque;
+
+    big_lock();
     a->source(a->opaque, (int16_t *)(void *)stream, (unsigned)len / 2);
+    big_unlock();
 }
 
 static int sdl_open(const char *path, audio_source *source, void *opaque, void **state, struct err *e)
