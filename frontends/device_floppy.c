@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // -device floppy, -fda, -fdb: disks in the drives of the board's floppy controller.
 #include "frontends/device_types.h"
-#include "frontends/options_internal.h"
 
+#include "frontends/boot_order.h"
 #include "hw/block.h"
 #include "hw/fdc_82077.h"
 
@@ -50,6 +50,18 @@ static void make_removable(struct devices *d, struct drive *drive, unsigned unit
 
 // --- creation
 
+// The controller is on the PIIX3's ISA bus, in slot 1.
+static int add_boot_index(struct devices *d, struct keyval *kv, unsigned unit, struct err *e)
+{
+    char path[64];
+    int index;
+
+    if (device_boot_index(kv, &index, e))
+        return -EINVAL;
+    snprintf(path, sizeof(path), "/pci@i0cf8/isa@1/fdc@03f0/floppy@%u", unit);
+    return index < 0 ? 0 : boot_order_add(d->dc.boot_order, index, path, e);
+}
+
 int device_floppy_create(struct devices *d, struct keyval *kv, struct err *e)
 {
     const char *id = keyval_get(kv, "drive"), *name = keyval_get(kv, "drive-type");
@@ -82,7 +94,7 @@ int device_floppy_create(struct devices *d, struct keyval *kv, struct err *e)
         drive = drives_add_empty(d, keyval_get(kv, "id"), DRIVE_FLOPPY, 0, (unsigned)unit);
     if (drive)
         make_removable(d, drive, (unsigned)unit);
-    return 0;
+    return add_boot_index(d, kv, (unsigned)unit, e);
 }
 
 int device_floppy_default(struct devices *d, struct err *e)
@@ -96,18 +108,5 @@ int device_floppy_default(struct devices *d, struct err *e)
         return err_set(e, "cannot add the floppy drive");
     drive->taken = true;
     make_removable(d, drive, 0);
-    return 0;
-}
-
-int opt_fd(struct config *c, const char *flag, const char *arg, struct err *e)
-{
-    struct keyval *kv = &c->drives[c->drive_count];
-
-    if (c->drive_count == CONFIG_DRIVES)
-        return err_set(e, "-%s: more than %u drives", flag, CONFIG_DRIVES);
-    if (keyval_parse(kv, flag[2] == 'a' ? "if=floppy,index=0" : "if=floppy,index=1", NULL, e) ||
-        keyval_add(kv, "file", arg))
-        return -EINVAL;
-    c->drive_count++;
     return 0;
 }

@@ -76,17 +76,13 @@ static int find_place(struct devices *d, struct keyval *kv, unsigned *bus, unsig
 
 static int add_boot_index(struct devices *d, struct keyval *kv, unsigned bus, unsigned unit, struct err *e)
 {
-    uint64_t index = ~0ull;
     char rest[32];
+    int index;
 
-    if (keyval_get_uint(kv, "bootindex", &index, e))
+    if (device_boot_index(kv, &index, e))
         return -EINVAL;
-    if (index == ~0ull || !d->dc.boot_order)
-        return 0;
-    if (index > INT32_MAX)
-        return err_set(e, "bootindex=%llu is too large", (unsigned long long)index);
     snprintf(rest, sizeof(rest), "/drive@%x/disk@%x", bus, unit);
-    return boot_order_add_pci(d->dc.boot_order, (int)index, IDE_DEVFN, "ide", rest, e);
+    return index < 0 ? 0 : boot_order_add_pci(d->dc.boot_order, index, IDE_DEVFN, "ide", rest, e);
 }
 
 // --- creation

@@ -75,7 +75,7 @@ int device_pci_finish(struct devices *d, struct pci_device *pci, struct keyval *
 
     if (device_boot_index(kv, &index, e) || add_rom(d, pci, kv, info ? info->rom : NULL, e))
         return -EINVAL;
-    if (index < 0 || !info || !info->kind || !d->dc.boot_order)
+    if (index < 0 || !info)
         return 0;
     return boot_order_add_pci(d->dc.boot_order, index, pci->devfn, info->kind, info->rest, e);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The options that name disk images: -drive, -hda to -hdd, -cdrom.
+// The options that name disk images: -drive, -hda to -hdd, -cdrom, -fda, -fdb.
 #include "frontends/options_internal.h"
 
 #include <errno.h>
@@ -45,4 +45,9 @@ int opt_hd(struct config *c, const char *flag, const char *arg, struct err *e)
 int opt_cdrom(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     return add_file(c, flag, "if=ide,index=2,media=cdrom", arg, e);
+}
+
+int opt_fd(struct config *c, const char *flag, const char *arg, struct err *e)
+{
+    return add_file(c, flag, flag[2] == 'a' ? "if=floppy,index=0" : "if=floppy,index=1", arg, e);
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 // What the firmware is told: the boot order file, -boot's arguments, and images that are no firmware.
 #include "frontends/boot_order.h"
+#include "frontends/device_types.h"
 #include "frontends/firmware.h"
+#include "hw/fdc_82077.h"
+#include "hw/i8237.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -33,6 +36,29 @@ START_TEST(boot_order_file)
     for (int i = 100; boot_order_add(o, i, "/x", &e) == 0; i++)
         ck_assert_int_lt(i, 200); // there is an end
     boot_order_destroy(o);
+}
+END_TEST
+
+START_TEST(boot_index_of_a_floppy)
+{
+    static struct address_space *ports, *mem; // what is made on them stays
+    static struct devices d;
+    struct fdc_config fc = { .base = 0x3f0, .dma_channel = 2 };
+    struct keyval kv;
+    size_t len;
+    char *text;
+
+    fc.ports = ports = as_create("ports", 1 << 16);
+    mem = as_create("memory", 1 << 20);
+    fc.dma = i8237_create(ports, mem);
+    d.dc = (struct devices_config){ .fdc = fdc_create(&fc), .boot_order = boot_order_create() };
+    ck_assert_int_eq(keyval_parse(&kv, "floppy,unit=1,bootindex=4", "driver", &e), 0);
+    ck_assert_int_eq(device_floppy_create(&d, &kv, &e), 0);
+    text = boot_order_text(d.dc.boot_order, false, &len);
+    ck_assert_str_eq(text, "/pci@i0cf8/isa@1/fdc@03f0/floppy@1");
+    free(text);
+    keyval_free(&kv);
+    boot_order_destroy(d.dc.boot_order);
 }
 END_TEST
 
@@ -106,6 +132,7 @@ int main(void)
     int failed;
 
     tcase_add_test(t, boot_order_file);
+    tcase_add_test(t, boot_index_of_a_floppy);
     tcase_add_test(t, boot_arguments);
     tcase_add_test(t, bios_images);
     suite_add_tcase(s, t);
