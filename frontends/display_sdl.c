@@ -415,7 +415,8 @@ static void close_window(struct sdl_ui *ui)
     if (ui->window)
         SDL_DestroyWindow(ui->window);
     SDL_QuitSubSystem(SDL_INIT_VIDEO);
-    SDL_Quit();
+    if (!SDL_WasInit(0)) // the sound may go on
+        SDL_Quit();
 }
 
 static void *window_thread(void *opaque)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Tests of the key and character tables of the displays.
+// Tests of the key and character tables of the displays, and of a window that cannot be opened.
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +28,23 @@ START_TEST(sdl_keys_are_distinct)
     ck_assert_uint_eq(sdl_key_to_set1((SDL_Scancode)-1), 0);
     ck_assert_uint_eq(sdl_key_to_set1(SDL_NUM_SCANCODES), 0);
     ck_assert_uint_eq(sdl_key_to_set1(SDL_SCANCODE_NONUSHASH), 0x2b);
+}
+END_TEST
+
+// The machine goes on, with the sound that it has by then.
+START_TEST(sdl_without_a_window_leaves_the_sound)
+{
+    const struct display_options options = { .ops = NULL };
+    const struct display_context context = { .options = &options };
+    struct err e;
+    void *state;
+
+    setenv("SDL_VIDEODRIVER", "there is no such driver", 1);
+    setenv("SDL_AUDIODRIVER", "dummy", 1);
+    ck_assert_int_eq(SDL_InitSubSystem(SDL_INIT_AUDIO), 0);
+    ck_assert_int_lt(display_sdl.start(&context, &state, &e), 0);
+    ck_assert(SDL_WasInit(SDL_INIT_AUDIO));
+    SDL_QuitSubSystem(SDL_INIT_AUDIO);
 }
 END_TEST
 #endif
@@ -83,6 +100,7 @@ int main(void)
 
 #if RING3_HAVE_SDL
     tcase_add_test(tc, sdl_keys_are_distinct);
+    tcase_add_test(tc, sdl_without_a_window_leaves_the_sound);
 #endif
     tcase_add_test(tc, characters);
     tcase_add_test(tc, cp437);
