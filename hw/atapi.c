@@ -6,9 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { SENSE_NOT_READY = 2, SENSE_MEDIUM_ERROR = 3, SENSE_ILLEGAL = 5, SENSE_ATTENTION = 6 };
 enum { PACKET_BYTES = 12, FEATURE_DMA = 1, FEATURE_OVERLAP = 2 };
-enum { CD_SECTOR = 2048 };
 
 // --- ends of packet commands
 
@@ -113,24 +111,14 @@ static void packet(struct ide_drive *d)
     ide_stream_start(d, &s);
 }
 
-static void identify_end(struct ide_drive *d, int result) { ata_data_end(d, result); }
-
 static void set_features(struct ide_drive *d)
 {
-    uint8_t mode = d->reg.count, n = mode & 7;
-    if (d->reg.feature == 0x03 && (mode & 0xf8) == 0x20 && n <= 2) {
-        d->mwdma_mode = n;
-        d->udma_mode = 0xff;
-    } else if (d->reg.feature == 0x03 && (mode & 0xf8) == 0x40 && n <= 5) {
-        d->udma_mode = n;
-        d->mwdma_mode = 0xff;
-    } else if (d->reg.feature == 0x03 && (mode & 0xf8) == 0x08 && n <= 4) {
-        d->pio_mode = n;
-    } else if ((d->reg.feature != 0x03 || mode > 1) && d->reg.feature != 0x66 && d->reg.feature != 0xcc) {
+    enum { TRANSFER_MODE = 0x03, NO_DEFAULTS = 0x66, DEFAULTS = 0xcc };
+    uint8_t feature = d->reg.feature;
+    if (feature == TRANSFER_MODE ? ata_set_mode(d, d->reg.count) : feature == NO_DEFAULTS || feature == DEFAULTS)
+        ide_done(d);
+    else
         ide_abort(d, ER_ABRT);
-        return;
-    }
-    ide_done(d);
 }
 
 void atapi_command(struct ide_drive *d, uint8_t command)
@@ -139,7 +127,7 @@ void atapi_command(struct ide_drive *d, uint8_t command)
     case 0xa0: packet(d); break;
     case 0xa1: // IDENTIFY PACKET DEVICE
         atapi_identify(d, d->buf);
-        ide_stream_reply(d, IDE_SECTOR, identify_end);
+        ide_stream_reply(d, IDE_SECTOR, ata_data_end);
         break;
     case 0xef: set_features(d); break;
     case 0xe5: // CHECK POWER MODE

@@ -7,8 +7,7 @@
 
 #include <string.h>
 
-enum { SENSE_ILLEGAL = 5 };
-enum { CD_SECTOR = 2048, LEAD_OUT = 0xaa, LEAD_IN = 150 };
+enum { LEAD_OUT = 0xaa };
 enum { CD_MAX_SECTORS = 80 * 60 * 75 }; // 80 minutes: what is larger is a DVD
 enum { PROFILE_CD_ROM = 0x08, PROFILE_DVD_ROM = 0x10 };
 
@@ -25,7 +24,7 @@ static void put_address(uint8_t *p, uint32_t lba, bool msf)
         put_be32(p, lba);
         return;
     }
-    lba += LEAD_IN;
+    lba += CD_LEAD_IN;
     p[0] = 0;
     p[1] = (uint8_t)(lba / 75 / 60);
     p[2] = (uint8_t)(lba / 75 % 60);
@@ -41,7 +40,7 @@ static void request_sense(struct ide_drive *d, const uint8_t *p)
     struct atapi_sense s = d->sense;
     uint8_t *out = cleared(d, 18);
     if (!s.key && d->attention) {
-        s = (struct atapi_sense){6, 0x28, 0};
+        s = (struct atapi_sense){SENSE_ATTENTION, 0x28, 0};
         d->attention = false;
     }
     out[0] = 0x70;
@@ -320,7 +319,7 @@ static void read_dvd_structure(struct ide_drive *d, const uint8_t *p)
         n = 8;
         break;
     case 0x03: // burst cutting area: none
-        atapi_fail(d, SENSE_ILLEGAL, 0x24, 0);
+        invalid_field(d);
         return;
     case 0x04: // manufacturing
         n = 4 + 2048;

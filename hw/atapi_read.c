@@ -9,14 +9,14 @@
 #include <errno.h>
 #include <string.h>
 
-enum { CD_SECTOR = 2048, RAW_SECTOR = 2352, LEAD_IN = 150 };
+enum { RAW_SECTOR = 2352 };
 enum { SYNC = 12, HEADER = 4, EDC_ECC = 288 };
 enum { WANT_SYNC = 0x80, WANT_HEADER = 0x20, WANT_DATA = 0x10, WANT_EDC = 0x08 };
 
 static void read_end(struct ide_drive *d, int result)
 {
     if (result)
-        atapi_fail(d, 3, 0x11, 0); // unrecovered read error
+        atapi_fail(d, SENSE_MEDIUM_ERROR, 0x11, 0); // unrecovered read error
     else
         atapi_ok(d);
 }
@@ -37,7 +37,7 @@ static uint32_t edc(const uint8_t *p, unsigned n)
 
 static void raw_sector(uint8_t out[RAW_SECTOR], const uint8_t *data, uint32_t lba)
 {
-    uint32_t frame = lba + LEAD_IN;
+    uint32_t frame = lba + CD_LEAD_IN;
     memmove(out + SYNC + HEADER, data, CD_SECTOR);
     memset(out, 0xff, SYNC);
     out[0] = out[SYNC - 1] = 0;
@@ -76,7 +76,7 @@ static void start(struct ide_drive *d, uint32_t lba, uint32_t count, unsigned si
 {
     uint32_t sectors = atapi_sectors(d);
     if (lba > sectors || count > sectors - lba) {
-        atapi_fail(d, 5, 0x21, 0); // logical block address out of range
+        atapi_fail(d, SENSE_ILLEGAL, 0x21, 0); // logical block address out of range
         return;
     }
     if (!count || !size) {
@@ -103,19 +103,19 @@ void atapi_read_cd(struct ide_drive *d, const uint8_t *p)
     unsigned type = p[1] >> 2 & 7, want = p[9], size = 0;
     if (msf) { // from MSF to MSF
         uint32_t first = (p[3] * 60u + p[4]) * 75 + p[5], end = (p[6] * 60u + p[7]) * 75 + p[8];
-        if (first < LEAD_IN || end < first) {
-            atapi_fail(d, 5, 0x24, 0);
+        if (first < CD_LEAD_IN || end < first) {
+            atapi_fail(d, SENSE_ILLEGAL, 0x24, 0);
             return;
         }
-        lba = first - LEAD_IN;
+        lba = first - CD_LEAD_IN;
         count = end - first;
     }
     if (type > 2 || type == 1) { // CD-DA, or mode 2
-        atapi_fail(d, 5, 0x64, 0); // illegal mode for this track
+        atapi_fail(d, SENSE_ILLEGAL, 0x64, 0); // illegal mode for this track
         return;
     }
     if (want & 0x06 || p[10] & 7) { // C2 error pointers, sub-channels
-        atapi_fail(d, 5, 0x24, 0);
+        atapi_fail(d, SENSE_ILLEGAL, 0x24, 0);
         return;
     }
     size += want & WANT_SYNC ? SYNC : 0;

@@ -6,8 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { MAX_LBA28 = 0x0fffffff };
-enum { MODE_PIO = 0x08, MODE_MWDMA = 0x20, MODE_UDMA = 0x40, MODE_NONE = 0xff };
+enum { MODE_PIO = 0x08, MODE_MWDMA = 0x20, MODE_UDMA = 0x40 };
 
 // --- addresses
 
@@ -41,7 +40,7 @@ static bool get_lba(const struct ide_drive *d, uint64_t *lba)
         return true;
     }
     unsigned head = d->device & 15, cylinder = r[1] | r[2] << 8;
-    if (!d->cur_sectors || !r[0] || r[0] > d->cur_sectors || head >= d->cur_heads)
+    if (!r[0] || r[0] > d->cur_sectors || head >= d->cur_heads)
         return false;
     *lba = ((uint64_t)cylinder * d->cur_heads + head) * d->cur_sectors + r[0] - 1;
     return true;
@@ -149,11 +148,11 @@ static void read_native_max(struct ide_drive *d, unsigned flags)
     }
     d->ext = flags & F_EXT;
     d->device |= DEV_LBA;
-    set_lba(d, !d->ext && last > MAX_LBA28 - 1 ? MAX_LBA28 - 1 : last);
+    set_lba(d, !d->ext && last > IDE_MAX_LBA28 - 1 ? IDE_MAX_LBA28 - 1 : last);
     ide_done(d);
 }
 
-// 8.16 of ATA-5: the logical translation. Without sectors per track CHS commands find nothing.
+// 8.16 of ATA-5: the logical translation.
 static void initialize_parameters(struct ide_drive *d, unsigned flags)
 {
     unsigned heads = (d->device & 15u) + 1, per_track = d->reg.count;
@@ -191,7 +190,7 @@ static void smart(struct ide_drive *d, unsigned flags) { ata_smart(d); }
 
 // --- SET FEATURES, 8.46
 
-static bool set_mode(struct ide_drive *d, uint8_t mode)
+bool ata_set_mode(struct ide_drive *d, uint8_t mode)
 {
     unsigned n = mode & 7;
     if (mode <= 1) // default PIO mode, with or without IORDY
@@ -202,12 +201,12 @@ static bool set_mode(struct ide_drive *d, uint8_t mode)
     }
     if ((mode & 0xf8) == MODE_MWDMA && n <= 2 && d->ch->cfg.dma.transfer) {
         d->mwdma_mode = (uint8_t)n;
-        d->udma_mode = MODE_NONE;
+        d->udma_mode = IDE_MODE_NONE;
         return true;
     }
     if ((mode & 0xf8) == MODE_UDMA && n <= 5 && d->ch->cfg.dma.transfer) {
         d->udma_mode = (uint8_t)n;
-        d->mwdma_mode = MODE_NONE;
+        d->mwdma_mode = IDE_MODE_NONE;
         return true;
     }
     return false;
@@ -226,7 +225,7 @@ static void set_features(struct ide_drive *d, unsigned flags)
         flush(d, 0);
         return;
     case TRANSFER_MODE:
-        if (set_mode(d, d->reg.count))
+        if (ata_set_mode(d, d->reg.count))
             break;
         ide_abort(d, ER_ABRT);
         return;
@@ -296,8 +295,8 @@ void ata_reset(struct ide_drive *d)
 {
     d->multiple = 0;
     d->pio_mode = 4;
-    d->mwdma_mode = MODE_NONE;
-    d->udma_mode = d->ch->cfg.dma.transfer ? 5 : MODE_NONE;
+    d->mwdma_mode = IDE_MODE_NONE;
+    d->udma_mode = d->ch->cfg.dma.transfer ? 5 : IDE_MODE_NONE;
     d->look_ahead = true;
     d->smart_off = false;
     d->cur_cylinders = d->chs.cylinders;

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { MODE_NONE = 0xff, MAX_CYLINDERS = 16383, MAX_LBA28 = 0x0fffffff };
+enum { MAX_CYLINDERS = 16383 };
 
 static void set_word(uint8_t *out, unsigned n, unsigned v)
 {
@@ -29,7 +29,7 @@ static void set_text(uint8_t *out, unsigned n, unsigned words, const char *text)
 
 static unsigned mode_word(unsigned supported, uint8_t chosen)
 {
-    return supported | (chosen == MODE_NONE ? 0 : 0x100u << chosen);
+    return supported | (chosen == IDE_MODE_NONE ? 0 : 0x100u << chosen);
 }
 
 // What disks and CD drives have in common.
@@ -80,7 +80,7 @@ void ata_identify(const struct ide_drive *d, uint8_t out[IDE_SECTOR])
     set_word(out, 56, d->cur_sectors);
     set_words(out, 57, 2, current);
     set_word(out, 59, d->multiple ? 0x100u | d->multiple : 0);
-    set_words(out, 60, 2, sectors > MAX_LBA28 ? MAX_LBA28 : sectors);
+    set_words(out, 60, 2, sectors > IDE_MAX_LBA28 ? IDE_MAX_LBA28 : sectors);
     set_word(out, 82, 0x4069); // NOP, look-ahead, write cache, power management, SMART
     set_word(out, 83, 0x7400); // FLUSH CACHE EXT, FLUSH CACHE, 48-bit addresses
     set_word(out, 84, 0x4040); // WRITE DMA FUA EXT

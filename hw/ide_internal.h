@@ -20,6 +20,8 @@ enum { DEV_SELECT = 0x10, DEV_LBA = 0x40, DEV_OBSOLETE = 0xa0 };      // 7.7 "De
 enum { CTL_NIEN = 0x02, CTL_SRST = 0x04, CTL_HOB = 0x80 };            // 7.8 "Device Control register"
 enum { IREASON_CD = 0x01, IREASON_IO = 0x02 };                        // 7.14 "Sector Count" of PACKET
 
+enum { IDE_MODE_NONE = 0xff, IDE_MAX_LBA28 = 0x0fffffff };
+
 struct ide_regs {
     uint8_t feature, count, lba[3];
 };
@@ -49,6 +51,8 @@ struct ide_stream {
 };
 
 struct atapi_sense { uint8_t key, asc, ascq; };
+enum { SENSE_NOT_READY = 2, SENSE_MEDIUM_ERROR = 3, SENSE_ILLEGAL = 5, SENSE_ATTENTION = 6 };
+enum { CD_SECTOR = 2048, CD_LEAD_IN = 150 }; // in frames
 
 struct ide_drive {
     struct ide_channel *ch;
@@ -77,7 +81,7 @@ struct ide_drive {
     struct ide_geometry chs;                  // default translation
     unsigned cur_cylinders, cur_heads, cur_sectors; // INITIALIZE DEVICE PARAMETERS
     uint8_t multiple;
-    uint8_t pio_mode, mwdma_mode, udma_mode; // 8.46 "SET FEATURES"; 0xff: not chosen
+    uint8_t pio_mode, mwdma_mode, udma_mode; // 8.46 "SET FEATURES"; or IDE_MODE_NONE
     bool look_ahead, smart_off;
     uint64_t last_lba; // of the command under way
     bool ext;          // it is one with 48-bit addresses
@@ -122,6 +126,8 @@ void ide_data_write(struct ide_drive *d, uint16_t v);
 void ata_command(struct ide_drive *d, uint8_t command);
 void ata_reset(struct ide_drive *d);
 void ata_data_end(struct ide_drive *d, int result); // of a command that replies from the buffer
+// SET FEATURES: transfer mode, of disks and CD drives. False: there is no such mode.
+bool ata_set_mode(struct ide_drive *d, uint8_t mode);
 
 // ide_identify.c
 void ata_identify(const struct ide_drive *d, uint8_t out[IDE_SECTOR]);

@@ -171,11 +171,9 @@ static void reset(struct pci_device *d)
         bm->command = bm->status = 0;
         bm->table = bm->next = bm->left = 0;
         bm->last = false;
-        if (p->channel[n])
-            ide_channel_reset(p->channel[n]);
+        ide_channel_reset(p->channel[n]);
     }
-    if (p->channel[0] && p->channel[1])
-        update_decoding(p);
+    update_decoding(p);
 }
 
 void piix3_ide_enable(struct piix3_ide *p)
