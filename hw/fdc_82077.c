@@ -10,7 +10,7 @@
 
 // Data sheet, section 2.1 "Status, Data and Control Registers". SRA and SRB exist in PS/2 mode only.
 enum { REG_DOR = 2, REG_TDR = 3, REG_MSR = 4, REG_DSR = 4, REG_FIFO = 5 };
-enum { DOR_SELECT = 0x03, DOR_NO_RESET = 0x04, DOR_DMA_GATE = 0x08, DOR_MOTOR_0 = 0x10 };
+enum { DOR_SELECT = 0x03, DOR_NO_RESET = 0x04, DOR_MOTOR_0 = 0x10 };
 enum { MSR_RQM = 0x80, MSR_DIO = 0x40, MSR_NON_DMA = 0x20, MSR_BUSY = 0x10 };
 enum { DSR_SW_RESET = 0x80, DSR_RATE = 0x03, DSR_DEFAULT = FDC_RATE_250K };
 enum { DIR_CHANGED = 0x80, TDR_WRITABLE = 0x03 };
@@ -37,7 +37,7 @@ void fdc_finish(struct fdc *f, const uint8_t *results, unsigned n)
     f->phase = n ? FDC_RESULT : FDC_IDLE;
     f->result_irq = false;
     f->result_count = n;
-    f->result_at = f->param_at = f->param_count = 0;
+    f->result_at = f->param_at = 0;
     if (n)
         memcpy(f->results, results, n);
     fdc_update_lines(f);

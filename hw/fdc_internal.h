@@ -9,6 +9,7 @@
 
 enum { FDC_SECTOR = 512, FDC_SECTOR_N = 2, FDC_UNITS = 4, FDC_MAX_PARAMS = 9, FDC_MAX_RESULTS = 10 };
 
+enum { DOR_DMA_GATE = 0x08 };
 enum fdc_rate { FDC_RATE_500K = 0, FDC_RATE_300K = 1, FDC_RATE_250K = 2, FDC_RATE_1M = 3 };
 
 enum {
@@ -49,7 +50,6 @@ struct fdc_transfer {
     unsigned left;         // VERIFY with EC, FORMAT: sectors to go
     uint8_t scan_step, scan_opcode, fill;
     bool scan_failed, scan_equal; // this sector so far
-    uint8_t st1, st2;
     unsigned at, length;   // in buf
     uint8_t buf[FDC_SECTOR];
 };
@@ -60,7 +60,7 @@ struct fdc {
     uint8_t dor, dsr, tdr;
     enum fdc_phase phase;
     uint8_t params[FDC_MAX_PARAMS];
-    unsigned param_count, param_at;
+    unsigned param_at;
     uint8_t results[FDC_MAX_RESULTS];
     unsigned result_count, result_at;
     bool irq, result_irq;      // result_irq: it announces results to read

@@ -30,7 +30,7 @@ static void step_ids(struct fdc_transfer *t)
 static enum next end(struct fdc *f, uint8_t st0, uint8_t st1, uint8_t st2)
 {
     struct fdc_transfer *t = &f->t;
-    const uint8_t r[7] = { (uint8_t)(st0 | (t->unit & 7)), st1 | t->st1, st2 | t->st2, t->c, t->h, t->r, t->n };
+    const uint8_t r[7] = { (uint8_t)(st0 | (t->unit & 7)), st1, st2, t->c, t->h, t->r, t->n };
 
     fdc_finish(f, r, 7);
     f->result_irq = true;
@@ -238,7 +238,7 @@ void fdc_transfer_pump(struct fdc *f)
             t->at = t->length;
         } else {
             fdc_update_lines(f); // DREQ
-            size_t n = f->dor & 0x08 ? dma_some(f, &tc) : 0;
+            size_t n = f->dor & DOR_DMA_GATE ? dma_some(f, &tc) : 0;
             if (!n)
                 return;
             t->at += (unsigned)n;

@@ -107,7 +107,6 @@ static bool channel_advance(struct i8237_controller *h, unsigned n, uint32_t uni
     return true;
 }
 
-// One stretch of memory that neither wraps nor goes down; unit by unit where it goes down.
 static void copy(struct i8237 *d, gpa at, uint8_t *buf, size_t len, bool to_memory)
 {
     if (to_memory)
@@ -116,6 +115,7 @@ static void copy(struct i8237 *d, gpa at, uint8_t *buf, size_t len, bool to_memo
         as_read(d->mem, at, buf, len);
 }
 
+// A stretch of memory at a time that does not wrap; unit by unit where the channel counts down.
 static void copy_units(struct i8237 *d, unsigned channel, uint8_t *buf, uint32_t units, bool to_memory)
 {
     const struct i8237_controller *h = half_of(d, channel);

@@ -342,8 +342,6 @@ void i8254_set_gate(struct i8254 *t, unsigned n, bool level)
     counter_changed(t, n, now);
 }
 
-bool i8254_get_gate(const struct i8254 *t, unsigned n) { return n < 3 && t->counter[n].gate; }
-
 bool i8254_get_out(const struct i8254 *t, unsigned n)
 {
     if (n > 2)

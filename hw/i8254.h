@@ -14,7 +14,6 @@ struct i8254;
 struct i8254 *i8254_create(struct address_space *ports, uint16_t base, struct irq_line irq0);
 void i8254_reset(struct i8254 *t);
 void i8254_set_gate(struct i8254 *t, unsigned counter, bool level);
-bool i8254_get_gate(const struct i8254 *t, unsigned counter);
 // Ticks of the square wave (mode 3) or rate (mode 2) that runs now; 0: none does.
 uint32_t i8254_get_period(const struct i8254 *t, unsigned counter);
 bool i8254_get_out(const struct i8254 *t, unsigned counter);

@@ -17,8 +17,3 @@ static inline void irq_set(const struct irq_line *l, bool level)
     if (l->set)
         l->set(l->opaque, l->n, level);
 }
-static inline void irq_pulse(const struct irq_line *l)
-{
-    irq_set(l, true);
-    irq_set(l, false);
-}

@@ -224,7 +224,6 @@ const struct cpu_intc_ops lapic_intc_ops = {
 };
 
 uint8_t lapic_sipi_vector(const struct lapic *l) { return l->sipi_vector; }
-bool lapic_is_bsp(const struct lapic *l) { return l->cfg.bsp; }
 
 void lapic_set_extint(struct lapic *l, int (*acknowledge)(void *opaque), void *opaque)
 {

@@ -50,6 +50,5 @@ void lapic_set_lint(void *opaque, unsigned n, bool level);
 void lapic_send_nmi(struct lapic *l); // the monitor's `nmi`
 // Vector of the last start-up IPI, to be read when CPU_REQ_SIPI is taken.
 uint8_t lapic_sipi_vector(const struct lapic *l);
-bool lapic_is_bsp(const struct lapic *l);
 extern const struct cpu_intc_ops lapic_intc_ops; // opaque is the struct lapic
 void lapic_info(struct lapic *l, void (*print)(void *opaque, const char *line), void *opaque); // `info lapic`

@@ -83,7 +83,7 @@ enum { VBE_ENABLED = 0x01, VBE_GETCAPS = 0x02, VBE_8BIT_DAC = 0x20, VBE_LFB = 0x
 
 enum { VGA_WINDOW = 0xa0000, VGA_WINDOW_SIZE = 0x20000, VGA_PLANE = 0x10000, VGA_TEXT_WINDOW = 0x8000 };
 enum { VGA_WINDOW_PRIORITY = 1 }; // with the next one above it: below the chipset's SMRAM
-enum { VGA_MAX_COLUMNS = 256, VGA_MAX_LINES = 1024 };
+enum { VGA_MAX_COLUMNS = 256 };
 
 // How A0000h..BFFFFh is seen now.
 enum vga_window { WINDOW_IO, WINDOW_LINEAR, WINDOW_TEXT };

@@ -15,13 +15,13 @@
 enum { VMPORT = 0x5658, VMPORT_MAGIC = 0x564d5868 };
 enum {
     CMD_VERSION = 0x0a, CMD_UUID = 0x13, CMD_RAM_SIZE = 0x14, CMD_TIME = 0x17, CMD_POINTER_DATA = 0x27,
-    CMD_POINTER_STATUS = 0x28, CMD_POINTER_COMMAND = 0x29, CMD_COUNT = 0x30,
+    CMD_POINTER_STATUS = 0x28, CMD_POINTER_COMMAND = 0x29,
 };
 enum { VERSION = 6, PRODUCT_SERVER = 2, RAM_SIZE_EBX = 0x1177 };
 // Arguments of CMD_POINTER_COMMAND. "READ" also enables.
 enum { POINTER_READ_ID = 0x45414552, POINTER_DISABLE = 0xf5, POINTER_RELATIVE = 0x4c455252,
        POINTER_ABSOLUTE = 0x53424152, POINTER_ID = 0x3442554a };
-enum { BUTTON_LEFT = 0x20, BUTTON_RIGHT = 0x10, BUTTON_MIDDLE = 0x08, PACKET_RELATIVE = 0x10000 };
+enum { BUTTON_LEFT = 0x20, BUTTON_RIGHT = 0x10, BUTTON_MIDDLE = 0x08 };
 enum { QUEUE_WORDS = 1024, PACKET_WORDS = 4, MOST_WORDS = 6, DISABLED = 0xffff0000 };
 
 struct vmport {
@@ -106,7 +106,7 @@ static uint32_t pointer_data(struct vmport *v)
         else
             set(v, regs[i], word);
     }
-    if (v->cfg.input && v->absolute)
+    if (v->absolute)
         input_device_ready(v->cfg.input);
     return eax;
 }
