@@ -123,7 +123,7 @@ static int check_medium(const struct drive *drive, bool cd, struct err *e)
 
 static int create(struct devices *d, struct keyval *kv, bool cd, struct err *e)
 {
-    const char *write_cache = keyval_get(kv, "write-cache"), *serial = keyval_get(kv, "serial");
+    const char *serial = keyval_get(kv, "serial");
     struct ide_drive_config ic = { .cd = cd, .model = keyval_get(kv, "model"), .version = keyval_get(kv, "ver") };
     unsigned bus = 0, unit = 0;
     struct drive *drive;
@@ -135,7 +135,7 @@ static int create(struct devices *d, struct keyval *kv, bool cd, struct err *e)
     if (find_place(d, kv, &bus, &unit, e) || !(drive = get_drive(d, kv, cd, bus, unit, e)) ||
         check_medium(drive, cd, e))
         return -EINVAL;
-    if (write_cache && strcmp(write_cache, "auto") && keyval_get_bool(kv, "write-cache", &on, e))
+    if (keyval_get_on_off_auto(kv, "write-cache", &on, e))
         return -EINVAL;
     if (!cd && !on)
         block_set_write_cache(drive->block, false);

@@ -58,20 +58,13 @@ int device_parse_addr(struct keyval *kv, int *devfn, struct err *e)
     return 0;
 }
 
-static int parse_on_off_auto(struct keyval *kv, const char *key, bool *out, struct err *e)
-{
-    const char *v = keyval_get(kv, key);
-
-    return v && strcmp(v, "auto") ? keyval_get_bool(kv, key, out, e) : 0;
-}
-
 static int pci_config_parse(struct keyval *kv, struct virtio_pci_config *pc, struct err *e)
 {
     uint64_t vectors = ~0ull;
 
     *pc = (struct virtio_pci_config){ .vectors = -1 };
     if (device_parse_addr(kv, &pc->devfn, e) || keyval_get_uint(kv, "vectors", &vectors, e) ||
-        parse_on_off_auto(kv, "disable-legacy", &pc->disable_legacy, e) ||
+        keyval_get_on_off_auto(kv, "disable-legacy", &pc->disable_legacy, e) ||
         keyval_get_bool(kv, "disable-modern", &pc->disable_modern, e))
         return -EINVAL;
     if (vectors != ~0ull && vectors > 128)
@@ -96,19 +89,6 @@ static int plug(struct devices *d, struct virtio_device *v, struct keyval *kv, c
     else
         ret = device_pci_finish(d, virtio_pci_device(v), kv, boot, e);
     return ret ? -EINVAL : 0;
-}
-
-// Reads an unsigned property into an unsigned int no larger than max.
-static int get_unsigned(struct keyval *kv, const char *key, unsigned *out, unsigned max, struct err *e)
-{
-    uint64_t v = *out;
-
-    if (keyval_get_uint(kv, key, &v, e))
-        return -EINVAL;
-    if (v > max)
-        return err_set(e, "%s=%llu: at most %u", key, (unsigned long long)v, max);
-    *out = (unsigned)v;
-    return 0;
 }
 
 struct drive *devices_take_drive(struct devices *d, const char *id, struct err *e)
@@ -158,11 +138,11 @@ static int create_blk(struct devices *d, struct keyval *kv, struct err *e)
     if (!drive->block)
         return err_set(e, "drive '%.60s' is empty; a disk needs an image", id);
     drive->device = keyval_get(kv, "id");
-    if (get_unsigned(kv, "num-queues", &vc.num_queues, VIRTIO_MAX_QUEUES, e) ||
-        get_unsigned(kv, "queue-size", &vc.queue_size, 1024, e) ||
-        get_unsigned(kv, "logical_block_size", &vc.logical_block_size, 1 << 15, e) ||
-        get_unsigned(kv, "physical_block_size", &vc.physical_block_size, 1 << 15, e) ||
-        parse_on_off_auto(kv, "write-cache", &write_cache, e) ||
+    if (keyval_get_range(kv, "num-queues", 0, VIRTIO_MAX_QUEUES, &vc.num_queues, e) ||
+        keyval_get_range(kv, "queue-size", 0, 1024, &vc.queue_size, e) ||
+        keyval_get_range(kv, "logical_block_size", 0, 1 << 15, &vc.logical_block_size, e) ||
+        keyval_get_range(kv, "physical_block_size", 0, 1 << 15, &vc.physical_block_size, e) ||
+        keyval_get_on_off_auto(kv, "write-cache", &write_cache, e) ||
         keyval_get_bool(kv, "config-wce", &config_wce, e))
         return -EINVAL;
     vc.block = drive->block;
@@ -206,9 +186,9 @@ static int create_net(struct devices *d, struct keyval *kv, struct err *e)
     net_default_mac(vc.mac, d->nic_count++);
     if (mac && net_parse_mac(mac, vc.mac))
         return err_set(e, "mac=%.40s: expected xx:xx:xx:xx:xx:xx", mac);
-    if (get_unsigned(kv, "host_mtu", &mtu, 65535, e) ||
-        get_unsigned(kv, "rx_queue_size", &vc.rx_queue_size, 1024, e) ||
-        get_unsigned(kv, "tx_queue_size", &vc.tx_queue_size, 1024, e) ||
+    if (keyval_get_range(kv, "host_mtu", 0, 65535, &mtu, e) ||
+        keyval_get_range(kv, "rx_queue_size", 0, 1024, &vc.rx_queue_size, e) ||
+        keyval_get_range(kv, "tx_queue_size", 0, 1024, &vc.tx_queue_size, e) ||
         keyval_get_bool(kv, "csum", &csum, e) || keyval_get_bool(kv, "gso", &gso, e))
         return -EINVAL;
     vc.mtu = (uint16_t)mtu;
@@ -238,7 +218,7 @@ static int create_rng(struct devices *d, struct keyval *kv, struct err *e)
     if (!found)
         return err_set(e, "there is no -object with id=%.60s", id);
     if (keyval_get_size(kv, "max-bytes", &vc.max_bytes, e) ||
-        get_unsigned(kv, "period", &vc.period_ms, 1 << 30, e))
+        keyval_get_range(kv, "period", 0, 1 << 30, &vc.period_ms, e))
         return -EINVAL;
     return plug(d, virtio_rng_create(&vc), kv, NULL, e);
 }
@@ -309,7 +289,7 @@ static int create_exit(struct devices *d, struct keyval *kv, struct err *e)
 {
     unsigned base = 0x501, size = 2;
 
-    if (get_unsigned(kv, "iobase", &base, 0xffff, e) || get_unsigned(kv, "iosize", &size, 8, e))
+    if (keyval_get_range(kv, "iobase", 0, 0xffff, &base, e) || keyval_get_range(kv, "iosize", 0, 8, &size, e))
         return -EINVAL;
     if (!size || base + size > 0x10000)
         return err_set(e, "iosize=%u does not fit", size);
@@ -332,7 +312,7 @@ static int create_debugcon(struct devices *d, struct keyval *kv, struct err *e)
 
     if (!id)
         return err_set(e, "chardev= is missing");
-    if (get_unsigned(kv, "iobase", &base, 0xffff, e) || get_unsigned(kv, "readback", &readback, 0xff, e) ||
+    if (keyval_get_range(kv, "iobase", 0, 0xffff, &base, e) || keyval_get_range(kv, "readback", 0, 0xff, &readback, e) ||
         chardevs_find(d->dc.chardevs, id, &chr, e))
         return -EINVAL;
     return debugcon_create(d->dc.ports, (uint16_t)base, (uint8_t)readback, chr) ? 0

@@ -16,7 +16,6 @@ struct device_type {
     int (*create)(struct devices *d, struct keyval *kv, struct err *e);
 };
 
-enum { DEVICES_MAX = 64 };
 struct devices {
     struct devices_config dc;
     struct drive drive[CONFIG_DRIVES + 4]; // and drives without a -drive

@@ -25,18 +25,6 @@ const struct device_property vga_properties[] = {
     { NULL, NULL },
 };
 
-static int get_number(struct keyval *kv, const char *key, unsigned min, unsigned max, unsigned *out, struct err *e)
-{
-    uint64_t v = *out;
-
-    if (keyval_get_uint(kv, key, &v, e))
-        return -EINVAL;
-    if (keyval_get(kv, key) && (v < min || v > max))
-        return err_set(e, "%s=%llu: from %u to %u", key, (unsigned long long)v, min, max);
-    *out = (unsigned)v;
-    return 0;
-}
-
 // The ROM is for firmware; a kernel that is entered directly needs none.
 static int load_rom(const struct devices *d, struct keyval *kv, uint8_t **rom, size_t *size, struct err *e)
 {
@@ -58,9 +46,9 @@ int device_vga_create(struct devices *d, struct keyval *kv, struct err *e)
     if (d->vga)
         return err_set(e, "there is one already (with -vga none, -device VGA is the only one)");
     if (device_parse_addr(kv, &vc.devfn, e) ||
-        get_number(kv, "vgamem_mb", VGA_MEM_MIN_MB, VGA_MEM_MAX_MB, &vc.vgamem_mb, e) ||
-        get_number(kv, "xres", VGA_RES_MIN, DISPLAY_MAX_WIDTH, &vc.xres, e) ||
-        get_number(kv, "yres", VGA_RES_MIN, DISPLAY_MAX_HEIGHT, &vc.yres, e) ||
+        keyval_get_range(kv, "vgamem_mb", VGA_MEM_MIN_MB, VGA_MEM_MAX_MB, &vc.vgamem_mb, e) ||
+        keyval_get_range(kv, "xres", VGA_RES_MIN, DISPLAY_MAX_WIDTH, &vc.xres, e) ||
+        keyval_get_range(kv, "yres", VGA_RES_MIN, DISPLAY_MAX_HEIGHT, &vc.yres, e) ||
         keyval_get_bool(kv, "edid", &edid, e))
         return -EINVAL;
     if (vc.vgamem_mb & (vc.vgamem_mb - 1))
@@ -99,7 +87,7 @@ bool device_vga_wanted(const struct config *cfg) { return has_vga_device(cfg) ||
 
 int opt_vga(struct config *c, const char *flag, const char *arg, struct err *e)
 {
-    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+    if (wants_help(arg)) {
         puts("none                 no graphics adapter\nstd                  VGA with Bochs VBE (default)");
         return HANDLED_HELP;
     }

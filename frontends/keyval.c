@@ -175,6 +175,27 @@ int keyval_get_uint(struct keyval *kv, const char *key, uint64_t *out, struct er
     return 0;
 }
 
+int keyval_get_on_off_auto(struct keyval *kv, const char *key, bool *out, struct err *e)
+{
+    const char *v = keyval_get(kv, key);
+
+    if (v && strcmp(v, "auto") && parse_bool(v, out))
+        return err_set(e, "%s=%.60s: expected on, off or auto", key, v);
+    return 0;
+}
+
+int keyval_get_range(struct keyval *kv, const char *key, unsigned min, unsigned max, unsigned *out, struct err *e)
+{
+    uint64_t v = *out;
+
+    if (keyval_get_uint(kv, key, &v, e))
+        return -EINVAL;
+    if (keyval_get(kv, key) && (v < min || v > max))
+        return err_set(e, "%s=%llu: from %u to %u", key, (unsigned long long)v, min, max);
+    *out = (unsigned)v;
+    return 0;
+}
+
 int keyval_get_size(struct keyval *kv, const char *key, uint64_t *out, struct err *e)
 {
     const char *v = keyval_get(kv, key);

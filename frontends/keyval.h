@@ -35,6 +35,8 @@ int keyval_add(struct keyval *kv, const char *key, const char *value);
 // These leave *out alone if the key is absent. 0 or -EINVAL.
 int keyval_get_bool(struct keyval *kv, const char *key, bool *out, struct err *e);
 int keyval_get_uint(struct keyval *kv, const char *key, uint64_t *out, struct err *e);
+int keyval_get_on_off_auto(struct keyval *kv, const char *key, bool *out, struct err *e); // auto: as if it were absent
+int keyval_get_range(struct keyval *kv, const char *key, unsigned min, unsigned max, unsigned *out, struct err *e);
 int keyval_get_size(struct keyval *kv, const char *key, uint64_t *out, struct err *e);
 // -EINVAL if a key was not asked for: "what: no property 'key'".
 int keyval_check_used(const struct keyval *kv, const char *what, struct err *e);

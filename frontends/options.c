@@ -29,8 +29,6 @@ static const struct option options[] = {
 #undef OPTION
 };
 
-static bool wants_help(const char *arg) { return !strcmp(arg, "help") || !strcmp(arg, "?"); }
-
 // Parses arg into the next element of an array of keyvals.
 static int add_keyval(struct keyval *array, unsigned *count, unsigned max, const char *arg,
                       const char *implied, const char *flag, struct err *e)
@@ -48,7 +46,7 @@ static int add_keyval(struct keyval *array, unsigned *count, unsigned max, const
 int opt_machine(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     struct keyval kv;
-    const char *type, *accel, *port, *smi, *speaker;
+    const char *type, *accel, *speaker;
     bool off = false, vmport = !c->no_vmport, smm = !c->no_smm;
     int ret = 0;
 
@@ -60,18 +58,13 @@ int opt_machine(struct config *c, const char *flag, const char *arg, struct err 
         return -EINVAL;
     type = keyval_get(&kv, "type");
     accel = keyval_get(&kv, "accel");
-    port = keyval_get(&kv, "vmport");
-    smi = keyval_get(&kv, "smm");
     speaker = keyval_get(&kv, "pcspk-audiodev");
     if (type && strcmp(type, "pc") && strncmp(type, "pc-i440fx", 9))
         ret = err_set(e, "-%s: unsupported machine type '%.60s' (there is only 'pc')", flag, type);
     else if (accel && !accel_find(accel))
         ret = err_set(e, "-%s: unknown accelerator '%.60s' (-accel help lists them)", flag, accel);
-    else if (port && strcmp(port, "auto") && parse_bool(port, &vmport))
-        ret = err_set(e, "-%s: vmport=%.40s: expected on, off or auto", flag, port);
-    else if (smi && strcmp(smi, "auto") && parse_bool(smi, &smm))
-        ret = err_set(e, "-%s: smm=%.40s: expected on, off or auto", flag, smi);
-    else if (keyval_get_bool(&kv, "usb", &off, e) ||
+    else if (keyval_get_on_off_auto(&kv, "vmport", &vmport, e) || keyval_get_on_off_auto(&kv, "smm", &smm, e) ||
+             keyval_get_bool(&kv, "usb", &off, e) ||
              (off && err_set(e, "-%s: usb=on is not supported", flag)))
         ret = -EINVAL;
     else

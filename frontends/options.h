@@ -12,7 +12,7 @@ enum { CONFIG_DRIVES = 16, CONFIG_DEVICES = 32, CONFIG_NETDEVS = 8, CONFIG_CHARD
 struct boot_options {
     const char *order, *once;         // letters a to p; NULL: not given
     bool menu, strict;
-    bool has_splash_time, has_reboot_timeout;
+    bool has_splash_time;
     uint16_t splash_time;             // ms
     int32_t reboot_timeout;           // ms; -1: never
     const char *splash;               // file

@@ -4,13 +4,12 @@
 #include "frontends/options_internal.h"
 
 #include <errno.h>
-#include <string.h>
 
 int opt_audiodev(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     struct keyval *kv = &c->audiodevs[c->audiodev_count];
 
-    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+    if (wants_help(arg)) {
         audio_print_help();
         return HANDLED_HELP;
     }

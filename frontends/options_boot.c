@@ -16,7 +16,7 @@ int opt_bios(struct config *c, const char *flag, const char *arg, struct err *e)
 
 int opt_L(struct config *c, const char *flag, const char *arg, struct err *e)
 {
-    if (!strcmp(arg, "help")) {
+    if (wants_help(arg)) {
         for (unsigned i = 0; i < c->dir_count; i++)
             puts(c->dirs[i]);
         for (unsigned i = 0; firmware_default_dir(i); i++)
@@ -45,7 +45,7 @@ static int check_order(const char *key, const char *order, struct err *e)
 }
 
 // A signed number, which keyval_get_uint() has no room for: -1 means "never".
-static int get_int(struct keyval *kv, const char *key, long min, long max, bool *has, long *out, struct err *e)
+static int get_int(struct keyval *kv, const char *key, long min, long max, long *out, struct err *e)
 {
     const char *v = keyval_get(kv, key);
     char *end;
@@ -56,7 +56,6 @@ static int get_int(struct keyval *kv, const char *key, long min, long max, bool 
     *out = strtol(v, &end, 0);
     if (end == v || *end || errno || *out < min || *out > max)
         return err_set(e, "-boot: %s=%.40s: expected a number from %ld to %ld", key, v, min, max);
-    *has = true;
     return 0;
 }
 
@@ -83,11 +82,12 @@ static int parse_boot(struct keyval *kv, struct boot_options *b, struct err *e)
 
     if ((order && check_order("order", order, e)) || (once && check_order("once", once, e)) ||
         keyval_get_bool(kv, "menu", &b->menu, e) || keyval_get_bool(kv, "strict", &b->strict, e) ||
-        get_int(kv, "splash-time", 0, 65535, &b->has_splash_time, &splash_time, e) ||
-        get_int(kv, "reboot-timeout", -1, 65535, &b->has_reboot_timeout, &timeout, e) ||
+        get_int(kv, "splash-time", 0, 65535, &splash_time, e) ||
+        get_int(kv, "reboot-timeout", -1, 65535, &timeout, e) ||
         keep(b, &used, order, &b->order, e) || keep(b, &used, once, &b->once, e) ||
         keep(b, &used, keyval_get(kv, "splash"), &b->splash, e))
         return -EINVAL;
+    b->has_splash_time = keyval_get(kv, "splash-time");
     b->splash_time = (uint16_t)splash_time;
     b->reboot_timeout = (int32_t)timeout;
     return keyval_check_used(kv, "-boot", e);

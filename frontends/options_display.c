@@ -4,7 +4,6 @@
 #include "frontends/options_internal.h"
 
 #include <errno.h>
-#include <string.h>
 
 int opt_nographic(struct config *c, const char *flag, const char *arg, struct err *e)
 {
@@ -25,7 +24,7 @@ int opt_display(struct config *c, const char *flag, const char *arg, struct err 
     const char *name;
     int ret = 0;
 
-    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+    if (wants_help(arg)) {
         display_print_help();
         return HANDLED_HELP;
     }

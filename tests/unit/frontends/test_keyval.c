@@ -93,8 +93,9 @@ START_TEST(typed)
 {
     bool b = false;
     uint64_t n = 7;
+    unsigned u = 3;
 
-    ck_assert_int_eq(keyval_parse(&kv, "a=on,b=off,c=maybe,d=0x1f0,e=12x", NULL, &e), 0);
+    ck_assert_int_eq(keyval_parse(&kv, "a=on,b=off,c=maybe,d=0x1f0,e=12x,f=auto", NULL, &e), 0);
     ck_assert(!keyval_get_bool(&kv, "a", &b, &e) && b);
     ck_assert(!keyval_get_bool(&kv, "b", &b, &e) && !b);
     ck_assert(keyval_get_bool(&kv, "c", &b, &e));
@@ -102,6 +103,13 @@ START_TEST(typed)
     ck_assert(keyval_get_uint(&kv, "e", &n, &e));
     n = 7;
     ck_assert(!keyval_get_uint(&kv, "absent", &n, &e) && n == 7);
+    ck_assert(!keyval_get_on_off_auto(&kv, "a", &b, &e) && b);
+    ck_assert(!keyval_get_on_off_auto(&kv, "f", &b, &e) && b);
+    ck_assert(keyval_get_on_off_auto(&kv, "c", &b, &e));
+    ck_assert(!keyval_get_range(&kv, "absent", 10, 20, &u, &e) && u == 3);
+    ck_assert(!keyval_get_range(&kv, "d", 0x1f0, 0x1f0, &u, &e) && u == 0x1f0);
+    ck_assert(keyval_get_range(&kv, "d", 0x1f1, 0x200, &u, &e));
+    ck_assert(keyval_get_range(&kv, "d", 0, 0x1ef, &u, &e));
     keyval_free(&kv);
 }
 END_TEST
