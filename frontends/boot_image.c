@@ -17,17 +17,17 @@
 
 enum { COPY_BYTES = 1 << 20 };
 
-int boot_file_open(const char *path, uint64_t *size, const char *flag, struct err *e)
+int boot_file_open(const char *path, uint64_t *size, const char *what, struct err *e)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (fd < 0 || fstat(fd, &st)) {
-        err_set(e, "-%s %.150s: %s", flag, path, strerror(errno));
+        err_set(e, "%s %.150s: %s", what, path, strerror(errno));
     } else if (!S_ISREG(st.st_mode)) {
-        err_set(e, "-%s %.150s: not a regular file", flag, path);
+        err_set(e, "%s %.150s: not a regular file", what, path);
     } else if (!st.st_size) {
-        err_set(e, "-%s %.150s: the file is empty", flag, path);
+        err_set(e, "%s %.150s: the file is empty", what, path);
     } else {
         *size = (uint64_t)st.st_size;
         return fd;
@@ -77,7 +77,7 @@ bool boot_file_read(void *opaque, uint64_t offset, void *buf, size_t len)
     return true;
 }
 
-bool boot_zero(struct address_space *mem, gpa addr, uint64_t len)
+static bool zero(struct address_space *mem, gpa addr, uint64_t len)
 {
     static const uint8_t zeros[64 << 10];
 
@@ -96,7 +96,7 @@ int boot_elf_copy(struct address_space *mem, int fd, const struct elf_image *elf
 
         if (boot_file_copy(mem, fd, s->offset, s->file_size, s->addr, e))
             return -EINVAL;
-        if (!boot_zero(mem, s->addr + s->file_size, s->mem_size - s->file_size))
+        if (!zero(mem, s->addr + s->file_size, s->mem_size - s->file_size))
             return err_set(e, "no memory at %#llx for the kernel", (unsigned long long)s->addr);
     }
     return 0;
@@ -140,7 +140,7 @@ int boot_image_open(const struct boot_image_config *cfg, struct boot_image **out
 {
     uint8_t head[HEAD_BYTES];
     uint64_t size;
-    int fd = boot_file_open(cfg->kernel, &size, "kernel", e), ret;
+    int fd = boot_file_open(cfg->kernel, &size, "-kernel", e), ret;
     struct err why;
     ssize_t n;
 

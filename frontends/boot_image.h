@@ -16,8 +16,7 @@ struct e820_entry {
 
 struct boot_image_config {
     const char *kernel, *initrd, *cmdline; // initrd and cmdline may be NULL
-    uint64_t low_ram;  // bytes of memory below 4 GiB
-    uint64_t high_ram; // and above
+    uint64_t low_ram; // bytes of memory below 4 GiB
     struct e820_entry e820[BOOT_MAX_E820];
     unsigned e820_count;
     uint64_t acpi_rsdp;
@@ -26,7 +25,6 @@ struct boot_image_config {
 
 struct boot_image;
 struct boot_image_ops {
-    const char *kind; // "Linux"
     // At each start or reset: fills memory. 0 or -EINVAL (a file changed under us).
     int (*load)(struct boot_image *b, struct address_space *mem, struct err *e);
     // Then, after cpu_reset(): the registers at the entry point.
@@ -49,13 +47,12 @@ void boot_image_close(struct boot_image *b);
 enum { BOOT_BIOS_MAP = 0x8000, BOOT_BIOS_MAP_ENTRY = 20 };
 
 // --- what the kinds share (boot_image.c)
-// Opens a regular file that is not empty; flag ("kernel") is for the message. The descriptor, or -1.
-int boot_file_open(const char *path, uint64_t *size, const char *flag, struct err *e);
+// Opens a regular file that is not empty; what ("-kernel") is for the message. The descriptor, or -1.
+int boot_file_open(const char *path, uint64_t *size, const char *what, struct err *e);
 // elf_read_fn of a descriptor: opaque points to it.
 bool boot_file_read(void *opaque, uint64_t offset, void *buf, size_t len);
 // [offset, offset + size) of the file to guest memory. 0 or -EINVAL with a message.
 int boot_file_copy(struct address_space *mem, int fd, uint64_t offset, uint64_t size, gpa to, struct err *e);
-bool boot_zero(struct address_space *mem, gpa addr, uint64_t len);
 struct elf_image;
 // The segments to where they belong, zeros behind them. 0 or -EINVAL with a message.
 int boot_elf_copy(struct address_space *mem, int fd, const struct elf_image *elf, struct err *e);

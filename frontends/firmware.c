@@ -2,12 +2,12 @@
 // Finds firmware images and maps the BIOS.
 #include "frontends/firmware.h"
 
+#include "frontends/boot_image.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { ROM_BELOW = -2 }; // below PCI's BARs, which a guest may place anywhere
@@ -58,22 +58,16 @@ static int read_all(int fd, uint8_t *to, size_t len)
 // Opens a regular file of 1 to max bytes. The descriptor, or -1 with a message.
 static int open_image(const char *what, const char *path, size_t max, size_t *len, struct err *e)
 {
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    uint64_t size = 0;
+    int fd = boot_file_open(path, &size, what, e);
 
-    if (fd < 0 || fstat(fd, &st))
-        err_set(e, "%s %.150s: %s", what, path, strerror(errno));
-    else if (!S_ISREG(st.st_mode))
-        err_set(e, "%s %.150s: not a regular file", what, path);
-    else if (!st.st_size || (uint64_t)st.st_size > max)
-        err_set(e, "%s %.150s: %lld bytes; expected 1 to %zu", what, path, (long long)st.st_size, max);
-    else {
-        *len = (size_t)st.st_size;
-        return fd;
-    }
-    if (fd >= 0)
+    if (fd >= 0 && size > max) {
+        err_set(e, "%s %.150s: %llu bytes; at most %zu are of use", what, path, (unsigned long long)size, max);
         close(fd);
-    return -1;
+        return -1;
+    }
+    *len = (size_t)size;
+    return fd;
 }
 
 int firmware_load_file(const struct config *cfg, const char *what, const char *name, size_t max, uint8_t **data,

@@ -14,8 +14,6 @@
 // zero-page.rst for the others.
 enum {
     BP_ACPI_RSDP = 0x070,
-    BP_EXT_RAMDISK_IMAGE = 0x0c0,
-    BP_EXT_CMD_LINE = 0x0c8,
     BP_E820_ENTRIES = 0x1e8,
     HDR_SETUP_SECTS = 0x1f1,
     HDR_VID_MODE = 0x1fa,
@@ -33,7 +31,6 @@ enum {
     HDR_INITRD_MAX = 0x22c,
     HDR_ALIGNMENT = 0x230,
     HDR_RELOCATABLE = 0x234,
-    HDR_MIN_ALIGNMENT = 0x235,
     HDR_XLOADFLAGS = 0x236,
     HDR_CMDLINE_SIZE = 0x238,
     HDR_SETUP_DATA = 0x250,
@@ -83,7 +80,7 @@ int linux_parse_header(const uint8_t *file, size_t len, uint64_t file_size, stru
     h->initrd_max = (uint32_t)get_le(file + HDR_INITRD_MAX, 4);
     h->cmdline_max = 255;
     h->pref_address = 0x100000;
-    h->alignment = h->min_alignment = 1 << 20;
+    h->alignment = 1 << 20;
     if (h->version >= 0x0205) {
         h->alignment = (uint32_t)get_le(file + HDR_ALIGNMENT, 4);
         h->relocatable = file[HDR_RELOCATABLE];
@@ -148,7 +145,7 @@ int linux_boot_open(const struct boot_image_config *cfg, struct boot_image **out
         return err_set(e, "out of memory");
     b->image = (struct boot_image){ .ops = &linux_boot_ops, .cfg = *cfg };
     b->initrd_fd = -1;
-    b->kernel_fd = boot_file_open(cfg->kernel, &size, "kernel", e);
+    b->kernel_fd = boot_file_open(cfg->kernel, &size, "-kernel", e);
     if (b->kernel_fd < 0)
         goto fail;
     n = pread(b->kernel_fd, b->first, sizeof(b->first), 0);
@@ -167,7 +164,7 @@ int linux_boot_open(const struct boot_image_config *cfg, struct boot_image **out
         goto fail;
     }
     if (cfg->initrd) {
-        b->initrd_fd = boot_file_open(cfg->initrd, &b->initrd_size, "initrd", e);
+        b->initrd_fd = boot_file_open(cfg->initrd, &b->initrd_size, "-initrd", e);
         if (b->initrd_fd < 0 || place_initrd(b, e))
             goto fail;
     }
@@ -325,42 +322,30 @@ static void enter_setup(struct cpu *cpu)
     cpu_update_mode(cpu);
 }
 
-static struct segment flat_segment(uint16_t sel, uint32_t attr)
-{
-    return (struct segment){ .sel = sel, .limit = 0xffffffff, .attr = attr };
-}
-
 static void linux_boot_set_cpu(const struct boot_image *image, struct cpu *cpu)
 {
     const struct linux_boot *b = CONTAINER_OF(image, const struct linux_boot, image);
-    const uint32_t code = 0xb00 | SEG_S | SEG_P | SEG_G, data = 0x300 | SEG_S | SEG_P | SEG_G | SEG_DB;
-    bool long_mode = b->header.has_64;
 
     if (image->cfg.firmware) {
         enter_setup(cpu);
         return;
     }
-    cpu->seg[CS] = flat_segment(0x10, code | (long_mode ? SEG_L : SEG_DB));
-    cpu->seg[DS] = cpu->seg[ES] = cpu->seg[SS] = cpu->seg[FS] = cpu->seg[GS] = flat_segment(0x18, data);
-    cpu->gdtr.base = LINUX_GDT;
-    cpu->gdtr.limit = 4 * 8 - 1;
-    cpu->idtr.base = 0;
-    cpu->idtr.limit = 0;
-    cpu->cr0 = CR0_PE | CR0_ET | (long_mode ? CR0_PG | CR0_NE : 0);
-    cpu->cr4 = long_mode ? CR4_PAE : 0;
-    cpu->efer = long_mode ? EFER_LME | EFER_LMA : 0;
-    cpu->cr3 = long_mode ? LINUX_PAGE_TABLES : 0;
+    boot_cpu_flat32(cpu, (uint32_t)b->kernel_addr);
+    cpu->gdtr = (struct table_reg){ LINUX_GDT, 4 * 8 - 1 };
+    cpu->gpr[RSI] = LINUX_BOOT_PARAMS;
+    if (!b->header.has_64)
+        return;
+    cpu->seg[CS].attr ^= SEG_L | SEG_DB;
+    cpu->cr0 |= CR0_PG | CR0_NE;
+    cpu->cr4 = CR4_PAE;
+    cpu->efer = EFER_LME | EFER_LMA;
+    cpu->cr3 = LINUX_PAGE_TABLES;
     mmu_set_control(&cpu->mmu, cpu->cr0, cpu->cr4, cpu->efer);
     mmu_load_cr3(&cpu->mmu, cpu->cr3, false);
-    memset(cpu->gpr, 0, sizeof(cpu->gpr));
-    cpu->gpr[RSI] = LINUX_BOOT_PARAMS;
-    cpu->rip = b->kernel_addr + (long_mode ? KERNEL_64_ENTRY : 0);
-    cpu->cpl = 0;
-    cpu->halted = false;
-    cpu_set_rflags(cpu, 2);
+    cpu->rip += KERNEL_64_ENTRY;
     cpu_update_mode(cpu);
 }
 
 static const struct boot_image_ops linux_boot_ops = {
-    .kind = "Linux", .load = linux_boot_load, .set_cpu = linux_boot_set_cpu, .close = linux_boot_close,
+    .load = linux_boot_load, .set_cpu = linux_boot_set_cpu, .close = linux_boot_close,
 };

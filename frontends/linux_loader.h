@@ -29,7 +29,7 @@ struct linux_header {
     uint32_t initrd_max;    // highest address of the initrd's last byte
     uint32_t cmdline_max;   // without the NUL
     uint64_t pref_address;
-    uint32_t alignment, min_alignment, init_size;
+    uint32_t alignment, init_size;
 };
 // file holds the first len bytes (at least 1 KiB, or the whole of a shorter file) of file_size. 0 or -EINVAL.
 int linux_parse_header(const uint8_t *file, size_t len, uint64_t file_size, struct linux_header *h,

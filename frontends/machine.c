@@ -28,13 +28,12 @@
 
 // --- requests
 
-void machine_request_exit(struct machine *m, int status)
-{
-    runstate_shutdown(m->runstate, status ? RUN_CAUSE_HOST_ERROR : RUN_CAUSE_HOST_QMP_QUIT, status);
-}
+static void on_reset(void *opaque) { runstate_reset(((struct machine *)opaque)->runstate, RUN_CAUSE_GUEST_RESET); }
 
-void machine_request_reset(struct machine *m) { runstate_reset(m->runstate, RUN_CAUSE_GUEST_RESET); }
-void machine_power_off(struct machine *m) { runstate_shutdown(m->runstate, RUN_CAUSE_GUEST_SHUTDOWN, 0); }
+static void on_power_off(void *opaque)
+{
+    runstate_shutdown(((struct machine *)opaque)->runstate, RUN_CAUSE_GUEST_SHUTDOWN, 0);
+}
 
 // It ends the process even under -no-shutdown: the guest names the exit status.
 static void on_debug_exit(void *opaque, int status)
@@ -44,9 +43,6 @@ static void on_debug_exit(void *opaque, int status)
     runstate_set_policy(m->runstate, m->cfg->no_reboot, false);
     runstate_shutdown(m->runstate, RUN_CAUSE_GUEST_SHUTDOWN, status);
 }
-
-static void on_reset(void *opaque) { machine_request_reset(opaque); }
-static void on_power_off(void *opaque) { machine_power_off(opaque); }
 
 void machine_hold_cpu(struct machine *m)
 {
@@ -134,6 +130,13 @@ static void on_kernel_entered(void *opaque)
     cpu_request(vcpu_cpu(m->vcpu), CPU_REQ_RESET);
 }
 
+static bool cannot_load(struct machine *m, const struct err *e)
+{
+    error_report("%s", e->text);
+    runstate_shutdown(m->runstate, RUN_CAUSE_HOST_ERROR, 1);
+    return false;
+}
+
 static bool enter_kernel(struct machine *m, struct cpu *cpu)
 {
     struct err e;
@@ -143,11 +146,8 @@ static bool enter_kernel(struct machine *m, struct cpu *cpu)
     big_lock();
     ret = boot_image_load(m->boot, m->mem, &e);
     big_unlock();
-    if (ret) {
-        error_report("%s", e.text);
-        machine_request_exit(m, 1);
-        return false;
-    }
+    if (ret)
+        return cannot_load(m, &e);
     boot_image_set_cpu(m->boot, cpu);
     return true;
 }
@@ -162,7 +162,7 @@ static bool reset_machine(void *opaque, struct cpu *cpu, bool first)
     if (m->kernel_entered)
         return enter_kernel(m, cpu);
     if (!first && (runstate_ending(m->runstate) || m->cfg->no_reboot)) {
-        machine_request_reset(m); // which becomes a shutdown
+        on_reset(m); // which becomes a shutdown
         return false;
     }
     big_lock();
@@ -172,11 +172,8 @@ static bool reset_machine(void *opaque, struct cpu *cpu, bool first)
     if (!clock_running())
         m->stopped_tsc = __rdtsc(); // the guest's TSC is 0 now
     big_unlock();
-    if (ret) {
-        error_report("%s", e.text);
-        machine_request_exit(m, 1);
-        return false;
-    }
+    if (ret)
+        return cannot_load(m, &e);
     if (!m->firmware)
         boot_image_set_cpu(m->boot, cpu);
     if (!first)
@@ -216,7 +213,6 @@ static int open_boot(struct machine *m, struct err *e)
     ic.firmware = behind_firmware(cfg);
     if (ic.firmware && firmware_open(cfg, &m->firmware, e))
         return -EINVAL;
-    ic.high_ram = cfg->ram_bytes - ic.low_ram;
     ic.e820_count = board_e820(cfg->ram_bytes, ic.e820);
     if (ic.firmware)
         ic.low_ram -= FIRMWARE_TABLES;

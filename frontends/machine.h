@@ -46,10 +46,6 @@ int machine_create(struct config *cfg, struct machine **out, struct err *e);
 int machine_start(struct machine *m, struct err *e); // the CPU runs unless -S
 void machine_destroy(struct machine *m);             // NULL is fine
 
-// Any thread. More of this, with the causes, is in runstate.h.
-void machine_request_exit(struct machine *m, int status); // because of an error or a device
-void machine_request_reset(struct machine *m);            // by the guest
-void machine_power_off(struct machine *m); // the guest's own power-off: -no-shutdown pauses
 // Big lock held (it is released meanwhile), not on a vCPU thread: the CPU's state can be looked at in between,
 // whether the machine runs or not.
 void machine_hold_cpu(struct machine *m);

@@ -7,6 +7,7 @@
 
 #include "cpu/cpu.h"
 #include "frontends/elf_image.h"
+#include "frontends/le_bytes.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -59,10 +60,7 @@ struct multiboot {
 
 // --- the header
 
-static uint32_t get32(const uint8_t *p)
-{
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
+static uint32_t get32(const uint8_t *p) { return (uint32_t)get_le(p, 4); }
 
 int multiboot_find_header(const uint8_t *file, size_t len, struct multiboot_header *h, struct err *e)
 {
@@ -173,7 +171,7 @@ static int open_modules(struct multiboot *b, const char *list, struct err *e)
         space = strchr(text, ' ');
         if (space)
             *space = 0;
-        m->fd = boot_file_open(text, &m->size, "initrd", e);
+        m->fd = boot_file_open(text, &m->size, "-initrd", e);
         if (m->fd < 0)
             return -EINVAL;
         b->mods++;
@@ -271,7 +269,7 @@ static void multiboot_set_cpu(const struct boot_image *image, struct cpu *cpu)
 }
 
 static const struct boot_image_ops multiboot_ops = {
-    .kind = "multiboot", .load = multiboot_load, .set_cpu = multiboot_set_cpu, .close = multiboot_close,
+    .load = multiboot_load, .set_cpu = multiboot_set_cpu, .close = multiboot_close,
 };
 
 // QEMU refuses x86-64 ELF files here, too: the entry point runs in 32-bit mode.

@@ -103,7 +103,7 @@ static void pvh_set_cpu(const struct boot_image *image, struct cpu *cpu)
 }
 
 static const struct boot_image_ops pvh_ops = {
-    .kind = "PVH", .load = pvh_load, .set_cpu = pvh_set_cpu, .close = pvh_close,
+    .load = pvh_load, .set_cpu = pvh_set_cpu, .close = pvh_close,
 };
 
 int pvh_open(const struct boot_image_config *cfg, int fd, uint64_t size, struct boot_image **out, struct err *e)
@@ -130,7 +130,7 @@ int pvh_open(const struct boot_image_config *cfg, int fd, uint64_t size, struct 
         err_set(e, "out of memory");
         goto fail;
     }
-    if (cfg->initrd && (b->initrd_fd = boot_file_open(cfg->initrd, &b->initrd_size, "initrd", e)) < 0)
+    if (cfg->initrd && (b->initrd_fd = boot_file_open(cfg->initrd, &b->initrd_size, "-initrd", e)) < 0)
         goto fail;
     if (place(b, e))
         goto fail;
