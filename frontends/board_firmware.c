@@ -6,6 +6,7 @@
 #include "frontends/boot_order.h"
 #include "frontends/firmware.h"
 #include "frontends/kernel_rom.h"
+#include "frontends/version.h"
 #include "hw/acpi_pm.h"
 #include "hw/fw_cfg.h"
 #include "hw/hpet.h"
@@ -211,7 +212,7 @@ static struct acpi_config acpi_configuration(const struct board *b)
 
 struct smbios_config board_smbios(const struct board *b)
 {
-    struct smbios_config sc = { .product = "Standard PC (i440FX + PIIX, 1996)", .version = "0.1.0" };
+    struct smbios_config sc = { .product = "Standard PC (i440FX + PIIX, 1996)", .version = RING3_VERSION };
 
     memcpy(sc.uuid, b->cfg.uuid, sizeof(sc.uuid));
     return sc;
@@ -247,7 +248,7 @@ static int add_tables(struct board *b, struct err *e)
     return ret;
 }
 
-int board_describe(struct board *b, struct err *e)
+int board_finish(struct board *b, struct err *e)
 {
     const struct config *o = b->cfg.options;
 

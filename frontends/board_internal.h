@@ -41,9 +41,8 @@ struct board {
 };
 
 // --- board_firmware.c
-// Once, when all devices are there: CMOS bytes, fw_cfg items and tables. 0 or -EINVAL with a message.
-int board_describe(struct board *b, struct err *e);
 void board_set_boot_drives(struct board *b); // at each reset: -boot once= holds for the first
+struct smbios_config board_smbios(const struct board *b);
 
 // --- board_isa.c
 bool board_create_dma(struct board *b);
@@ -52,8 +51,6 @@ bool board_create_speaker(struct board *b);
 bool board_create_vmport(struct board *b);
 void board_reset_isa(struct board *b);
 void board_set_floppy_cmos(struct board *b); // after the rest of the equipment byte
-
-struct smbios_config board_smbios(const struct board *b);
 
 // --- board_direct.c
 int board_direct_create(struct board *b, const struct acpi_tables *tables, struct err *e);

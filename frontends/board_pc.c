@@ -344,11 +344,6 @@ int board_create(const struct board_config *cfg, struct board **out, struct err 
     return 0;
 }
 
-int board_finish(struct board *b, struct err *e)
-{
-    return board_describe(b, e);
-}
-
 struct pci_bus *board_pci_bus(struct board *b) { return b->pci; }
 struct fdc *board_fdc(struct board *b) { return b->fdc; }
 struct piix3_ide *board_ide(struct board *b) { return b->ide; }

@@ -37,4 +37,3 @@ struct chardev *chardev_mux_add(struct chardev_mux *m); // a new port; NULL: no 
 void chardev_mux_destroy(struct chardev_mux *m);        // not the stream
 // fn is called when this port gets the input (big lock held).
 void chardev_mux_on_focus(struct chardev *port, void (*fn)(void *opaque), void *opaque);
-bool chardev_is_mux_port(const struct chardev *c);

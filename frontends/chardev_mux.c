@@ -201,13 +201,13 @@ void chardev_mux_destroy(struct chardev_mux *m)
     free(m);
 }
 
-bool chardev_is_mux_port(const struct chardev *c) { return c->be == &mux_be_ops; }
+static bool is_mux_port(const struct chardev *c) { return c->be == &mux_be_ops; }
 
 void chardev_mux_on_focus(struct chardev *port, void (*fn)(void *opaque), void *opaque)
 {
     struct mux_port *p = CONTAINER_OF(port, struct mux_port, base);
 
-    if (chardev_is_mux_port(port)) {
+    if (is_mux_port(port)) {
         p->focus = fn;
         p->focus_opaque = opaque;
     }

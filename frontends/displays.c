@@ -53,7 +53,8 @@ static bool is_set(const char *variable)
 
 static bool has_window_system(void) { return is_set("DISPLAY") || is_set("WAYLAND_DISPLAY"); }
 
-const struct display_ops *display_default(void)
+// What to use if the user named nothing: a window where there is a window system.
+static const struct display_ops *display_default(void)
 {
     const struct display_ops *window = display_find("sdl");
 

@@ -45,8 +45,6 @@ extern const struct display_ops display_sdl, display_curses, display_none;
 
 const struct display_ops *display_find(const char *name); // NULL: not known, or not built in
 void display_print_help(void);
-// What to use if the user named nothing: a window where there is a window system.
-const struct display_ops *display_default(void);
 
 // The window that was asked for, if any. With no choice of the user's, a window that cannot be opened is only
 // a remark on standard error.

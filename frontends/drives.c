@@ -135,7 +135,7 @@ static int refuse_other_formats(const struct keyval *kv, struct block *b, struct
 
 // --- places
 
-struct drive *drives_find(struct devices *d, enum drive_if iface, unsigned bus, unsigned unit)
+static struct drive *drive_at(struct devices *d, enum drive_if iface, unsigned bus, unsigned unit)
 {
     for (unsigned i = 0; i < d->drive_count; i++)
         if (d->drive[i].iface == iface && d->drive[i].bus == bus && d->drive[i].unit == unit)
@@ -161,7 +161,7 @@ static int place(struct devices *d, struct keyval *kv, struct drive *drive, stru
         unit = index % units;
     } else if (unit == ~0ull) {
         bus = bus == ~0ull ? 0 : bus;
-        for (unit = 0; bus < buses && drives_find(d, drive->iface, (unsigned)bus, (unsigned)unit);)
+        for (unit = 0; bus < buses && drive_at(d, drive->iface, (unsigned)bus, (unsigned)unit);)
             if (++unit == units) {
                 unit = 0;
                 bus++;
@@ -172,7 +172,7 @@ static int place(struct devices *d, struct keyval *kv, struct drive *drive, stru
     if (bus >= buses || unit >= units)
         return err_set(e, "-drive: if=%s has places for %u drives, and this one is outside or too many",
                        interfaces[drive->iface].name, buses * units);
-    if (drives_find(d, drive->iface, (unsigned)bus, (unsigned)unit))
+    if (drive_at(d, drive->iface, (unsigned)bus, (unsigned)unit))
         return err_set(e, "-drive: there is a drive with if=%s, index=%u already", interfaces[drive->iface].name,
                        (unsigned)(bus * units + unit));
     drive->bus = (unsigned)bus;
@@ -264,7 +264,7 @@ static bool wants_default_cd(struct devices *d)
 {
     struct config *cfg = d->dc.cfg;
 
-    if (cfg->nodefaults || drives_find(d, DRIVE_IDE, 1, 0))
+    if (cfg->nodefaults || drive_at(d, DRIVE_IDE, 1, 0))
         return false;
     for (unsigned i = 0; i < cfg->device_count; i++) {
         const char *type = keyval_get(&cfg->devices[i], "driver");

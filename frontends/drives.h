@@ -37,8 +37,6 @@ struct drive {
 
 int drives_check(struct keyval *kv, struct err *e); // names and values, before anything is opened
 int drives_open_all(struct devices *d, struct err *e); // and adds the devices that if= implies
-// The drive of an interface at a place, for devices that are on the board (floppy); NULL: none.
-struct drive *drives_find(struct devices *d, enum drive_if iface, unsigned bus, unsigned unit);
 // A drive without a medium, for a device without drive=. NULL: too many.
 struct drive *drives_add_empty(struct devices *d, const char *id, enum drive_if iface, unsigned bus, unsigned unit);
 void drives_set_media_ops(struct drive *drive, const struct drive_media_ops *ops, void *opaque);

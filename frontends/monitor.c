@@ -100,13 +100,6 @@ static void help(struct monitor *mon, const char *name)
 
 // --- running
 
-static const char *skip_blanks(const char *s)
-{
-    while (isspace((unsigned char)*s))
-        s++;
-    return s;
-}
-
 static void run_command(struct monitor *mon, const struct monitor_command *c, const char *name, const char *rest)
 {
     struct monitor_args args;
@@ -134,7 +127,7 @@ static void run_info(struct monitor *mon, const char *rest)
     size_t len;
     char name[80];
 
-    rest = skip_blanks(rest);
+    rest = monitor_skip_blanks(rest);
     len = name_length(rest);
     if (!len) {
         print_list(mon, info_lists, ARRAY_SIZE(info_lists), "info ");
@@ -154,7 +147,7 @@ void monitor_run(struct monitor *mon, const char *line)
     char name[64];
     size_t len;
 
-    line = skip_blanks(line);
+    line = monitor_skip_blanks(line);
     len = name_length(line);
     if (!*line)
         return;
@@ -164,7 +157,7 @@ void monitor_run(struct monitor *mon, const char *line)
         return;
     }
     if (!strcmp(name, "help") || !strcmp(name, "?")) {
-        const char *what = skip_blanks(line + len);
+        const char *what = monitor_skip_blanks(line + len);
 
         snprintf(name, sizeof(name), "%.*s", (int)strcspn(what, " \t"), what);
         help(mon, name);

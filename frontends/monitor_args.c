@@ -12,7 +12,7 @@ static bool fail(char why[128], const char *command, const char *what)
     return false;
 }
 
-static const char *skip_blanks(const char *s)
+const char *monitor_skip_blanks(const char *s)
 {
     while (isspace((unsigned char)*s))
         s++;
@@ -57,7 +57,7 @@ static bool take_format(const char **text, struct monitor_format *f, char why[12
         char letter;
         uint8_t size;
     } sizes[] = { { 'b', 1 }, { 'h', 2 }, { 'w', 4 }, { 'l', 4 }, { 'g', 8 } };
-    const char *s = skip_blanks(*text);
+    const char *s = monitor_skip_blanks(*text);
 
     *f = (struct monitor_format){ .count = 1 };
     if (*s == '/') {
@@ -85,7 +85,7 @@ static bool take_format(const char **text, struct monitor_format *f, char why[12
 
 static bool take_flag(const char **text, char letter)
 {
-    const char *s = skip_blanks(*text);
+    const char *s = monitor_skip_blanks(*text);
 
     if (s[0] != '-' || s[1] != letter || (s[2] && !isspace((unsigned char)s[2])))
         return false;
@@ -143,7 +143,7 @@ bool monitor_args_parse(struct monitor *mon, const char *command, const char *sp
             if (!take_format(&text, &args->format, why))
                 return false;
         } else {
-            text = skip_blanks(text);
+            text = monitor_skip_blanks(text);
             optional = *spec == '?';
             spec += optional;
             a->present = *text;
@@ -154,7 +154,7 @@ bool monitor_args_parse(struct monitor *mon, const char *command, const char *sp
         }
         spec += *spec == ',';
     }
-    return !*skip_blanks(text) || fail(why, command, "extraneous characters at the end of line");
+    return !*monitor_skip_blanks(text) || fail(why, command, "extraneous characters at the end of line");
 }
 
 static const struct monitor_arg *find(const struct monitor_args *args, const char *name)

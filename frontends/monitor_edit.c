@@ -128,7 +128,7 @@ static unsigned char complete(EditLine *el, int key)
 
 // --- the thread
 
-static void take_line(struct monitor_edit *ed, const char *line, int count)
+static void take_line(struct monitor_edit *ed, const char *line)
 {
     char text[MONITOR_LINE_MAX];
     HistEvent event;
@@ -161,7 +161,7 @@ static void *edit_thread(void *opaque)
         const char *line = el_gets(ed->el, &count);
 
         if (line && count > 0)
-            take_line(ed, line, count);
+            take_line(ed, line);
     }
     fflush(ed->out);
     big_unlock();

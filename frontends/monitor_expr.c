@@ -29,11 +29,7 @@ static int64_t fail(struct expr *x, const char *fmt, int c)
     return 0;
 }
 
-static void skip_blanks(struct expr *x)
-{
-    while (isspace((unsigned char)*x->s))
-        x->s++;
-}
+static void skip_blanks(struct expr *x) { x->s = monitor_skip_blanks(x->s); }
 
 // --- registers
 

@@ -40,6 +40,7 @@ struct monitor_args {
     char text[MONITOR_LINE_MAX]; // what the words point into
     size_t used;
 };
+const char *monitor_skip_blanks(const char *s);
 // Parses the text behind a command's name. False: why says what is wrong.
 bool monitor_args_parse(struct monitor *mon, const char *command, const char *spec, const char *text,
                         struct monitor_args *args, char why[128]);

@@ -215,16 +215,6 @@ void vcpu_reset(struct vcpu *v)
     pthread_mutex_unlock(&v->lock);
 }
 
-bool vcpu_paused(struct vcpu *v)
-{
-    bool paused;
-
-    pthread_mutex_lock(&v->lock);
-    paused = v->pause;
-    pthread_mutex_unlock(&v->lock);
-    return paused;
-}
-
 void vcpu_destroy(struct vcpu *v)
 {
     if (!v)

@@ -28,7 +28,6 @@ int vcpu_start(struct vcpu *v);
 void vcpu_resume(struct vcpu *v);
 void vcpu_pause_async(struct vcpu *v); // any thread, lock or not
 void vcpu_pause(struct vcpu *v);       // waits; not with the big lock held, not on the vCPU thread
-bool vcpu_paused(struct vcpu *v);      // is it meant to be?
 // To look at the CPU: it waits, whether it is paused or not, until as many releases. Lock as for vcpu_pause().
 void vcpu_hold(struct vcpu *v);
 void vcpu_release(struct vcpu *v);
