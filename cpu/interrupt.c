@@ -2,6 +2,7 @@
 // Requests to a vCPU, interrupt acceptance, and the sleep of a halted one.
 // Acceptance: SDM vol. 3A, section 6.8 "Enabling and Disabling Interrupts".
 #include "cpu/interrupt.h"
+#include "base/vectors.h"
 #include "cpu/debug_points.h"
 #include "cpu/internal.h"
 
@@ -18,8 +19,10 @@ void cpu_request(struct cpu *cpu, uint32_t bits)
         return;
     if (cpu->kick)
         cpu->kick(cpu);
-    if (__atomic_load_n((uint32_t *)&cpu->sleeping, __ATOMIC_SEQ_CST))
+    if (__atomic_load_n((uint32_t *)&cpu->sleeping, __ATOMIC_SEQ_CST)) {
+        vectors_save();
         syscall(SYS_futex, &cpu->request, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    }
 }
 
 void cpu_request_clear(struct cpu *cpu, uint32_t bits)

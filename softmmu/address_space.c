@@ -2,6 +2,7 @@
 // Lookups in an address space, device-sized accesses by the CPU, and DMA of any length.
 #include "softmmu/as_internal.h"
 
+#include "base/copy.h"
 #include "base/log.h"
 #include "base/vectors.h"
 
@@ -224,7 +225,7 @@ static uint64_t range_load(const struct flat_range *f, uint64_t addr, unsigned s
 {
     if (f->ram) {
         uint64_t v = 0;
-        memcpy(&v, f->host + (addr - f->start), size);
+        copy_bytes(&v, f->host + (addr - f->start), size);
         return v;
     }
     return region_load(f->region, f->offset + (addr - f->start), size);
@@ -269,7 +270,7 @@ static void range_store(struct address_space *as, const struct flat_range *f, ui
     if (!f->ram) {
         region_store(f->region, f->offset + (addr - f->start), value, size);
     } else if (!f->rom) {
-        memcpy(f->host + (addr - f->start), &value, size);
+        copy_bytes(f->host + (addr - f->start), &value, size);
         range_mark_dirty(f, addr, size);
         listeners_ram_written(as, addr, size);
     } else if (f->region->ops) {

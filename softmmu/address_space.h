@@ -16,7 +16,7 @@ struct io_ops {
     // 0 means 1 and 4.
     unsigned min_size, max_size;
     // Built with general registers only, and so is what they call before vectors_save() (base/vectors.h). What is
-    // not is called with the vector state saved.
+    // not is called with the vector state saved. tests/tree/vectors.py follows their code.
     bool gpr_only;
 };
 

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "base/vectors.h"
 #include "cpu/interrupt.h"
 #include "translator/tb.h"
 
@@ -106,8 +107,10 @@ int bt_kick_init(struct bt *bt)
 void bt_kick(struct cpu *cpu)
 {
     struct bt *bt = bt_of(cpu);
-    if (bt && cpu->engine[ENG_IN_CODE] && !pthread_equal(bt->thread, pthread_self()))
+    if (bt && cpu->engine[ENG_IN_CODE] && !pthread_equal(bt->thread, pthread_self())) {
+        vectors_save(); // another vCPU's, if it is one that kicks
         pthread_kill(bt->thread, KICK_SIGNAL);
+    }
 }
 
 // Dispatcher: the request has been seen.
