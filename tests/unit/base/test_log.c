@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Log categories and file, counters, the big lock, byte copies.
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "base/copy.h"
 #include "base/log.h"
 #include "base/stats.h"
+#include "tests/unit/check_main.h"
 
 START_TEST(mask_of_a_list)
 {
@@ -104,9 +104,5 @@ int main(void)
     tcase_add_test(t, lock_knows_its_thread);
     tcase_add_test(t, copies_of_every_length);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main(s);
 }

@@ -2,13 +2,13 @@
 // Tests of base/loop_glib.c and base/clock.c, in real time.
 #include "base/loop.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
 #include "base/biglock.h"
+#include "tests/unit/check_main.h"
 
 static unsigned order[8], fired;
 static uint64_t fired_at;
@@ -287,15 +287,5 @@ int main(void)
         many_timers, watch_reads_pauses_and_sees_the_end, post_runs_on_the_loop,
         a_stopped_clock_holds_its_timers_and_goes_on_without_a_jump, tsc_rate_fits_the_clock,
     };
-    Suite *suite = suite_create("loop");
-    for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
-        TCase *tc = tcase_create(tests[i]->name);
-        tcase_add_test(tc, tests[i]);
-        suite_add_tcase(suite, tc);
-    }
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_list_main((struct check_list){ .name = "loop", .tests = tests, .count = ARRAY_SIZE(tests) });
 }

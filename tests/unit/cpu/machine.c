@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The tests' machine: RAM, tables, modes.
 #include "machine.h"
+#include "tests/unit/check_main.h"
 
 struct cpu *cpu;
 hva ram;
@@ -171,9 +172,5 @@ int machine_run_suite(const char *name, TCase *(*const cases[])(void), unsigned 
         tcase_add_checked_fixture(t, machine_up, machine_down);
         suite_add_tcase(s, t);
     }
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return check_main(s);
 }

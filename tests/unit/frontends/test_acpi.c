@@ -4,9 +4,10 @@
 
 #include "hw/fw_cfg.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/check_main.h"
 
 static uint8_t area[ACPI_AREA_SIZE];
 static const struct acpi_config cfg = { .cpus = 2,
@@ -177,16 +178,11 @@ int main(void)
 {
     Suite *s = suite_create("acpi");
     TCase *t = tcase_create("acpi");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_test(t, chain);
     tcase_add_test(t, madt);
     tcase_add_test(t, loader);
     tcase_add_test(t, too_many_cpus);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return check_main(s);
 }

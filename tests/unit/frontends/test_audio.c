@@ -6,11 +6,12 @@
 #include "frontends/audio.h"
 #include "frontends/le_bytes.h"
 
-#include <check.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "tests/unit/check_main.h"
 
 static sem_t asked;
 static size_t samples_given;
@@ -64,13 +65,8 @@ int main(void)
 {
     Suite *s = suite_create("audio");
     TCase *t = tcase_create("audio");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_test(t, wav);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return check_main(s);
 }

@@ -6,12 +6,13 @@
 
 #include "cpu/cpu.h"
 
-#include <check.h>
 #include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "tests/unit/check_main.h"
 
 enum { FILE_BYTES = 0x3000, TEXT_AT = 0x1000, NOTE_AT = 0x200, LOAD_ADDR = 0x200000, TEXT_BYTES = 0x1800,
        BSS_BYTES = 0x800, VIRT = 0x40000000 };
@@ -323,8 +324,6 @@ int main(void)
 {
     Suite *s = suite_create("boot_images");
     TCase *t = tcase_create("boot_images");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, elf32);
@@ -335,8 +334,5 @@ int main(void)
     tcase_add_test(t, multiboot_addresses);
     tcase_add_test(t, multiboot_refused);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return check_main(s);
 }

@@ -2,9 +2,10 @@
 // The mux: who gets the input, the Ctrl-A commands, and back pressure.
 #include "frontends/chardev_backend.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/check_main.h"
 
 static char out[4096];
 static size_t out_len, accepted;
@@ -123,8 +124,6 @@ int main(void)
 {
     Suite *s = suite_create("chardev");
     TCase *t = tcase_create("mux");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, switches);
@@ -132,8 +131,5 @@ int main(void)
     tcase_add_test(t, full_front_end);
     tcase_add_test(t, bounded);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return check_main(s);
 }

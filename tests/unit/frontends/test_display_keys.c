@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Tests of the key and character tables of the displays, and of a window that cannot be opened.
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "frontends/display_curses.h"
 #include "hw/input.h"
+#include "tests/unit/check_main.h"
 #if RING3_HAVE_SDL
 #include "frontends/display_sdl.h"
 
@@ -95,8 +95,6 @@ int main(void)
 {
     Suite *suite = suite_create("display_keys");
     TCase *tc = tcase_create("tables");
-    SRunner *runner;
-    int failed;
 
 #if RING3_HAVE_SDL
     tcase_add_test(tc, sdl_keys_are_distinct);
@@ -105,9 +103,5 @@ int main(void)
     tcase_add_test(tc, characters);
     tcase_add_test(tc, cp437);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main(suite);
 }

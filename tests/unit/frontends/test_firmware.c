@@ -6,10 +6,11 @@
 #include "hw/fdc_82077.h"
 #include "hw/i8237.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "tests/unit/check_main.h"
 
 static struct err e;
 
@@ -128,16 +129,11 @@ int main(void)
 {
     Suite *s = suite_create("firmware");
     TCase *t = tcase_create("firmware");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_test(t, boot_order_file);
     tcase_add_test(t, boot_index_of_a_floppy);
     tcase_add_test(t, boot_arguments);
     tcase_add_test(t, bios_images);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return check_main(s);
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Framing of the GDB remote protocol: checksums, escapes, run lengths, packets that are broken.
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "frontends/gdbstub_packet.h"
+#include "tests/unit/check_main.h"
 
 static struct gdb_reader r;
 
@@ -149,8 +149,6 @@ int main(void)
 {
     Suite *suite = suite_create("gdb_packet");
     TCase *t = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(t, fresh, NULL);
     tcase_add_test(t, plain);
@@ -163,9 +161,5 @@ int main(void)
     tcase_add_test(t, replies);
     tcase_add_test(t, numbers);
     suite_add_tcase(suite, t);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return check_main(suite);
 }

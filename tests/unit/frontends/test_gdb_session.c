@@ -2,10 +2,11 @@
 // Sessions with the gdb stub over a running vCPU, under each accelerator: packets, breakpoints, watchpoints, steps.
 #include "gdb_bench.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/check_main.h"
 
 // 1000: xor cx,cx           1002: inc cx              1003: mov [0x2000],cx   1007: mov ax,[0x2002]
 // 100a: cmp cx,0x1000       100e: jne 1002            1010: mov si,0x3000     1013: mov di,0x4000
@@ -296,8 +297,6 @@ int main(void)
 {
     Suite *suite = suite_create("gdb_session");
     TCase *t = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(t, 30);
     tcase_add_checked_fixture(t, NULL, bench_down);
@@ -312,9 +311,5 @@ int main(void)
     tcase_add_loop_test(t, interrupts, 0, 2);
     tcase_add_loop_test(t, leaving, 0, 2);
     suite_add_tcase(suite, t);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return check_main(suite);
 }

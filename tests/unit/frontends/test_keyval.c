@@ -2,9 +2,10 @@
 // Key-value arguments: splitting, the ',,' escape, typed getters, unused keys.
 #include "frontends/keyval.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/check_main.h"
 
 static struct keyval kv;
 static struct err e;
@@ -118,8 +119,6 @@ int main(void)
 {
     Suite *s = suite_create("keyval");
     TCase *t = tcase_create("keyval");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_test(t, splits);
     tcase_add_test(t, commas);
@@ -128,8 +127,5 @@ int main(void)
     tcase_add_test(t, sizes);
     tcase_add_test(t, typed);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return check_main(s);
 }

@@ -4,10 +4,11 @@
 
 #include "cpu/cpu.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "tests/unit/check_main.h"
 
 enum { SETUP_SECTS = 3, KERNEL_BYTES = 5000, FILE_BYTES = (SETUP_SECTS + 1) * 512 + KERNEL_BYTES };
 
@@ -182,8 +183,6 @@ int main(void)
 {
     Suite *s = suite_create("linux_loader");
     TCase *t = tcase_create("linux_loader");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_test(t, good_header);
     tcase_add_test(t, bad_headers);
@@ -191,8 +190,5 @@ int main(void)
     tcase_add_test(t, does_not_fit);
     tcase_add_checked_fixture(t, NULL, remove_files);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return check_main(s);
 }

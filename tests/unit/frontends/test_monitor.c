@@ -2,9 +2,10 @@
 // Tests of the monitor's command lines: arguments, expressions, errors, completion. No machine behind it.
 #include "frontends/monitor_internal.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/check_main.h"
 
 static char out[65536];
 
@@ -187,15 +188,5 @@ int main(void)
         words_flags_and_numbers, formats, what_is_wrong_is_said, expressions, deep_and_long_input_is_refused,
         commands_are_found_by_all_their_names, completion,
     };
-    Suite *suite = suite_create("monitor");
-    for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
-        TCase *tc = tcase_create(tests[i]->name);
-        tcase_add_test(tc, tests[i]);
-        suite_add_tcase(suite, tc);
-    }
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_list_main((struct check_list){ .name = "monitor", .tests = tests, .count = ARRAY_SIZE(tests) });
 }

@@ -3,9 +3,10 @@
 #include "frontends/devices.h"
 #include "frontends/options.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/check_main.h"
 
 static struct config c;
 static struct err e;
@@ -138,8 +139,6 @@ int main(void)
 {
     Suite *s = suite_create("options");
     TCase *t = tcase_create("options");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_test(t, defaults);
     tcase_add_test(t, values);
@@ -147,8 +146,5 @@ int main(void)
     tcase_add_test(t, too_many);
     tcase_add_test(t, device_names);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return check_main(s);
 }

@@ -8,10 +8,11 @@
 #include "frontends/qmp_split.h"
 #include "hw/chardev.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/check_main.h"
 
 // --- a machine that can only run and stop
 
@@ -279,17 +280,6 @@ int main(void)
         handshake, answers_carry_the_id, bad_messages_get_one_error_each, floods_get_one_error,
         a_byte_of_ones_starts_afresh, events, a_client_that_does_not_read_is_waited_for,
     };
-    Suite *suite = suite_create("qmp");
-    for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
-        TCase *tc = tcase_create(tests[i]->name);
-        tcase_set_timeout(tc, 50);
-        tcase_add_checked_fixture(tc, set_up, tear_down);
-        tcase_add_test(tc, tests[i]);
-        suite_add_tcase(suite, tc);
-    }
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_list_main((struct check_list){ .name = "qmp", .tests = tests, .count = ARRAY_SIZE(tests),
+                                                .set_up = set_up, .tear_down = tear_down, .timeout = 50 });
 }

@@ -5,12 +5,13 @@
 #include "base/biglock.h"
 #include "base/loop.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/check_main.h"
 
 static struct runstate *rs;
 static char journal[512]; // big lock, but for `halts` and `resets`
@@ -262,16 +263,6 @@ int main(void)
         no_shutdown_stops_when_the_guest_powers_off, the_power_button_is_an_event_and_a_wire,
         transitions_come_one_at_a_time,
     };
-    Suite *suite = suite_create("runstate");
-    for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
-        TCase *tc = tcase_create(tests[i]->name);
-        tcase_add_checked_fixture(tc, set_up, tear_down);
-        tcase_add_test(tc, tests[i]);
-        suite_add_tcase(suite, tc);
-    }
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_list_main((struct check_list){ .name = "runstate", .tests = tests, .count = ARRAY_SIZE(tests),
+                                                .set_up = set_up, .tear_down = tear_down });
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/loop.h"
+#include "tests/unit/check_main.h"
 
 struct address_space *ports, *mem;
 struct ram bench_ram;
@@ -124,16 +125,5 @@ void bench_init(void)
 
 int bench_main(const char *name, const TTest *const *tests, unsigned n)
 {
-    Suite *suite = suite_create(name);
-    for (unsigned i = 0; i < n; i++) {
-        TCase *tc = tcase_create(tests[i]->name);
-        tcase_add_checked_fixture(tc, bench_init, NULL);
-        tcase_add_test(tc, tests[i]);
-        suite_add_tcase(suite, tc);
-    }
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_list_main((struct check_list){ .name = name, .tests = tests, .count = n, .set_up = bench_init });
 }

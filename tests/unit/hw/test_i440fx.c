@@ -2,9 +2,10 @@
 // The 440FX's PAM registers in all four modes, and SMRAM: data sheet 290549-001, sections 3.2.18 and 3.2.20.
 #include "hw/i440fx.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/check_main.h"
 
 static struct address_space *mem, *ports;
 static struct ram ram, rom;
@@ -135,16 +136,11 @@ int main(void)
 {
     Suite *s = suite_create("i440fx");
     TCase *t = tcase_create("i440fx");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, four_modes);
     tcase_add_test(t, shadow_copy);
     tcase_add_test(t, smram);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return check_main(s);
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // PCI: configuration space through CF8h/CFCh, BAR sizing and moves, INTx routing, MSI-X, PIIX3 and i440FX.
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "hw/i440fx.h"
 #include "hw/piix3.h"
 #include "hw/piix4_pm.h"
+#include "tests/unit/check_main.h"
 
 static struct address_space *mem, *ports;
 static struct ram ram;
@@ -340,9 +340,5 @@ int main(void)
     tcase_add_test(c, pam);
     tcase_add_test(c, pm);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return check_main(s);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Shadow views: rights of each view, what each invalidation drops and keeps, aliases, code pages, memory
 // bound.
+#include "tests/unit/check_main.h"
 #include "tests/unit/shadowpt/engine.h"
 
 #include <setjmp.h>
@@ -600,9 +601,5 @@ int main(void)
     (void)memory_is_bounded;
 #endif
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main(s);
 }

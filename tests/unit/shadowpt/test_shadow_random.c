@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A guest that changes page tables at random and invalidates just what the manual asks for: every access, by
 // C code and by the inline sequence, must agree with a walk made afresh.
+#include "tests/unit/check_main.h"
 #include "tests/unit/shadowpt/engine.h"
 
 #include <stdlib.h>
@@ -267,9 +268,5 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, agrees_with_the_walker, 0, 8);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main(s);
 }

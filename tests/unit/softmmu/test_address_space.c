@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Address spaces: overlaps and priorities, device access sizes, DMA over mixed regions, listeners.
+#include "tests/unit/check_main.h"
 #include "tests/unit/softmmu/guest.h"
 
 #include <pthread.h>
@@ -368,9 +369,5 @@ int main(void)
     tcase_add_test(t, lock_free_readers);
     tcase_add_test(t, ram_is_lazy_and_bounded);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main(s);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The MMU without a shadow: page-crossing and device accesses, fetches, and when the epochs change.
+#include "tests/unit/check_main.h"
 #include "tests/unit/softmmu/guest.h"
 
 #include "base/biglock.h"
@@ -474,9 +475,5 @@ int main(void)
     tcase_add_test(t, epoch_wraps_with_a_warning);
     tcase_add_test(t, epoch_more_spaces_than_slots);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main(s);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The page walker: every format, the rights matrix against a model of its own, reserved bits, A and D.
+#include "tests/unit/check_main.h"
 #include "tests/unit/softmmu/guest.h"
 
 #include <stdlib.h>
@@ -358,9 +359,5 @@ int main(void)
     tcase_add_test(t, pdptes_are_registers);
     tcase_add_test(t, tables_outside_memory);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main(s);
 }

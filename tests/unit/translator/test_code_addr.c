@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Code addresses: linear address and CS base in one number, IPs that wrap, limits in the mode.
-#include <check.h>
 #include <stdlib.h>
 
 #include "translator/code_addr.h"
+#include "tests/unit/check_main.h"
 
 enum { REAL16 = MODE_REAL, PM32 = MODE_CS32 };
 
@@ -68,9 +68,5 @@ int main(void)
     tcase_add_test(t, wraps);
     tcase_add_test(t, limits);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main(s);
 }

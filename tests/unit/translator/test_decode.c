@@ -2,12 +2,12 @@
 // The decoder: encodings with the fields they must decode to, every quirk, refusals, and random bytes whose
 // length must be Capstone's.
 #include <capstone/capstone.h>
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cpu/state.h"
 #include "translator/decode.h"
+#include "tests/unit/check_main.h"
 
 static struct decoder *d;
 
@@ -316,9 +316,5 @@ int main(void)
     tcase_add_test(t, too_short);
     tcase_add_loop_test(t, random_lengths, 0, 3);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return check_main(s);
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The rewriter: instructions with their operand moved to [r14+r15] or [r14] run and must do what they say.
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "cpu/state.h"
 #include "translator/rewrite.h"
+#include "tests/unit/check_main.h"
 
 static struct decoder *d;
 
@@ -236,9 +236,5 @@ int main(void)
     tcase_add_loop_test(t, vectors, 0, 7);
     tcase_add_test(t, refusals);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return check_main(s);
 }

@@ -3,6 +3,7 @@
 #include "driver.h"
 
 #include "base/loop.h"
+#include "tests/unit/check_main.h"
 
 struct address_space *mem, *ports;
 struct ram ram;
@@ -290,9 +291,5 @@ int run_suite(TCase *c, const char *name)
     tcase_add_checked_fixture(c, machine_init, machine_exit);
     tcase_set_timeout(c, 60);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return check_main(s);
 }
