@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """PPM and PNG files as (width, height, RGB bytes)."""
+import os
 import struct
+import tempfile
 import zlib
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -36,6 +38,14 @@ def write_png(path, picture):
     with open(path, "wb") as f:
         f.write(SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)) + palette
                 + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b""))
+
+
+def keep(name, picture):
+    """Writes a picture that a test did not expect to where somebody may look at it; returns its path."""
+    handle, path = tempfile.mkstemp(".png", f"ring3-{name}-")
+    os.close(handle)
+    write_png(path, picture)
+    return path
 
 
 def paeth(a, b, c):

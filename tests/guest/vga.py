@@ -68,7 +68,7 @@ def compare(name, path, update):
     wrong = pictures.difference(picture, want)
     print(f"{'FAILED' if wrong else 'ok':6} mode {name}h {picture[0]}x{picture[1]} {wrong or ''}")
     if wrong:
-        pictures.write_png(os.path.join(tempfile.gettempdir(), f"vga-{name}.png"), picture)
+        print("       it is", pictures.keep(f"vga-{name}", picture))
     return not wrong
 
 

@@ -15,7 +15,7 @@ from rig import PATIENCE, Ring3, crop, fail, pixel, wait
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.append(os.path.join(os.path.dirname(HERE), "guest"))
-from pictures import read_png, read_ppm, write_png  # pylint: disable=wrong-import-position
+from pictures import keep, read_png, read_ppm, write_png  # pylint: disable=wrong-import-position
 BLESS = "--bless" in sys.argv
 RING3, XDRIVE, IMAGE = [os.path.abspath(a) for a in sys.argv[1:4]]
 SCREEN = 2048, 1536  # room for every size below: what is off the screen has no pixels
@@ -80,8 +80,7 @@ class User:
         end = time.monotonic() + PATIENCE
         while (got := self.shot()) != want:
             if time.monotonic() > end:
-                write_png(os.path.join(tempfile.gettempdir(), name + "-got.png"), got)
-                fail(f"the window does not show {path} but {name}-got.png in {tempfile.gettempdir()}")
+                fail(f"the window does not show {path} but {keep(name, got)}")
             time.sleep(0.05)
         return want
 
