@@ -32,6 +32,8 @@ LIBRARY = {
     "clock_gettime": "the kernel's vDSO, which has no others",
     "pthread_self": "reads the thread pointer",
 }
+# The program ends there: what state it leaves is of no interest.
+NO_RETURN = {"abort", "__assert_fail", "__stack_chk_fail"}
 HOOK = "vectors_hook"  # vectors_save() begins with a load of its first member
 VECTOR = re.compile(r"%[xyz]mm\d|%mm\d|%st\b|%k[0-7]\b")
 X87 = re.compile(r"f(?!s:)|emms|v?(ld|st)mxcsr|xsave|xrstor|vzero")
@@ -201,6 +203,8 @@ class Walk:
             return hooks, following, False
         target, name = re.match(r"([0-9a-f]+) <([^>+]+)", operands).groups()
         if "@plt" in name:
+            if name.split("@")[0] in NO_RETURN:
+                return hooks, [], False
             if name.split("@")[0] not in LIBRARY:
                 self.problem(entry, at, f"calls {name.split('@')[0]} of a shared library")
             return hooks, following, False
