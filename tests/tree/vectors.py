@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks, in the linked program, what runs between guest instructions while the guest's vector state is in the registers.
+"""Checks in the linked program what runs while the guest's vector state is in the registers.
 
 usage: vectors.py RING3 ROOT
 
-From each callback of a device model that says gpr_only (softmmu/address_space.h), and from the accesses and locks around
-it, every path of machine code is followed through direct jumps, switches and calls, up to where it calls vectors_save()
-(base/vectors.h). On the way no instruction may use a vector or x87 register, and nothing may be called that cannot be
-followed: no shared library (memcpy!), and no function pointer but those of INDIRECT.
+From each callback of a device model that says gpr_only (softmmu/address_space.h), and from the accesses and locks
+around it, every path of machine code is followed through direct jumps, switches and calls, up to where it calls
+vectors_save() (base/vectors.h). On the way no instruction may use a vector or x87 register, and nothing may be called
+that cannot be followed: no shared library (memcpy!), and no function pointer but those of INDIRECT.
 """
 import bisect
 import glob
@@ -105,7 +105,7 @@ class Program:
             at = self.follow.get(at)
 
     def switch(self, at):
-        """Targets of the indirect jump at this address, if it is a switch: tables hold 32-bit offsets from themselves."""
+        """Targets of the indirect jump here, if it is a switch: tables hold 32-bit offsets from themselves."""
         name = self.name(at)
         if name not in self.tables:
             leas = [re.search(r"^lea .*\(%rip\),%r\w+ +# ([0-9a-f]+)", self.code[a]) for a in self.body(at)]
@@ -138,7 +138,8 @@ class Walk:
         return " <- ".join(names)
 
     def problem(self, entry, at, text):
-        self.problems.setdefault((self.p.name(at), text), f"{self.p.name(at)} {text}: {at:x} {self.p.code[at]}; {self.chain(entry)}")
+        name = self.p.name(at)
+        self.problems.setdefault((name, text), f"{name} {text}: {at:x} {self.p.code[at]}; {self.chain(entry)}")
 
     def run(self, entry):
         """Follows a function; whether every return from it comes after vectors_save(). In a recursion: assumed so."""
