@@ -116,7 +116,6 @@ int firmware_open(const struct config *cfg, struct firmware **out, struct err *e
 
     if (!f)
         return err_set(e, "out of memory");
-    f->rom.fd = -1;
     if (find_bios(cfg, path, sizeof(path), e) || (fd = open_image("-bios", path, FIRMWARE_MAX, &f->size, e)) < 0)
         goto fail;
     if (f->size % (64 << 10)) {
@@ -144,7 +143,7 @@ void firmware_close(struct firmware *f)
 {
     if (!f)
         return;
-    if (f->rom.fd >= 0)
+    if (f->rom.base)
         ram_destroy(&f->rom);
     free(f);
 }

@@ -337,7 +337,6 @@ int machine_create(struct config *cfg, struct machine **out, struct err *e)
         return err_set(e, "out of memory");
     m->cfg = cfg;
     m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    m->ram.fd = -1;
     m->runstate = runstate_create(&runstate_ops, m);
     m->screen = display_create();
     if (!m->runstate || !m->screen) {
@@ -402,7 +401,7 @@ void machine_destroy(struct machine *m)
     big_unlock();
     boot_image_close(m->boot);
     firmware_close(m->firmware);
-    if (m->ram.fd >= 0)
+    if (m->ram.base)
         ram_destroy(&m->ram);
     close(m->event_fd);
     runstate_destroy(m->runstate);

@@ -24,7 +24,6 @@ struct io_ops {
 struct ram {
     hva base;      // host address of byte 0
     uint64_t size; // bytes, a multiple of PAGE_SIZE
-    int fd;
     uint64_t *dirty; // bitmap, one bit a page: written since last cleared
 };
 int ram_create(struct ram *ram, uint64_t size); // 0 or -errno

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Guest RAM: a memfd mapped where none of its aliases at multiples of 2^40 can ever be memory.
+// Guest RAM: private memory mapped where none of its aliases at multiples of 2^40 can ever be memory.
 //
 // The shadow page tables fold a 64-bit guest address to 40 bits and have no tag (shadowpt/shadow.h): an
 // address that shares a slot with another one reaches host RAM + k * 2^40. So for every k those bytes are
@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #ifndef __has_feature
 #define __has_feature(x) 0
@@ -90,7 +89,6 @@ int ram_create(struct ram *ram, uint64_t size)
     int err;
 
     memset(ram, 0, sizeof(*ram));
-    ram->fd = -1;
     if (size == 0 || size % PAGE_SIZE || size > BIT(39)) {
         return -EINVAL;
     }
@@ -98,21 +96,13 @@ int ram_create(struct ram *ram, uint64_t size)
     if (!ram->dirty) {
         return -ENOMEM;
     }
-    ram->fd = memfd_create("ring3-ram", MFD_CLOEXEC);
-    if (ram->fd < 0) {
-        err = -errno;
-        goto fail_dirty;
-    }
-    if (ftruncate(ram->fd, (off_t)size) < 0) {
-        err = -errno;
-        goto fail_fd;
-    }
     err = reserve_somewhere(len, &low);
     if (err) {
-        goto fail_fd;
+        goto fail_dirty;
     }
     void *want = (void *)(((uint64_t)HOME << ALIAS_SHIFT) + low + MARGIN);
-    void *got = mmap(want, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, ram->fd, 0);
+    void *got = mmap(want, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+                     -1, 0);
     if (got == MAP_FAILED) {
         err = -errno;
         goto fail_reserved;
@@ -123,12 +113,9 @@ int ram_create(struct ram *ram, uint64_t size)
 
 fail_reserved:
     unreserve(low, len, STRIPES);
-fail_fd:
-    close(ram->fd);
 fail_dirty:
     free(ram->dirty);
     memset(ram, 0, sizeof(*ram));
-    ram->fd = -1;
     return err;
 }
 
@@ -139,8 +126,6 @@ void ram_destroy(struct ram *ram)
     }
     uint64_t low = ((uint64_t)ram->base & (BIT(ALIAS_SHIFT) - 1)) - MARGIN;
     unreserve(low, ram->size + 2 * MARGIN, STRIPES); // the RAM itself lies in one of them
-    close(ram->fd);
     free(ram->dirty);
     memset(ram, 0, sizeof(*ram));
-    ram->fd = -1;
 }

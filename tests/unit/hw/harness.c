@@ -115,7 +115,7 @@ void bench_init(void)
     mem = as_create("mem", 1ull << 40);
     // Plain memory, not ram_create(): its address-space reservations and AddressSanitizer's shadow collide.
     bench_ram = (struct ram){
-        .base = calloc(1, BENCH_RAM), .size = BENCH_RAM, .fd = -1,
+        .base = calloc(1, BENCH_RAM), .size = BENCH_RAM,
         .dirty = calloc(BENCH_RAM / PAGE_SIZE / 64, sizeof(uint64_t)),
     };
     if (!ports || !mem || !bench_ram.base || !bench_ram.dirty ||

@@ -9,7 +9,7 @@
 
 int ram_create(struct ram *ram, uint64_t size)
 {
-    *ram = (struct ram){.size = size, .fd = -1};
+    *ram = (struct ram){.size = size};
     ram->base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     ram->dirty = calloc(size / PAGE_SIZE / 64 + 1, 8);
     return ram->base == MAP_FAILED || !ram->dirty ? -ENOMEM : 0;
