@@ -96,6 +96,7 @@ static int parse_optimisations(struct keyval *kv, uint32_t *disable, struct err 
         { "spans", ACCEL_NO_SPANS },
         { "clone", ACCEL_NO_CLONE },
         { "window", ACCEL_NO_WINDOW },
+        { "strings", ACCEL_NO_STRINGS },
     };
 
     *disable = 0;

@@ -178,11 +178,13 @@ static unsigned fill_view(const struct shadow *s, const struct walk_result *w)
     return cur == VIEW_K && s->smap ? VIEWS : cur;
 }
 
+uint64_t shadow_home(const struct shadow *s) { return s->home; }
+
 // An alias of guest RAM differs from the address meant by a multiple of 2^40. All RAM lies in one stripe of
 // 2^40 bytes (ram.c), so the bits above tell them apart; memory that is not there is never made fast.
 static bool host_in_home(struct shadow *s, hva host)
 {
-    uint64_t high = (uint64_t)host >> 40;
+    uint64_t high = (uint64_t)host >> SHADOW_HOME_SHIFT;
     if (UNLIKELY(!s->home)) {
         s->home = high;
     }
@@ -282,7 +284,7 @@ static hva op_lookup(void *ctx, gva va, enum mmu_access access, bool user, bool 
     }
     uint64_t entry = v->tab[access == MMU_WRITE ? view_write_id(va) : view_read_id(va)];
     uint64_t host = va + entry;
-    return entry && host >> 40 == s->home ? (hva)host : NULL;
+    return entry && host >> SHADOW_HOME_SHIFT == s->home ? (hva)host : NULL;
 }
 
 // ---- invalidation ----

@@ -49,6 +49,11 @@ int shadow_create(struct shadow **out, const struct shadow_config *cfg); // 0 or
 void shadow_destroy(struct shadow *s);
 extern const struct mmu_shadow_ops shadow_mmu_ops;
 
+// The bits of a host address from this one on that all guest RAM has in common (softmmu/ram.c); 0 before the first
+// entry was made.
+enum { SHADOW_HOME_SHIFT = 40 };
+uint64_t shadow_home(const struct shadow *s);
+
 void *shadow_view_base(struct shadow *s); // of the current view, for GS base
 void *shadow_view_of(struct shadow *s, bool user, bool ac); // the same of another privilege in this address space
 

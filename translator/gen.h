@@ -135,6 +135,9 @@ bool gen_remat_plan(const struct gen *g, unsigned at, uint16_t live, struct gen_
 void gen_remat(struct gen *g, const struct gen_remat *plan);
 void gen_save_flags(struct gen *g); // to r13, by way of r15; they may be written then, until gen_remat with plan.saved
 
+// Host register that is 1, or -1 with DF, while g->scratch: bt_load_scratch() and CLD, STD keep it right.
+enum { GEN_HOST_STEP = R11 };
+
 // --- gen_seg.c: everything that flat 32-bit code and 64-bit code do not need
 static inline bool gen_flat32(uint64_t mode)
 {
@@ -154,6 +157,7 @@ void gen_seg_outside(struct gen *g, struct gen_slow *s); // its out-of-line part
 bool gen_seg_odd(const struct gen *g, unsigned size);
 void gen_seg_odd_stub(struct gen *g, struct gen_slow *s, const uint8_t *slow); // those that are not aligned
 bool gen_seg_inline(struct gen *g, unsigned i); // false: no inline rule
+void gen_seg_register(struct gen *g, const struct insn *in, int r, unsigned seg); // r, an offset of the address size, to r14
 bool gen_seg_keeps_flags(uint64_t mode, const struct insn *in); // neither reads nor shows flags, whatever its class says
 bool gen_real_loads_ss(uint64_t mode, const struct insn *in);
 bool gen_real_goes_on(uint64_t mode, const struct insn *in); // the block goes on behind it
@@ -226,8 +230,11 @@ enum { HELPER_GO_ON, HELPER_LEAVE };
 // --- transfer.c: the last of these for cpu->rip, or HELPER_LEAVE.
 uint64_t bt_transfer(struct cpu *cpu);
 
+// --- gen_string.c
+bool gen_string(struct gen *g, unsigned i);
+bool gen_string_keeps_flags(uint64_t mode, const struct insn *in); // as gen_seg_keeps_flags()
+
 // --- gen_operand.c
-bool gen_rep_string(struct gen *g, unsigned i);
 bool gen_operand(struct gen *g, unsigned i);
 
 // --- gen_inline.c

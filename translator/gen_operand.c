@@ -1,96 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Helpers that take an operand: REP MOVS and STOS of resident pages, RDFSBASE and its kin, XSAVE and its kin, INVLPG.
-// They save the interpreter's fetch and decode; what is not the common case goes there still, or to cpu_op_string.
+// Helpers that take an operand: RDFSBASE and its kin, XSAVE and its kin, INVLPG. They save the interpreter's fetch and
+// decode; what is not the common case goes there still.
 #include "cpu/cpu.h"
 #include "cpu/fpu.h"
-#include "cpu/interrupt.h"
-#include "shadowpt/shadow.h"
 #include "translator/gen.h"
 
 static bool canonical(gva va) { return (int64_t)(va << 16) >> 16 == (int64_t)va; }
-
-// --- REP MOVS, REP STOS: 64-bit addresses, flat segments, upward
-
-static hva resident(struct cpu *cpu, gva va, enum mmu_access access)
-{
-    return shadow_mmu_ops.lookup(bt_of(cpu)->shadow, va, access, cpu->mmu.user, cpu->mmu.ac);
-}
-
-static uint64_t at_most(uint64_t n, gva va, unsigned size)
-{
-    uint64_t room = (PAGE_SIZE - (va & ~PAGE_MASK)) / size;
-    return n < room ? n : room;
-}
-
-static void copy_up(hva d, hva s, uint64_t n, unsigned size)
-{
-    switch (size) {
-    case 1: __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n)::"memory"); break;
-    case 2: __asm__ volatile("rep movsw" : "+D"(d), "+S"(s), "+c"(n)::"memory"); break;
-    case 4: __asm__ volatile("rep movsl" : "+D"(d), "+S"(s), "+c"(n)::"memory"); break;
-    default: __asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(n)::"memory"); break;
-    }
-}
-
-static void fill_up(hva d, uint64_t v, uint64_t n, unsigned size)
-{
-    switch (size) {
-    case 1: __asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(v) : "memory"); break;
-    case 2: __asm__ volatile("rep stosw" : "+D"(d), "+c"(n) : "a"(v) : "memory"); break;
-    case 4: __asm__ volatile("rep stosl" : "+D"(d), "+c"(n) : "a"(v) : "memory"); break;
-    default: __asm__ volatile("rep stosq" : "+D"(d), "+c"(n) : "a"(v) : "memory"); break;
-    }
-}
-
-// Page run after page run while both sides are resident; false: the rest is for cpu_op_string. Returns to it for
-// requests as well, which looks at them after each run.
-static bool rep_resident(struct cpu *cpu, bool movs, unsigned size)
-{
-    uint64_t *left = &cpu->gpr[RCX];
-    if (cpu->rflags & FL_DF)
-        return false;
-    while (*left) {
-        hva s = NULL, d = resident(cpu, cpu->gpr[RDI], MMU_WRITE);
-        uint64_t n = at_most(*left, cpu->gpr[RDI], size);
-        if (movs) {
-            s = resident(cpu, cpu->gpr[RSI], MMU_READ);
-            n = at_most(n, cpu->gpr[RSI], size);
-        }
-        if (!d || (movs && !s) || !n || cpu_requests(cpu))
-            return false;
-        if (movs)
-            copy_up(d, s, n, size);
-        else
-            fill_up(d, cpu->gpr[RAX], n, size);
-        cpu->gpr[RDI] += n * size;
-        cpu->gpr[RSI] += movs ? n * size : 0;
-        *left -= n;
-    }
-    return true;
-}
-
-static uint64_t rep_string(struct cpu *cpu, const struct tb_site *site, enum string_op op)
-{
-    unsigned size = site->arg[0];
-    if (!rep_resident(cpu, op == STR_MOVS, size)) {
-        cpu_op_string(cpu, op, size, 8, REP_E, DS);
-        if (cpu->rip != site->next_rip)
-            return HELPER_LEAVE; // stopped early for a request
-    }
-    return bt_go_on(cpu, site);
-}
-static uint64_t h_rep_movs(struct cpu *cpu, const struct tb_site *site) { return rep_string(cpu, site, STR_MOVS); }
-static uint64_t h_rep_stos(struct cpu *cpu, const struct tb_site *site) { return rep_string(cpu, site, STR_STOS); }
-
-bool gen_rep_string(struct gen *g, unsigned i)
-{
-    const struct insn *in = &g->insn[i];
-    bool movs = (in->opcode & 0xfe) == 0xa4, stos = (in->opcode & 0xfe) == 0xaa;
-    if (!(movs || stos) || !in->rep || in->addrsize != 8 || in->seg == FS || in->seg == GS)
-        return false;
-    gen_helper(g, i, movs ? h_rep_movs : h_rep_stos, in->opcode & 1 ? in->opsize : 1, 0);
-    return true;
-}
 
 // --- RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE. arg[0]: ModRM.reg; arg[1]: register | size << 8
 

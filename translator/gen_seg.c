@@ -58,7 +58,7 @@ void gen_seg_relative(struct gen *g, unsigned seg, bool ea16)
 
 // Host registers that the guest has none of, outside long mode: loaded by bt_load_scratch() on the way into translated
 // code, and kept right by what changes segments or DF inside it. r12 and r13 are gen_flags.c's.
-enum { HOST_DS = R8, HOST_SS = R9, HOST_ES = R10, HOST_STEP = R11 };
+enum { HOST_DS = R8, HOST_SS = R9, HOST_ES = R10, HOST_STEP = GEN_HOST_STEP };
 
 static int base_register(const struct gen *g, unsigned seg)
 {
@@ -331,10 +331,10 @@ static bool store_segment(struct gen *g, unsigned i)
     return true;
 }
 
-// --- XLAT, and string instructions that are not repeated
+// --- XLAT, and the operands of string instructions (gen_string.c)
 
 // Offset in a register of the address size to r14.
-static void register_offset(struct gen *g, const struct insn *in, int r, unsigned seg)
+void gen_seg_register(struct gen *g, const struct insn *in, int r, unsigned seg)
 {
     if (in->addrsize == 2)
         emit_op_reg(&g->e, EF_0F, 0xb7, R14, r);
@@ -357,81 +357,6 @@ static bool gen_xlat(struct gen *g, unsigned i)
     return true;
 }
 
-// The register that is 1 or -1 by DF: r14, without touching flags, or the one that has it always. Clobbers r15.
-static int string_step(struct gen *g)
-{
-    struct emit *e = &g->e;
-    if (g->scratch)
-        return HOST_STEP;
-    emit_load32(e, R14, CPU_FIELD(g->bt, rflags));
-    emit_mov_imm(e, R15, 63 - 10);
-    host_shlx(e, R14, R14, R15);
-    emit_mov_imm(e, R15, 63);
-    host_sarx(e, R14, R14, R15); // 0 or -1
-    emit_lea(e, R14, (struct emem){.base = R14, .index = R14, .scale = 1, .disp = 1});
-    return R14;
-}
-
-static void string_advance(struct gen *g, unsigned i, int r, int step, unsigned size)
-{
-    const struct insn *in = &g->insn[i];
-    struct emit *e = &g->e;
-    bool compares = in->opcode >= 0xa6 && (in->opcode & 6) == 6; // its flags are wanted
-    if (in->addrsize == 2 && !g->live[i] && !compares && step != R14) { // ADD takes half as long as a 16-bit LEA
-        if (size > 1)
-            emit_lea32(e, R14, (struct emem){.base = -1, .index = (int8_t)step, .scale = (uint8_t)size});
-        emit_op_reg(e, EF_66, 0x01, size > 1 ? R14 : step, r);
-        return;
-    }
-    struct emem m = {.base = (int8_t)r, .index = (int8_t)step, .scale = (uint8_t)size};
-    emit_op_mem(&g->e, in->addrsize == 2 ? EF_66 : 0, 0x8d, r, m); // lea: a 16-bit one leaves the upper half alone
-}
-
-static bool is_single_string(const struct insn *in)
-{
-    return in->class == IC_STRING && in->map == MAP_1 && in->opcode >= 0xa4 && !in->rep && !in->repne && !in->lock &&
-           in->addrsize != 8;
-}
-
-static bool gen_single_string(struct gen *g, unsigned i)
-{
-    const struct insn *in = &g->insn[i];
-    struct emit *e = &g->e;
-    unsigned size = in->opcode & 1 ? in->opsize : 1, op = in->opcode & 0xfe;
-    unsigned f66 = size == 2 ? EF_66 : 0, wide = size > 1, src = in->seg >= 0 ? (unsigned)in->seg : DS;
-    bool live = g->live[i] != 0, from_si = op == 0xa4 || op == 0xa6 || op == 0xac, to_di = op != 0xac;
-    if (from_si) {
-        register_offset(g, in, RSI, src);
-        gen_lookup(g, i, size, false, false, false, live);
-        if (to_di) {
-            emit_op_mem(e, f66, 0x8a + wide, R15, at_r14_r15);
-            emit_store(e, eng(g->bt, ENG_TMP), R15);
-        } else {
-            emit_op_mem(e, f66, 0x8a + wide, RAX, at_r14_r15);
-        }
-    }
-    if (to_di) {
-        register_offset(g, in, RDI, ES);
-        gen_lookup(g, i, size, op == 0xa4 || op == 0xaa, false, false, live);
-        if (from_si) {
-            emit_lea(e, R14, at_r14_r15);
-            emit_load(e, R15, eng(g->bt, ENG_TMP));
-        }
-        struct emem m = from_si ? EMEM(R14, 0) : at_r14_r15;
-        unsigned byte = !wide && from_si ? EF_BYTEREG : 0;
-        if (op == 0xa4 || op == 0xaa)
-            emit_op_mem(e, f66 | byte, 0x88 + wide, from_si ? R15 : RAX, m);
-        else
-            emit_op_mem(e, f66 | byte, 0x3a + wide, from_si ? R15 : RAX, m); // cmp reg, [m]
-    }
-    int step = string_step(g);
-    if (from_si)
-        string_advance(g, i, RSI, step, size);
-    if (to_di)
-        string_advance(g, i, RDI, step, size);
-    return true;
-}
-
 // --- the lot
 
 static int pushed_sreg(const struct insn *in)
@@ -447,8 +372,6 @@ bool gen_seg_keeps_flags(uint64_t mode, const struct insn *in)
 {
     if (mode & MODE_CS64 || in->enc != ENC_LEGACY)
         return false;
-    if (is_single_string(in))
-        return true;
     if (in->class != IC_SYSTEM || in->lock)
         return false;
     return loaded_sreg(mode, in) >= 0 || pushed_sreg(in) >= 0 || (in->map == MAP_1 && (in->opcode == 0xd7 || in->opcode == 0x8c));
@@ -461,8 +384,6 @@ static bool try_inline(struct gen *g, unsigned i)
         return gen_seg_pusha(g, i);
     if (in->class == IC_POPA)
         return gen_seg_popa(g, i);
-    if (is_single_string(in))
-        return gen_single_string(g, i);
     if (in->class != IC_SYSTEM || in->lock)
         return false;
     int s = loaded_sreg(g->tb->mode, in);

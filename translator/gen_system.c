@@ -158,16 +158,6 @@ static uint64_t h_mov_to_cr(struct cpu *cpu, const struct tb_site *site)
     return go_on(cpu, site, site->tb->mode);
 }
 
-// arg[0]: op | size << 8 | addrsize << 16 | rep << 24; arg[1]: segment
-static uint64_t h_string(struct cpu *cpu, const struct tb_site *site)
-{
-    uint64_t a = site->arg[0];
-    cpu_op_string(cpu, a & 0xff, a >> 8 & 0xff, a >> 16 & 0xff, a >> 24 & 0xff, site->arg[1]);
-    if (cpu->rip != site->next_rip) // stopped early for a request
-        return 1;
-    return go_on(cpu, site, site->tb->mode);
-}
-
 // --- the table: 64-bit operand sizes as the instruction has them there
 struct system_rule {
     uint8_t map, opcode;
@@ -193,27 +183,9 @@ static const struct system_rule rules[] = {
     {MAP_0F, 0x30, -1, h_wrmsr, 0, false},    // WRMSR
 };
 
-static bool gen_string(struct gen *g, unsigned i)
-{
-    static const uint8_t op_of[16] = {[4] = STR_MOVS, [5] = STR_MOVS, [6] = STR_CMPS, [7] = STR_CMPS, [10] = STR_STOS,
-                                      [11] = STR_STOS, [12] = STR_LODS, [13] = STR_LODS, [14] = STR_SCAS, [15] = STR_SCAS};
-    const struct insn *in = &g->insn[i];
-    if ((in->opcode & 0xf0) != 0xa0)
-        return false; // INS, OUTS
-    if (gen_rep_string(g, i))
-        return true;
-    uint64_t size = in->opcode & 1 ? in->opsize : 1;
-    uint64_t rep = in->repne ? REP_NE : in->rep ? REP_E : REP_NONE;
-    gen_helper(g, i, h_string, op_of[in->opcode & 15] | size << 8 | (uint64_t)in->addrsize << 16 | rep << 24,
-               in->seg >= 0 ? (uint64_t)in->seg : DS);
-    return true;
-}
-
 bool gen_system(struct gen *g, unsigned i)
 {
     const struct insn *in = &g->insn[i];
-    if (in->class == IC_STRING)
-        return gen_string(g, i);
     if ((in->class != IC_SYSTEM && in->class != IC_XSTATE) || in->lock || in->enc != ENC_LEGACY)
         return false;
     if (gen_operand(g, i))

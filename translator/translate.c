@@ -144,7 +144,7 @@ static unsigned decode_run(struct bt *bt, struct work *w, gva va, gpa pa, const 
 // Instructions with a rule of their own may fault, push or show the flags: they read all.
 static uint16_t flags_read(const struct insn *in, uint64_t mode)
 {
-    if (gen_seg_keeps_flags(mode, in))
+    if (gen_seg_keeps_flags(mode, in) || gen_string_keeps_flags(mode, in))
         return in->flags_read;
     if (in->class == IC_SYSTEM || in->class == IC_INVALID || in->class == IC_STRING || in->class == IC_XSTATE)
         return FL_ARITH;
@@ -282,6 +282,8 @@ static bool gen_one(struct gen *g, unsigned i)
         return gen_pop(g, i);
     case IC_LEAVE:
         return gen_leave(g, i);
+    case IC_STRING:
+        return gen_string(g, i);
     case IC_INVALID:
         return false;
     default:
