@@ -305,6 +305,7 @@ static int linux_boot_load(struct boot_image *image, struct address_space *mem, 
 
 // --- CPU state
 
+// Real mode, wherever the guest called from: anybody may write to the option ROM's port.
 static void enter_setup(struct cpu *cpu)
 {
     const struct segment data = { .sel = LINUX_SETUP >> 4, .base = LINUX_SETUP, .limit = 0xffff,
@@ -315,8 +316,13 @@ static void enter_setup(struct cpu *cpu)
     cpu->seg[CS].sel += 0x20;
     cpu->seg[CS].base += 0x200;
     cpu->seg[CS].attr |= 0x800;
+    cpu->idtr = (struct table_reg){ 0, 0x3ff };
+    cpu->cr0 &= ~(uint64_t)(CR0_PE | CR0_PG);
+    cpu->cr4 = cpu->efer = 0;
+    mmu_set_control(&cpu->mmu, cpu->cr0, cpu->cr4, cpu->efer);
     cpu->gpr[RSP] = LINUX_CMDLINE - LINUX_SETUP - 16;
     cpu->rip = 0;
+    cpu->cpl = 0;
     cpu->halted = false;
     cpu_set_rflags(cpu, 2);
     cpu_update_mode(cpu);

@@ -144,6 +144,16 @@ START_TEST(loads)
     ck_assert_uint_eq(cpu.efer, EFER_LME | EFER_LMA);
     ck_assert(cpu.mode & MODE_CS64);
     ck_assert(!(cpu.rflags & FL_IF));
+
+    // Behind the firmware the 16-bit code is entered, in real mode wherever the guest called from.
+    b->cfg.firmware = true;
+    cpu.cpl = 3;
+    boot_image_set_cpu(b, &cpu);
+    ck_assert_uint_eq(cpu.seg[CS].base + cpu.rip, LINUX_SETUP + 0x200);
+    ck_assert_uint_eq(cpu.cr0 & (CR0_PE | CR0_PG), 0);
+    ck_assert_uint_eq(cpu.efer | cpu.cr4, 0);
+    ck_assert_uint_eq(cpu.cpl, 0);
+    ck_assert(cpu.mode & MODE_REAL);
     boot_image_close(b);
     ram_destroy(&ram);
     as_destroy(mem);
