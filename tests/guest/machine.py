@@ -127,16 +127,21 @@ class Machine:
             fields = f.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def resident_beyond_ram(self):
-        """MiB resident in all mappings except the guest's RAM."""
-        total, ram = 0, False
+    def resident_beyond_ram(self, ram):
+        """MiB resident in all mappings except the guest's RAM of so many MiB, which is the one of just that size."""
+        resident, of_ram, is_ram = 0, [], False
         with open(f"/proc/{self.process.pid}/smaps", encoding="utf-8") as f:
             for line in f:
-                if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-                    ram = "memfd:ring3-ram" in line
-                elif line.startswith("Rss:") and not ram:
-                    total += int(line.split()[1])
-        return total / 1024
+                if m := re.match(r"([0-9a-f]+)-([0-9a-f]+) rw", line):
+                    is_ram = int(m[2], 16) - int(m[1], 16) == ram << 20
+                elif re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+                    is_ram = False
+                elif line.startswith("Rss:"):
+                    resident += int(line.split()[1])
+                    of_ram += [int(line.split()[1])] if is_ram else []
+        if len(of_ram) != 1:
+            raise Failure(f"{len(of_ram)} mappings of {ram} MiB")
+        return (resident - of_ram[0]) / 1024
 
     def kill(self):
         if self.process.poll() is None:

@@ -268,7 +268,7 @@ def idle(b):
     m = b.linux("", more=["-nic", "user"] + virtio(b.disk()))
     m.wait_for(r"The disk is mounted on /mnt")
     m.wait_for(r"# ")
-    resident = m.resident_beyond_ram()
+    resident = m.resident_beyond_ram(512)
     time.sleep(4)  # the kernel's deferred work
     before = m.cpu_seconds()
     time.sleep(10)
