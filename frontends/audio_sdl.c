@@ -49,6 +49,8 @@ static void sdl_close(void *state)
 
     SDL_CloseAudioDevice(a->device); // waits for fill(), which takes the big lock
     SDL_QuitSubSystem(SDL_INIT_AUDIO);
+    if (!SDL_WasInit(0)) // the window was the last but for this
+        SDL_Quit();
     free(a);
 }
 

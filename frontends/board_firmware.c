@@ -124,7 +124,7 @@ static int add_boot_options(struct board *b)
 static int add_numbers(struct board *b)
 {
     return fw_cfg_add_u64(b->fw_cfg, FW_CFG_RAM_SIZE, b->cfg.ram->size) ||
-           fw_cfg_add_bytes(b->fw_cfg, FW_CFG_UUID, b->cfg.uuid, 16) ||
+           fw_cfg_add_bytes(b->fw_cfg, FW_CFG_UUID, b->cfg.options->uuid, 16) ||
            fw_cfg_add_u16(b->fw_cfg, FW_CFG_NB_CPUS, 1) || fw_cfg_add_u16(b->fw_cfg, FW_CFG_MAX_CPUS, 1) ||
            fw_cfg_add_u16(b->fw_cfg, FW_CFG_NOGRAPHIC, b->cfg.options->nographic) ||
            fw_cfg_add_u32(b->fw_cfg, FW_CFG_IRQ0_OVERRIDE, 1);
@@ -214,7 +214,7 @@ struct smbios_config board_smbios(const struct board *b)
 {
     struct smbios_config sc = { .product = "Standard PC (i440FX + PIIX, 1996)", .version = RING3_VERSION };
 
-    memcpy(sc.uuid, b->cfg.uuid, sizeof(sc.uuid));
+    memcpy(sc.uuid, b->cfg.options->uuid, sizeof(sc.uuid));
     return sc;
 }
 

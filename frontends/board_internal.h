@@ -5,6 +5,7 @@
 
 #include "frontends/acpi.h"
 #include "frontends/board_pc.h"
+#include "frontends/options.h"
 #include "frontends/smbios.h"
 #include "hw/irq.h"
 

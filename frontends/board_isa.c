@@ -47,11 +47,12 @@ static void poke(void *opaque) { mouse_poke(((struct board *)opaque)->kbd); }
 
 bool board_create_vmport(struct board *b)
 {
-    struct vmport_config vc = { .ports = b->cfg.ports, .ram_size = b->cfg.ram->size, .uuid = b->cfg.uuid,
+    const struct config *o = b->cfg.options;
+    struct vmport_config vc = { .ports = b->cfg.ports, .ram_size = b->cfg.ram->size, .uuid = o->uuid,
                                 .input = b->cfg.input, .get_reg = get_reg, .set_reg = set_reg, .poke = poke,
                                 .opaque = b };
 
-    return b->cfg.no_vmport || (b->vmport = vmport_create(&vc));
+    return o->no_vmport || (b->vmport = vmport_create(&vc));
 }
 
 void board_reset_isa(struct board *b)

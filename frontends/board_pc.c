@@ -191,9 +191,10 @@ static bool create_vmport(struct board *b, uint32_t base, unsigned irq) { return
 
 static bool create_rtc(struct board *b, uint32_t base, unsigned irq)
 {
+    const struct config *o = b->cfg.options;
     struct mc146818_config rc = { .ports = b->cfg.ports, .base = (uint16_t)base, .irq = isa_irq(b, irq),
-                                  .time_base = (enum rtc_base)b->cfg.rtc_base, .date = b->cfg.rtc_date,
-                                  .vm_clock = b->cfg.rtc_vm_clock };
+                                  .time_base = (enum rtc_base)o->rtc_base, .date = o->rtc_date,
+                                  .vm_clock = o->rtc_vm_clock };
 
     return (b->rtc = mc146818_create(&rc));
 }
@@ -203,7 +204,7 @@ static bool create_hpet(struct board *b, uint32_t base, unsigned irq)
     struct hpet_config hc = { .mem = b->cfg.mem, .base = base, .set_irq = hpet_set_irq, .irq_opaque = b,
                               .legacy = hpet_legacy, .send_msi = send_msi, .opaque = b };
 
-    return b->cfg.no_hpet || (b->hpet = hpet_create(&hc));
+    return b->cfg.options->no_hpet || (b->hpet = hpet_create(&hc));
 }
 
 static bool create_kbd(struct board *b, uint32_t base, unsigned irq)

@@ -31,16 +31,12 @@ struct board_config {
     struct cpu *cpu;
     const struct cpu_model *model;
     struct firmware *firmware;    // NULL: the kernel is entered directly
-    const struct config *options; // what to tell the firmware
+    const struct config *options; // clock, HPET, VMware port, UUID; what to tell the firmware
     struct input *input;          // where keys and movements come from
     struct chardev *serial[BOARD_UARTS];
     bool has_uart[BOARD_UARTS];
     struct chardev *debugcon; // NULL: none
-    int rtc_base;             // enum rtc_base
-    int64_t rtc_date;
     bool smm; // the firmware may use system management mode
-    bool rtc_vm_clock, no_hpet, no_vmport;
-    uint8_t uuid[16];
     // Big lock held, on whatever thread the device runs.
     void (*reset)(void *opaque);
     void (*power_off)(void *opaque);

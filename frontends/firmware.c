@@ -93,17 +93,31 @@ int firmware_load_file(const struct config *cfg, const char *what, const char *n
 
 // --- the BIOS
 
-static int find_bios(const struct config *cfg, char *path, size_t size, struct err *e)
+static int find_usual_bios(const struct config *cfg, char *path, size_t size)
 {
     static const char *const names[] = { "bios-256k.bin", "bios.bin" };
 
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+        if (!firmware_find(cfg, names[i], path, size))
+            return 0;
+    return -ENOENT;
+}
+
+bool firmware_installed(const struct config *cfg)
+{
+    char path[4096];
+
+    return !find_usual_bios(cfg, path, sizeof(path));
+}
+
+static int find_bios(const struct config *cfg, char *path, size_t size, struct err *e)
+{
     if (cfg->bios)
         return firmware_find(cfg, cfg->bios, path, size)
                    ? err_set(e, "-bios %.150s: there is no such file, also not where -L help says", cfg->bios)
                    : 0;
-    for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
-        if (!firmware_find(cfg, names[i], path, size))
-            return 0;
+    if (!find_usual_bios(cfg, path, size))
+        return 0;
     return err_set(e, "there is no firmware: install the package 'seabios', or name a file with -bios, a folder "
                       "with -L, or a Linux kernel with -kernel");
 }

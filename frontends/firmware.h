@@ -22,6 +22,7 @@ struct firmware {
     struct ram rom;
     uint64_t size; // bytes of the image, a multiple of 64 KiB; rom.size is the same
 };
+bool firmware_installed(const struct config *cfg); // is there one without -bios?
 // 0 or -EINVAL with a message.
 int firmware_open(const struct config *cfg, struct firmware **out, struct err *e);
 void firmware_close(struct firmware *f); // NULL is fine

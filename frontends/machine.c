@@ -188,13 +188,11 @@ enum { FIRMWARE_TABLES = 256 << 10 }; // at the end of low memory the firmware k
 // A kernel is entered directly, which is fast, unless there is a screen: only the firmware can set its mode.
 static bool behind_firmware(const struct config *cfg)
 {
-    char path[4096];
-
     if (cfg->bios)
         return true;
     if (cfg->nographic || !device_vga_wanted(cfg))
         return false;
-    if (!firmware_find(cfg, "bios-256k.bin", path, sizeof(path)) || !firmware_find(cfg, "bios.bin", path, sizeof(path)))
+    if (firmware_installed(cfg))
         return true;
     warn_report("without firmware (package 'seabios') the screen stays dark until the kernel sets a mode");
     return false;
@@ -283,12 +281,6 @@ static int create_board(struct machine *m, struct board_config *bc, struct err *
         bc->kernel_entered = on_kernel_entered;
     bc->options = m->cfg;
     bc->smm = m->firmware && !m->cfg->no_smm;
-    bc->rtc_base = m->cfg->rtc_base;
-    bc->rtc_date = m->cfg->rtc_date;
-    bc->rtc_vm_clock = m->cfg->rtc_vm_clock;
-    bc->no_hpet = m->cfg->no_hpet;
-    bc->no_vmport = m->cfg->no_vmport;
-    memcpy(bc->uuid, m->cfg->uuid, sizeof(bc->uuid));
     bc->reset = on_reset;
     bc->power_off = on_power_off;
     bc->opaque = m;
