@@ -4,6 +4,11 @@
 
 #include "base/types.h"
 
+// At any address: x86 does not mind.
+typedef volatile uint16_t copy_u16 __attribute__((aligned(1), may_alias));
+typedef volatile uint32_t copy_u32 __attribute__((aligned(1), may_alias));
+typedef volatile uint64_t copy_u64 __attribute__((aligned(1), may_alias));
+
 // One access each where the size is a power of two, so that what the guest's CPU would do in one piece stays
 // in one piece for other threads (SDM vol. 3A, section 9.1.1 "Guaranteed Atomic Operations").
 static inline void copy_bytes(void *dst, const void *src, size_t n)
@@ -13,13 +18,13 @@ static inline void copy_bytes(void *dst, const void *src, size_t n)
         *(volatile uint8_t *)dst = *(const volatile uint8_t *)src;
         return;
     case 2:
-        *(volatile uint16_t *)dst = *(const volatile uint16_t *)src;
+        *(copy_u16 *)dst = *(const copy_u16 *)src;
         return;
     case 4:
-        *(volatile uint32_t *)dst = *(const volatile uint32_t *)src;
+        *(copy_u32 *)dst = *(const copy_u32 *)src;
         return;
     case 8:
-        *(volatile uint64_t *)dst = *(const volatile uint64_t *)src;
+        *(copy_u64 *)dst = *(const copy_u64 *)src;
         return;
     default:
         break;
@@ -28,7 +33,7 @@ static inline void copy_bytes(void *dst, const void *src, size_t n)
         uint8_t *d = dst;
         const uint8_t *s = src;
         for (; n >= 8; n -= 8, d += 8, s += 8) {
-            *(volatile uint64_t *)d = *(const volatile uint64_t *)s;
+            *(copy_u64 *)d = *(const copy_u64 *)s;
         }
         for (; n; n--) {
             *(volatile uint8_t *)d++ = *(const volatile uint8_t *)s++;

@@ -5,6 +5,7 @@
 // A run that leaves its page, its segment or its address size, or meets a device, is one element made by the
 // checked loads and stores. RCX, RSI and RDI are written back after each run, so a fault or an interrupt finds the
 // instruction restartable between two elements, as the manual has it.
+#include "base/copy.h"
 #include "cpu/internal.h"
 
 struct str {
@@ -141,9 +142,9 @@ static uint64_t peek(const uint8_t *p, unsigned size)
 {
     switch (size) {
     case 1: return *p;
-    case 2: return *(const uint16_t *)p;
-    case 4: return *(const uint32_t *)p;
-    default: return *(const uint64_t *)p;
+    case 2: return *(const copy_u16 *)p;
+    case 4: return *(const copy_u32 *)p;
+    default: return *(const copy_u64 *)p;
     }
 }
 
