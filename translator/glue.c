@@ -9,6 +9,7 @@
 //
 // While guest code runs RSP is the guest's, so nothing here may push before it has switched to the host stack
 // (ENG_HOST_SP), and signal handlers run on an alternate stack.
+#include "cpu/fpu.h"
 #include "translator/gen.h"
 #include "translator/host_insn.h"
 
@@ -21,6 +22,22 @@ static void emit_flags_to_ax(struct emit *e)
 static void emit_ax_to_flags(struct emit *e)
 {
     emit_bytes(e, "\x04\x7f\x9e", 3); // add al, 0x7f; sahf
+}
+
+static void emit_cpu_pointer(struct bt *bt, struct emit *e, int r)
+{
+    emit_load(e, r, EMEM_FS(0)); // the thread control block holds its own address
+    emit_lea(e, r, EMEM(r, bt->tls_off));
+}
+
+// Before C, where it is built with a sanitizer (base/vectors.h). Clobbers what a C function may.
+static void emit_save_vectors(struct bt *bt, struct emit *e)
+{
+    if (!SANITIZED)
+        return;
+    emit_cpu_pointer(bt, e, RDI);
+    emit_mov_imm(e, RAX, (uint64_t)(uintptr_t)cpu_fpu_save);
+    emit_op_reg(e, 0, 0xff, 2, RAX); // call rax
 }
 
 // Host registers -> cpu->gpr[], EFLAGS -> cpu->rflags; then the host stack. Keeps r14, r15; clobbers rax, rcx, rdx.
@@ -40,6 +57,7 @@ static void emit_store_state(struct bt *bt, struct emit *e)
     emit_32(e, ~(uint32_t)FL_ARITH);
     emit_op_reg(e, EF_W, 0x09, RCX, RAX);              // or rax, rcx
     emit_store(e, CPU_FIELD(bt, rflags), RAX);
+    emit_save_vectors(bt, e);
 }
 
 // The opposite. Keeps r14, r15. Host RSP becomes the guest's.
@@ -68,12 +86,6 @@ static void emit_c_epilogue(struct emit *e)
 {
     emit_bytes(e, "\x48\x83\xc4\x08", 4);
     emit_bytes(e, "\x41\x5f\x41\x5e\x41\x5d\x41\x5c\x5d\x5b\xc3", 11);
-}
-
-static void emit_cpu_pointer(struct bt *bt, struct emit *e, int r)
-{
-    emit_load(e, r, EMEM_FS(0)); // the thread control block holds its own address
-    emit_lea(e, r, EMEM(r, bt->tls_off));
 }
 
 static void emit_leave(struct bt *bt, struct emit *e, enum exit_kind kind)
@@ -149,6 +161,7 @@ int glue_make(struct bt *bt, struct emit *e)
 
     g->fault_exit = here(bt, e);
     emit_load(e, RSP, eng(bt, ENG_HOST_SP));
+    emit_save_vectors(bt, e);
     emit_leave(bt, e, EXIT_FAULT);
 
     // An inline lookup that missed, or was made to miss by a kick. RCX is the guest's again.

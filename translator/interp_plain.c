@@ -146,6 +146,7 @@ static void check_pending(struct interp *in, const struct insn *i)
         return;
     cpu_fpu_load(in->cpu);
     __asm__ volatile("fnstsw %0" : "=m"(status));
+    cpu_fpu_save_sanitized(in->cpu);
     if (status & 0x80)
         cpu_raise(in->cpu, EXC_MF);
 }
@@ -230,6 +231,7 @@ static void check_aligned(struct interp *in, const struct insn *i, gva lin)
     if (i->enc == ENC_LEGACY) {
         cpu_fpu_load(in->cpu);
         __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+        cpu_fpu_save_sanitized(in->cpu);
     }
     if (!(mxcsr & 1u << 17))
         cpu_raise_error(in->cpu, EXC_GP, 0);

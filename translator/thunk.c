@@ -117,6 +117,14 @@ static void load_state(const struct cpu *cpu)
     thunk_tls.exit = (uintptr_t)thunk_exit;
 }
 
+// Whether the instruction faulted on the host.
+static bool enter(struct cpu *cpu)
+{
+    bool faulted = thunk_enter();
+    cpu_fpu_save_sanitized(cpu);
+    return faulted;
+}
+
 // The host's exception becomes the guest's: SDM vol. 3A, section 6.15 "Exception and Interrupt Reference".
 static _Noreturn void raise_host_fault(struct interp *in)
 {
@@ -147,7 +155,7 @@ bool thunk_run_insn(struct interp *in, uint64_t ptr)
     if (d->scratch >= 0)
         thunk_tls.gpr[d->scratch] = ptr;
     thunk_tls.target = (uintptr_t)in->thunk_rx + (uintptr_t)(d - in->cache) * THUNK_SIZE;
-    if (thunk_enter())
+    if (enter(cpu))
         raise_host_fault(in);
     for (int k = 0; k < 16; k++)
         if (k != d->scratch)
@@ -168,7 +176,7 @@ uint64_t thunk_run_bytes(struct interp *in, const uint8_t *code, unsigned len, u
     thunk_tls.target = (uintptr_t)in->thunk_rx + DECODE_CACHE * THUNK_SIZE;
     if (e.overflow)
         cpu_raise(in->cpu, EXC_UD);
-    if (thunk_enter())
+    if (enter(in->cpu))
         raise_host_fault(in);
     return thunk_tls.gpr[RAX];
 }

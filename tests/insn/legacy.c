@@ -73,7 +73,7 @@ static void fill_pristine(void)
     }
     memset(pristine + STUBS32, 0, LEGACY_RAM - STUBS32);
     for (unsigned v = 0; v < 256; v++) {
-        uint32_t vector = STUBS16 >> 4 << 16 | v * 4, at = STUBS32 + v * 4;
+        uint32_t vector = (uint32_t)STUBS16 >> 4 << 16 | v * 4, at = STUBS32 + v * 4;
         uint64_t gate = (at & 0xffff) | 8ull << 16 | 0x8e00ull << 32 | (uint64_t)(at >> 16) << 48;
         if (v == EXC_BP || v == EXC_OF || v >= 0x80)
             gate |= 3ull << 45;
