@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Raw images: opening and locking them, the snapshot overlay, and requests done step by step by a worker.
+#include "base/guest_race.h"
 #include "hw/block_internal.h"
 
 #include <errno.h>
@@ -41,7 +42,9 @@ static void zero_fill(const struct block_request *r, uint64_t skip, uint64_t len
         struct iovec v;
         if (!slice(r, skip, len, &v, 1))
             return;
+        GUEST_RACE_BEGIN();
         memset(v.iov_base, 0, v.iov_len);
+        GUEST_RACE_END();
         skip += v.iov_len;
         len -= v.iov_len;
     }
@@ -55,7 +58,9 @@ static int transfer(struct block *b, struct block_request *r, int fd, uint64_t s
     while (len) {
         unsigned n = slice(r, skip, len, v, ARRAY_SIZE(v));
         off_t at = (off_t)(r->offset + skip);
+        GUEST_RACE_BEGIN(); // a device's buffers may be guest memory
         ssize_t got = r->op == BLOCK_READ ? preadv(fd, v, (int)n, at) : pwritev2(fd, v, (int)n, at, flags);
+        GUEST_RACE_END();
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -123,10 +128,12 @@ static void copy_part(const struct block_request *r, uint64_t skip, uint8_t *buf
         struct iovec v;
         if (!slice(r, skip, len, &v, 1))
             return;
+        GUEST_RACE_BEGIN();
         if (r->op == BLOCK_READ)
             memcpy(v.iov_base, buf, v.iov_len);
         else
             memcpy(buf, v.iov_base, v.iov_len);
+        GUEST_RACE_END();
         skip += v.iov_len;
         buf += v.iov_len;
         len -= v.iov_len;
