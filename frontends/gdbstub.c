@@ -23,8 +23,11 @@ enum { OUT_MAX = 1 << 20 };
 static void flush_out(void *opaque)
 {
     struct gdbstub *s = opaque;
-    size_t n = chardev_write(s->chr, s->out, s->out_len);
+    size_t n;
 
+    if (!s->out_len)
+        return; // and perhaps there was never a buffer
+    n = chardev_write(s->chr, s->out, s->out_len);
     s->out_len -= n;
     memmove(s->out, s->out + n, s->out_len);
 }

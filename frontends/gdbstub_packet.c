@@ -104,7 +104,7 @@ enum gdb_event gdb_read_byte(struct gdb_reader *r, uint8_t byte)
     case GDB_SUM1:
         digit = hex_digit((char)byte);
         r->bad |= digit < 0;
-        r->want = (uint8_t)(digit << 4);
+        r->want = (uint8_t)((unsigned)digit << 4);
         r->state = GDB_SUM2;
         return GDB_NOTHING;
     case GDB_SUM2:
