@@ -97,6 +97,7 @@ static int parse_optimisations(struct keyval *kv, uint32_t *disable, struct err 
         { "clone", ACCEL_NO_CLONE },
         { "window", ACCEL_NO_WINDOW },
         { "strings", ACCEL_NO_STRINGS },
+        { "unroll", ACCEL_NO_UNROLL },
     };
 
     *disable = 0;

@@ -6,7 +6,7 @@
 
 #include "base/types.h"
 
-enum { INSN_MAX = 15 };
+enum { INSN_MAX = 15, BASE_RIP = 16 };
 
 enum insn_map { MAP_1 = 0, MAP_0F, MAP_0F38, MAP_0F3A, MAP_3DNOW, MAP_5, MAP_6 }; // legacy, VEX or EVEX alike
 enum insn_enc { ENC_LEGACY, ENC_VEX2, ENC_VEX3, ENC_EVEX, ENC_XOP };
@@ -58,7 +58,7 @@ struct insn {
     bool mem_bcast;         // EVEX broadcast: mem_size is one element
     uint8_t mask_elem;      // not 0: masked access, elements of so many bytes; only selected ones may fault
     bool vsib;              // gather/scatter: several addresses; left to the interpreter
-    int8_t base, index;     // address registers 0..15, -1 none; base 16 is RIP
+    int8_t base, index;     // address registers 0..15, -1 none; base BASE_RIP
     uint8_t scale;          // 1, 2, 4, 8
     int32_t disp;
     uint8_t mem_seg;        // effective segment: enum sreg

@@ -49,16 +49,18 @@ struct gen_run {
     uint8_t *resume; // executable address behind the run
 };
 
-// Accesses off one base register that one lookup serves (gen_span.c).
+// Accesses near one address that one lookup serves (gen_span_plan.c).
 struct gen_span {
     uint8_t first, last; // instructions
     uint8_t n;           // accesses
-    int8_t base;
+    int8_t base, index;  // registers at the start, -1 for none; base BASE_RIP: addresses are from origin
+    uint8_t scale;
+    gva origin;
     bool write;          // any of them writes
     bool lead_write;     // the first does
     uint8_t lead_size;
     int32_t lead_at;
-    int32_t lo, hi;      // all of them, from the base register's value at the start
+    int32_t lo, hi;      // all of them, from base + index * scale at the start
     int32_t at[TB_MAX_INSNS]; // where each access is, by instruction from first on; INT32_MIN: no member
 };
 
@@ -107,6 +109,12 @@ void *gen_data(struct gen *g, size_t size); // zeroed, 8-aligned; NULL when full
 static inline uint8_t *gen_here(const struct gen *g) { return g->e.p + g->e.exec; }
 void gen_map(struct gen *g, unsigned i); // host code from here on belongs to instruction i
 struct tb_site *gen_site(struct gen *g, unsigned i); // for instruction i
+
+// What pointers and stack slots have: 8 bytes in 64-bit code, 4 in flat 32-bit code; and the REX.W that goes with it.
+static inline unsigned gen_width(const struct gen *g) { return g->code64 ? 8 : 4; }
+static inline unsigned gen_wide(const struct gen *g) { return g->code64 ? EF_W : 0; }
+// Where gen_lookup() has made an access possible.
+#define EMEM_R14_R15 ((struct emem){.base = R14, .index = R15, .scale = 1})
 
 // --- gen_mem.c
 // Effective address of instruction i's memory operand into r14. Flags kept, r15 clobbered.
@@ -184,8 +192,11 @@ bool gen_seg_branch(struct gen *g, unsigned i);
 bool gen_real_far(struct gen *g, unsigned i); // far JMP, CALL, RET of real mode and VM86; false: not one of these
 void gen_seg_indirect_key(struct gen *g); // r14: IP -> code address
 
-// --- gen_span.c
+// --- gen_span_plan.c
 void gen_span_plan(struct gen *g);
+unsigned gen_span_unroll(const struct gen *g, unsigned first, unsigned last);
+
+// --- gen_span.c
 bool gen_in_span(const struct gen *g, unsigned i);
 bool gen_span_insn(struct gen *g, unsigned i);
 void gen_foreign_stubs(struct gen *g);
@@ -195,6 +206,7 @@ void gen_span_stubs(struct gen *g);
 bool gen_needs_unit(const struct gen *g, unsigned i); // a unit that is off, or shows what only the interpreter has
 
 // --- gen_stack.c
+void gen_add_rsp(struct gen *g, int32_t delta); // without touching flags; 32-bit code keeps the upper half zero
 bool gen_push(struct gen *g, unsigned i);
 bool gen_pop(struct gen *g, unsigned i);
 bool gen_leave(struct gen *g, unsigned i);
@@ -205,6 +217,7 @@ unsigned gen_stack_run(struct gen *g, unsigned i);
 void gen_run_stubs(struct gen *g);
 
 // --- gen_flow.c
+int gen_index_of(const struct gen *g, gva target); // the block's first instruction at that address (loops may be unrolled), or -1
 bool gen_branch(struct gen *g, unsigned i); // JMP, JCC, CALL, RET, indirect, LOOP; false: interpreter
 void gen_link_jmp(struct gen *g, unsigned i, gva target, bool live);
 void gen_link_jcc(struct gen *g, unsigned i, unsigned cc, gva target);

@@ -89,9 +89,9 @@ void gen_note_entries(struct gen *g)
         if (in->class != IC_JMP && in->class != IC_JCC && in->class != IC_LOOP && in->class != IC_CALL)
             continue;
         gva target = code_target(g->tb->mode, g->rip[i], in->len, in->imm, in->opsize);
-        for (unsigned k = 0; k < g->n; k++)
-            if (g->rip[k] == target)
-                g->entered |= 1ull << k;
+        int k = gen_index_of(g, target);
+        if (k >= 0)
+            g->entered |= 1ull << k;
     }
 }
 

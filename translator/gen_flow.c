@@ -18,7 +18,7 @@ static struct tb_link *new_link(struct gen *g, unsigned i, gva target, uint8_t *
 }
 
 // Finds which instruction of the block a branch target is; -1: none.
-static int internal_index(const struct gen *g, gva target)
+int gen_index_of(const struct gen *g, gva target)
 {
     for (unsigned k = 0; k < g->n; k++)
         if (g->rip[k] == target)
@@ -91,7 +91,7 @@ void gen_link_checks(struct gen *g)
     for (unsigned k = 0; k < g->nlinks; k++) {
         struct tb_link *l = &kept[n];
         *l = g->links[k];
-        int inside = internal_index(g, l->target);
+        int inside = gen_index_of(g, l->target);
         // A target in the last bytes of a page may be an instruction that leaves it: that depends on two mappings.
         bool near_end = (l->target & ~PAGE_MASK) > PAGE_SIZE - INSN_MAX;
         g->link_miss[n] = NULL;
@@ -253,7 +253,7 @@ static bool gen_indirect_branch(struct gen *g, unsigned i, bool call)
         if (!gen_ea(g, i))
             return false;
         gen_lookup(g, i, g->code64 ? 8 : 4, false, false, false, g->live[i] != 0);
-        emit_op_mem(e, w, 0x8b, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
+        emit_op_mem(e, w, 0x8b, R14, EMEM_R14_R15);
     } else {
         int r = gen_reg(g, in->rm, R14);
         if (r != R14)

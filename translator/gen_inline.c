@@ -183,7 +183,7 @@ static bool gen_pushf(struct gen *g, unsigned i)
     emit_load(e, RAX, eng(g->bt, ENG_TMP2));
     emit_lea(e, R14, EMEM(RSP, -8));
     gen_lookup(g, i, 8, true, false, true, true);
-    emit_lea(e, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
+    emit_lea(e, R14, EMEM_R14_R15);
     emit_load(e, R15, eng(g->bt, ENG_TMP));
     emit_store(e, EMEM(R14, 0), R15);
     emit_lea(e, RSP, EMEM(RSP, -8));
@@ -241,7 +241,7 @@ bool gen_bitstring(struct gen *g, unsigned i)
     gen_lookup(g, i, in->opsize, in->mem_access & MA_WRITE, false, false, g->live[i] != 0);
     emit_load(e, R14, eng(g->bt, ENG_TMP));
     if (in->reg >= R14) {
-        emit_lea(e, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
+        emit_lea(e, R14, EMEM_R14_R15);
         emit_load(e, R15, CPU_FIELD(g->bt, gpr[in->reg]));
         how.index = -1;
     }

@@ -24,7 +24,7 @@
 static void add_segment_base(struct gen *g, unsigned seg)
 {
     emit_load(&g->e, R15, CPU_FIELD(g->bt, seg[seg].base));
-    emit_lea(&g->e, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
+    emit_lea(&g->e, R14, EMEM_R14_R15);
 }
 
 int gen_reg(struct gen *g, int guest, int scratch)
@@ -48,7 +48,7 @@ bool gen_ea(struct gen *g, unsigned i)
         gen_seg_ea16(g, in);
     } else if (in->moffs) {
         emit_mov_imm(e, R14, wide ? (uint64_t)in->imm : (uint32_t)in->imm);
-    } else if (in->base == 16) { // RIP-relative
+    } else if (in->base == BASE_RIP) {
         uint64_t ea = g->rip[i] + in->len + in->disp;
         emit_mov_address(e, R14, wide ? ea : (uint32_t)ea);
     } else {
@@ -417,7 +417,7 @@ static bool plain_memory(struct gen *g, unsigned i)
     struct rewrite how = {.mem = true, .base = R14, .index = R15, .map14 = R15, .map15 = R15};
     if (high) {
         int guest = high == 1 ? R14 : R15;
-        emit_lea(e, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
+        emit_lea(e, R14, EMEM_R14_R15);
         emit_load(e, R15, CPU_FIELD(g->bt, gpr[guest]));
         how.index = -1;
         g->tb->map[g->tb->nmap - 1].swapped = 1 + rewrite_swapped(in, &how);

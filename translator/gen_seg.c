@@ -21,8 +21,6 @@
 #include "translator/gen.h"
 #include "translator/host_insn.h"
 
-static const struct emem at_r14_r15 = {.base = R14, .index = R15, .scale = 1};
-
 static struct emem seg_field(const struct gen *g, unsigned seg, size_t field)
 {
     return cpu_field(g->bt, offsetof(struct cpu, seg) + seg * sizeof(struct segment) + field);
@@ -192,7 +190,7 @@ static void add_base(struct gen *g, unsigned seg, bool neutral)
         emit_lea32(e, R14, (struct emem){.base = R14, .index = (int8_t)in_register, .scale = 1});
     } else if (neutral) {
         emit_load32(e, R15, base);
-        emit_lea32(e, R14, at_r14_r15);
+        emit_lea32(e, R14, EMEM_R14_R15);
     } else {
         emit_op_mem(e, 0, 0x03, R14, base); // add r14d, base
     }
@@ -300,16 +298,16 @@ static bool load_real_segment(struct gen *g, unsigned i, unsigned s)
             return false;
         gen_lookup(g, i, far ? 4 : 2, false, false, false, g->live[i] != 0);
         if (far) {
-            emit_op_mem(e, 0, 0x8b, R15, at_r14_r15);
+            emit_op_mem(e, 0, 0x8b, R15, EMEM_R14_R15);
             emit_op_reg(e, EF_66, 0x89, R15, in->reg);
             host_rorx32(e, R15, R15, 16);
             emit_op_reg(e, EF_0F, 0xb7, R15, R15);
         } else {
-            emit_op_mem(e, EF_0F, 0xb7, R15, at_r14_r15);
+            emit_op_mem(e, EF_0F, 0xb7, R15, EMEM_R14_R15);
         }
     } else { // POP
         gen_seg_top(g, i, in->opsize, false);
-        emit_op_mem(e, EF_0F, 0xb7, R15, at_r14_r15);
+        emit_op_mem(e, EF_0F, 0xb7, R15, EMEM_R14_R15);
         gen_seg_add_sp(g, i, in->opsize);
     }
     set_real_segment(g, s);
@@ -325,7 +323,7 @@ static bool store_segment(struct gen *g, unsigned i)
     if (!in->has_mem || s >= SREG_COUNT || !gen_ea(g, i))
         return false;
     gen_lookup(g, i, 2, true, false, false, g->live[i] != 0);
-    emit_lea(e, R14, at_r14_r15);
+    emit_lea(e, R14, EMEM_R14_R15);
     emit_op_mem(e, EF_0F, 0xb7, R15, seg_field(g, s, offsetof(struct segment, sel)));
     emit_op_mem(e, EF_66, 0x89, R15, EMEM(R14, 0));
     return true;
@@ -353,7 +351,7 @@ static bool gen_xlat(struct gen *g, unsigned i)
         emit_op_reg(e, EF_0F, 0xb7, R14, R14);
     gen_seg_relative(g, in->seg >= 0 ? (unsigned)in->seg : DS, in->addrsize == 2);
     gen_lookup(g, i, 1, false, false, false, g->live[i] != 0);
-    emit_op_mem(e, 0, 0x8a, RAX, at_r14_r15);
+    emit_op_mem(e, 0, 0x8a, RAX, EMEM_R14_R15);
     return true;
 }
 

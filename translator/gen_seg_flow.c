@@ -197,7 +197,6 @@ bool gen_real_far(struct gen *g, unsigned i)
 {
     const struct insn *in = &g->insn[i];
     struct emit *e = &g->e;
-    const struct emem at_r14_r15 = {.base = R14, .index = R15, .scale = 1};
     uint64_t mode = g->tb->mode;
     // A base that no selector makes (after reset) is pushed as the selector it came with: the helper knows it.
     if (!(mode & MODE_REAL) || !(mode & MODE_SEG64K) || code_limit(mode) != 0xffff || in->opsize != 2 || in->map != MAP_1 ||
@@ -214,7 +213,7 @@ bool gen_real_far(struct gen *g, unsigned i)
         return true;
     case 0xca: case 0xcb:
         gen_seg_top(g, i, 4, false);
-        emit_load32(e, R14, at_r14_r15);
+        emit_load32(e, R14, EMEM_R14_R15);
         gen_seg_add_sp(g, i, 4 + (in->opcode == 0xca ? (uint16_t)in->imm : 0));
         go_far(g, i);
         return true;
@@ -222,7 +221,7 @@ bool gen_real_far(struct gen *g, unsigned i)
         if ((reg != 3 && reg != 5) || !in->has_mem || !gen_ea(g, i))
             return false;
         gen_lookup(g, i, 4, false, false, false, g->live[i] != 0);
-        emit_load32(e, R14, at_r14_r15);
+        emit_load32(e, R14, EMEM_R14_R15);
         if (reg == 3) {
             emit_store(e, eng(g->bt, ENG_TMP), R14);
             push_far_return(g, i);

@@ -10,8 +10,6 @@
 //                                  lea   sp, [rsp-2]
 #include "translator/gen.h"
 
-static const struct emem at_r14_r15 = {.base = R14, .index = R15, .scale = 1};
-
 static bool sp16(const struct gen *g) { return !(g->tb->mode & MODE_SS32); }
 
 // r14 = (r + delta) in the stack's address size, as an offset in SS.
@@ -77,15 +75,15 @@ bool gen_seg_push(struct gen *g, unsigned i)
         if (!gen_ea(g, i))
             return false;
         gen_lookup(g, i, w, false, false, false, g->live[i] != 0);
-        emit_op_mem(e, f66(w), 0x8b, R15, at_r14_r15);
+        emit_op_mem(e, f66(w), 0x8b, R15, EMEM_R14_R15);
         emit_store(e, eng(g->bt, ENG_TMP), R15);
         gen_seg_top(g, i, w, true);
-        emit_lea(e, R14, at_r14_r15);
+        emit_lea(e, R14, EMEM_R14_R15);
         emit_load(e, R15, eng(g->bt, ENG_TMP));
         emit_op_mem(e, f66(w), 0x89, R15, EMEM(R14, 0));
     } else if (in->opcode_reg || in->has_modrm) {
         gen_seg_top(g, i, w, true);
-        emit_op_mem(e, f66(w), 0x89, in->rm, at_r14_r15);
+        emit_op_mem(e, f66(w), 0x89, in->rm, EMEM_R14_R15);
     } else {
         gen_seg_push_const(g, i, (uint32_t)in->imm);
         return true;
@@ -102,7 +100,7 @@ bool gen_seg_push_sreg(struct gen *g, unsigned i, unsigned s)
     if (w != 2 && w != 4)
         return false;
     gen_seg_top(g, i, w, true);
-    emit_lea(e, R14, at_r14_r15);
+    emit_lea(e, R14, EMEM_R14_R15);
     emit_op_mem(e, EF_0F, 0xb7, R15, sel); // movzx r15d, word
     emit_op_mem(e, f66(w), 0x89, R15, EMEM(R14, 0));
     gen_seg_add_sp(g, i, -(int32_t)w);
@@ -115,7 +113,7 @@ void gen_seg_push_const(struct gen *g, unsigned i, uint32_t v)
     struct emit *e = &g->e;
     unsigned w = g->insn[i].opsize;
     gen_seg_top(g, i, w, true);
-    emit_op_mem(e, f66(w), 0xc7, 0, at_r14_r15);
+    emit_op_mem(e, f66(w), 0xc7, 0, EMEM_R14_R15);
     if (w == 2)
         emit_16(e, (uint16_t)v);
     else
@@ -130,7 +128,7 @@ bool gen_seg_pop(struct gen *g, unsigned i)
     if (in->has_mem || in->rm == RSP || (w != 2 && w != 4))
         return false;
     gen_seg_top(g, i, w, false);
-    emit_op_mem(&g->e, f66(w), 0x8b, in->rm, at_r14_r15);
+    emit_op_mem(&g->e, f66(w), 0x8b, in->rm, EMEM_R14_R15);
     gen_seg_add_sp(g, i, (int32_t)w);
     return true;
 }
@@ -143,7 +141,7 @@ bool gen_seg_leave(struct gen *g, unsigned i)
         return false;
     stack_offset(g, RBP, 0);
     gen_lookup(g, i, w, false, false, true, g->live[i] != 0);
-    emit_op_mem(e, f66(w), 0x8b, R15, at_r14_r15);
+    emit_op_mem(e, f66(w), 0x8b, R15, EMEM_R14_R15);
     emit_op_mem(e, sp16(g) ? EF_66 : 0, 0x8d, RSP, EMEM(RBP, (int32_t)w));
     emit_op_reg(e, f66(w), 0x89, R15, RBP);
     return true;
@@ -155,9 +153,9 @@ void gen_seg_ret_pop(struct gen *g, unsigned i)
     const struct insn *in = &g->insn[i];
     gen_seg_top(g, i, in->opsize, false);
     if (in->opsize == 2)
-        emit_op_mem(&g->e, EF_0F, 0xb7, R14, at_r14_r15);
+        emit_op_mem(&g->e, EF_0F, 0xb7, R14, EMEM_R14_R15);
     else
-        emit_load32(&g->e, R14, at_r14_r15);
+        emit_load32(&g->e, R14, EMEM_R14_R15);
     gen_seg_add_sp(g, i, in->opsize + (in->imm_len ? (uint16_t)in->imm : 0));
 }
 
@@ -176,7 +174,7 @@ bool gen_seg_pusha(struct gen *g, unsigned i)
         return false;
     stack_offset(g, RSP, -(int32_t)(8 * w));
     gen_lookup(g, i, 8 * w, true, false, false, g->live[i] != 0);
-    emit_lea(e, R14, at_r14_r15);
+    emit_lea(e, R14, EMEM_R14_R15);
     for (int r = RAX; r <= RDI; r++)
         emit_op_mem(e, f66(w), 0x89, r, EMEM(R14, (int32_t)w * (RDI - r)));
     gen_seg_add_sp(g, i, -(int32_t)(8 * w));
@@ -191,7 +189,7 @@ bool gen_seg_popa(struct gen *g, unsigned i)
         return false;
     stack_offset(g, RSP, 0);
     gen_lookup(g, i, 8 * w, false, false, false, g->live[i] != 0);
-    emit_lea(e, R14, at_r14_r15);
+    emit_lea(e, R14, EMEM_R14_R15);
     for (int r = RAX; r <= RDI; r++)
         if (r != RSP)
             emit_op_mem(e, f66(w), 0x8b, r, EMEM(R14, (int32_t)w * (RDI - r)));

@@ -1,238 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Spans: the accesses that a stretch of code makes off one base register, served by one lookup.
-//
-// Code works on few objects at a time: its stack frame, the structure a pointer leads to. Those accesses lie
-// within a few hundred bytes of an address known at the first of them, in one page nearly always. So the first
-// checks the whole range and turns it into a host pointer, which stays in r15 until the last:
-//
-//      mov  rax, [rbx+8]           lea r14, [rbx+8]; (lookup of 24 bytes for writing); lea r15, [r14+r15]
-//      test rax, rax               mov rax, [r15]
-//      jz   out                    test rax, rax; jz out
-//      inc  dword [rbx+24]         inc dword [r15+16]
-//
-// The stack pointer is followed through PUSH, POP and additions, so that prologue, locals, epilogue and RET are one
-// span. In between, an access elsewhere makes do with r14 alone.
-//
-// If the range leaves its page, or the page may not be written and something in the span writes, the block is left for
-// its *exact* twin: the same code from here on without spans, up to the end of a short block (TB_EXACT). Only
-// what the first access does by itself may fault or set accessed and dirty bits: what comes later may never run.
+// The code of spans (gen_span_plan.c says what they are): one lookup, and accesses off the pointer it left in r15.
 #include "base/stats.h"
 #include "translator/gen.h"
 #include "translator/host_insn.h"
-
-enum { SPAN_RANGE = 512 };
-
-// One access of an instruction that may belong to a span: where, relative to the base register's value
-// at the span's start.
-struct access {
-    int32_t at;
-    uint8_t size;
-    bool write;
-};
-
-static int32_t width_of(const struct gen *g) { return g->code64 ? 8 : 4; }
-static unsigned wide(const struct gen *g) { return g->code64 ? EF_W : 0; }
-
-static bool own_width(const struct gen *g, const struct insn *in) { return in->opsize == width_of(g); }
-
-// Is the segment one without base and limit?
-static bool flat(const struct gen *g, const struct insn *in)
-{
-    return in->mem_seg != FS && in->mem_seg != GS && (g->code64 || in->mem_seg != CS);
-}
-
-static bool cmpxchg_ah(const struct insn *in)
-{
-    return in->enc == ENC_LEGACY && in->map == MAP_0F && in->opcode == 0xb0 && !in->rex && in->reg == 4;
-}
-
-// An ordinary instruction with an ordinary memory operand.
-static bool plain_access(const struct gen *g, const struct insn *in)
-{
-    return in->class == IC_PLAIN && in->has_mem && in->mem_access != MA_NONE && !in->is_bitstring && !in->vsib &&
-           !in->moffs && !in->mask_elem && in->mem_size && in->mem_size <= 64 && in->addrsize == width_of(g) &&
-           flat(g, in) && gen_high_operands(in) != 3 && !cmpxchg_ah(in);
-}
-
-// Does instruction `in` access memory at a known distance from register base, which has moved by delta?
-static bool span_access(const struct gen *g, const struct insn *in, int base, int32_t delta, struct access *a)
-{
-    int32_t w = width_of(g);
-    if (plain_access(g, in) && in->base == base && in->index < 0) {
-        if (in->disp > (1 << 30) || in->disp < -(1 << 30))
-            return false;
-        *a = (struct access){.at = in->disp + delta, .size = in->mem_size, .write = in->mem_access & MA_WRITE};
-        return true;
-    }
-    if (!own_width(g, in) || in->has_mem)
-        return false;
-    bool reg = in->opcode_reg || in->has_modrm;
-    switch (in->class) {
-    case IC_PUSH:
-        *a = (struct access){.at = delta - w, .size = (uint8_t)w, .write = true};
-        return base == RSP && (!reg || in->rm != RSP);
-    case IC_POP:
-        *a = (struct access){.at = delta, .size = (uint8_t)w};
-        return base == RSP && in->rm != RSP;
-    case IC_CALL:
-    case IC_CALL_IND:
-        *a = (struct access){.at = delta - w, .size = (uint8_t)w, .write = true};
-        return base == RSP && (in->class == IC_CALL || in->rm != RSP);
-    case IC_RET:
-        *a = (struct access){.at = delta, .size = (uint8_t)w};
-        return base == RSP;
-    case IC_LEAVE:
-        *a = (struct access){.at = delta, .size = (uint8_t)w};
-        return base == RBP;
-    default:
-        return false;
-    }
-}
-
-// MOV and its extending kin into a whole register: the destination may be the address register, too.
-static bool whole_load(const struct insn *in)
-{
-    if (in->enc != ENC_LEGACY || in->opsize < 4)
-        return false;
-    return in->map == MAP_1 ? in->opcode == 0x8b || in->opcode == 0x63
-                            : in->map == MAP_0F && ((in->opcode & 0xf6) == 0xb6);
-}
-
-// An access off other registers, inside a span: r14 has to do.
-static bool foreign_access(const struct gen *g, unsigned i)
-{
-    const struct insn *in = &g->insn[i];
-    struct gen_remat plan;
-    if (!g->code64 || !plain_access(g, in) || in->base >= R14 || in->index >= R14 || in->base < 0)
-        return false;
-    if (in->mem_size > 16 || (in->mem_size & (in->mem_size - 1)) || (in->mem_size == 16 && !in->mem_aligned))
-        return false;
-    if (gen_high_operands(in) && !whole_load(in))
-        return false;
-    return g->live[i] == 0 || gen_remat_plan(g, i, g->live[i], &plan);
-}
-
-// ADD, SUB or LEA of a constant to RSP.
-static bool rsp_moves_by(const struct gen *g, const struct insn *in, int32_t *delta)
-{
-    if (in->class != IC_PLAIN || in->enc != ENC_LEGACY || in->map != MAP_1 || !own_width(g, in) ||
-        in->imm > SPAN_RANGE || in->imm < -SPAN_RANGE)
-        return false;
-    unsigned ext = in->modrm >> 3 & 7;
-    if ((in->opcode == 0x83 || in->opcode == 0x81) && !in->has_mem && in->rm == RSP && (ext == 0 || ext == 5)) {
-        *delta += ext ? -(int32_t)in->imm : (int32_t)in->imm;
-        return true;
-    }
-    if (in->opcode == 0x8d && in->reg == RSP && in->base == RSP && in->index < 0 && in->addrsize == width_of(g) &&
-        in->disp >= -SPAN_RANGE && in->disp <= SPAN_RANGE) {
-        *delta += in->disp;
-        return true;
-    }
-    return false;
-}
-
-// May an instruction without an access of its own stand inside a span?
-static bool passes(const struct gen *g, unsigned i)
-{
-    const struct insn *in = &g->insn[i];
-    if (in->class == IC_JCC)
-        return in->opsize != 2 || g->code64;
-    if (in->class != IC_PLAIN)
-        return false;
-    if (!in->has_mem)
-        return gen_high_operands(in) != 3 && (g->code64 || !gen_high_operands(in));
-    if (in->mem_access != MA_NONE)
-        return false;
-    bool lea = in->map == MAP_1 && in->opcode == 0x8d && in->enc == ENC_LEGACY;
-    return !lea || (in->reg < R14 && in->index < R14 && in->addrsize == width_of(g));
-}
-
-// The base register after instruction in: moved by a known distance, or (false) anything.
-static bool follow(const struct gen *g, const struct insn *in, int base, int32_t *delta)
-{
-    if (base == RSP && (gen_stack_delta(g, in, delta) || rsp_moves_by(g, in, delta)))
-        return true;
-    uint32_t written = in->gpr_written;
-    if (in->class == IC_POP)
-        written |= 1u << in->rm;
-    return in->class != IC_LEAVE && !(written & 1u << base);
-}
-
-static bool ends_span(const struct insn *in)
-{
-    return in->class == IC_CALL || in->class == IC_CALL_IND || in->class == IC_RET;
-}
-
-// The longest span that begins at instruction first; s->n accesses.
-static void grow(const struct gen *g, unsigned first, int base, struct gen_span *s)
-{
-    int32_t delta = 0;
-    *s = (struct gen_span){.first = (uint8_t)first, .last = (uint8_t)first, .base = (int8_t)base};
-    for (unsigned k = first; k < g->n; k++) {
-        const struct insn *in = &g->insn[k];
-        struct access a;
-        s->at[k - first] = INT32_MIN;
-        if (k > first && gen_entered_at(g, k))
-            break;
-        if (gen_needs_unit(g, k))
-            break;
-        if (span_access(g, in, base, delta, &a)) {
-            int32_t lo = s->n && s->lo < a.at ? s->lo : a.at, hi = a.at + a.size;
-            if (s->n && s->hi > hi)
-                hi = s->hi;
-            if (hi - lo > SPAN_RANGE)
-                break;
-            if (!s->n) {
-                s->lead_at = a.at;
-                s->lead_size = a.size;
-                s->lead_write = a.write;
-            }
-            s->lo = lo;
-            s->hi = hi;
-            s->write |= a.write;
-            s->last = k;
-            s->n++;
-            s->at[k - first] = a.at;
-        } else if (k == first || !(passes(g, k) || foreign_access(g, k))) {
-            break;
-        }
-        if (ends_span(in) || !follow(g, in, base, &delta))
-            break;
-    }
-}
-
-static int base_of(const struct gen *g, const struct insn *in)
-{
-    if (in->class == IC_PUSH || in->class == IC_POP || in->class == IC_CALL || in->class == IC_CALL_IND ||
-        in->class == IC_RET)
-        return in->has_mem ? -1 : RSP;
-    if (in->class == IC_LEAVE)
-        return RBP;
-    return plain_access(g, in) && in->index < 0 && in->base < R14 ? in->base : -1;
-}
-
-void gen_span_plan(struct gen *g)
-{
-    g->nspans = 0;
-    if ((!g->code64 && !g->flat32) || g->tb->pa2 != NO_PA || (g->tb->mode & TB_EXACT) ||
-        (g->bt->disable & ACCEL_NO_SPANS))
-        return;
-    for (unsigned i = 0; i < g->n && g->nspans < GEN_MAX_SPANS;) {
-        struct gen_span *s = &g->spans[g->nspans];
-        int base = base_of(g, &g->insn[i]);
-        bool near_end = (g->rip[i] & ~PAGE_MASK) > PAGE_SIZE - INSN_MAX; // its twin could leave the page
-        if (base >= 0 && !near_end)
-            grow(g, i, base, s);
-        if (base < 0 || near_end || s->n < 2) {
-            i++;
-            continue;
-        }
-        g->nspans++;
-        i = s->last + 1;
-    }
-}
-
-// --- emission
 
 static const struct gen_span *span_at(const struct gen *g, unsigned i)
 {
@@ -242,13 +12,26 @@ static const struct gen_span *span_at(const struct gen *g, unsigned i)
 
 bool gen_in_span(const struct gen *g, unsigned i) { return span_at(g, i); }
 
+// The lowest address of the span to r14.
+static void low_address(struct gen *g, const struct gen_span *s)
+{
+    struct emit *e = &g->e;
+    if (s->base == BASE_RIP) {
+        emit_mov_address(e, R14, s->origin + (gva)(int64_t)s->lo);
+        return;
+    }
+    int base = s->base < 0 ? -1 : gen_reg(g, s->base, R14), index = s->index < 0 ? -1 : gen_reg(g, s->index, R15);
+    if (s->lo || index >= 0 || base < 0)
+        (g->code64 ? emit_lea : emit_lea32)(e, R14, (struct emem){.base = (int8_t)base, .index = (int8_t)index,
+                                                                  .scale = s->scale, .disp = s->lo});
+    else
+        (g->code64 ? emit_mov : emit_mov32)(e, R14, base);
+}
+
 static void open_span(struct gen *g, const struct gen_span *s)
 {
     struct emit *e = &g->e;
-    if (s->lo)
-        (g->code64 ? emit_lea : emit_lea32)(e, R14, EMEM(s->base, s->lo));
-    else
-        (g->code64 ? emit_mov : emit_mov32)(e, R14, s->base);
+    low_address(g, s);
     unsigned k = g->nslow;
     g->own_stubs = true;
     gen_lookup(g, s->first, (unsigned)(s->hi - s->lo), s->write, false, false, g->live[s->first] != 0);
@@ -260,7 +43,7 @@ static void open_span(struct gen *g, const struct gen_span *s)
     site->lead_at = (int16_t)(s->lead_at - s->lo);
     site->lead_size = s->lead_size;
     site->lead_write = s->lead_write;
-    emit_lea(e, R15, (struct emem){.base = R14, .index = R15, .scale = 1});
+    emit_lea(e, R15, EMEM_R14_R15);
     stat_inc(STAT_tb_spans);
     stat_add(STAT_tb_span_accesses, s->n);
 }
@@ -281,11 +64,6 @@ static bool with_high(struct gen *g, const struct insn *in, struct rewrite *how)
     return true;
 }
 
-static void add_rsp(struct gen *g, int32_t by)
-{
-    (g->code64 ? emit_lea : emit_lea32)(&g->e, RSP, EMEM(RSP, by));
-}
-
 static void store_const(struct gen *g, struct emem m, uint64_t v)
 {
     if (!g->code64 || (int64_t)v == (int32_t)v) {
@@ -301,14 +79,14 @@ static void span_call(struct gen *g, unsigned i, struct emem m)
 {
     const struct insn *in = &g->insn[i];
     store_const(g, m, code_rip(g->tb->mode, gen_next(g, i)));
-    add_rsp(g, -width_of(g));
+    gen_add_rsp(g, -(int32_t)gen_width(g));
     if (in->class == IC_CALL) {
         gen_link_jmp(g, i, code_target(g->tb->mode, g->rip[i], in->len, in->imm, in->opsize), g->taken_live[i] != 0);
         return;
     }
     int r = gen_reg(g, in->rm, R14);
     if (r != R14)
-        emit_op_reg(&g->e, wide(g), 0x89, r, R14);
+        emit_op_reg(&g->e, gen_wide(g), 0x89, r, R14);
     gen_indirect(g, i);
 }
 
@@ -319,7 +97,7 @@ static void stack_word(struct gen *g, bool load, int r, struct emem m)
     int host = r < R14 ? r : R14;
     if (r >= R14 && !load)
         emit_load(e, R14, CPU_FIELD(g->bt, gpr[r]));
-    emit_op_mem(e, wide(g), load ? 0x8b : 0x89, host, m);
+    emit_op_mem(e, gen_wide(g), load ? 0x8b : 0x89, host, m);
     if (r >= R14 && load)
         emit_store(e, CPU_FIELD(g->bt, gpr[r]), R14);
 }
@@ -334,23 +112,23 @@ static bool member(struct gen *g, unsigned i, const struct gen_span *s)
             stack_word(g, false, in->rm, m);
         else
             emit_store_imm32(&g->e, m, (int32_t)in->imm, g->code64);
-        add_rsp(g, -width_of(g));
+        gen_add_rsp(g, -(int32_t)gen_width(g));
         return true;
     case IC_POP:
         stack_word(g, true, in->rm, m);
-        add_rsp(g, width_of(g));
+        gen_add_rsp(g, (int32_t)gen_width(g));
         return true;
     case IC_LEAVE:
-        (g->code64 ? emit_lea : emit_lea32)(&g->e, RSP, EMEM(RBP, width_of(g)));
-        emit_op_mem(&g->e, wide(g), 0x8b, RBP, m);
+        (g->code64 ? emit_lea : emit_lea32)(&g->e, RSP, EMEM(RBP, (int32_t)gen_width(g)));
+        emit_op_mem(&g->e, gen_wide(g), 0x8b, RBP, m);
         return true;
     case IC_CALL:
     case IC_CALL_IND:
         span_call(g, i, m);
         return true;
     case IC_RET:
-        emit_op_mem(&g->e, wide(g), 0x8b, R14, m);
-        add_rsp(g, width_of(g) + (in->imm_len ? (uint16_t)in->imm : 0));
+        emit_op_mem(&g->e, gen_wide(g), 0x8b, R14, m);
+        gen_add_rsp(g, (int32_t)gen_width(g) + (in->imm_len ? (uint16_t)in->imm : 0));
         gen_indirect(g, i);
         return true;
     default: {

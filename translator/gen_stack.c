@@ -16,11 +16,7 @@
 
 enum { RUN_MAX = 16 };
 
-static unsigned width_of(const struct gen *g) { return g->code64 ? 8 : 4; }
-static unsigned wide(const struct gen *g) { return g->code64 ? EF_W : 0; }
-
-// RSP + delta without touching flags; 32-bit code keeps the upper half zero.
-static void add_rsp(struct gen *g, int32_t delta)
+void gen_add_rsp(struct gen *g, int32_t delta)
 {
     if (g->code64)
         emit_lea(&g->e, RSP, EMEM(RSP, delta));
@@ -53,8 +49,6 @@ static void push_address(struct gen *g, unsigned i, unsigned width)
     gen_lookup(g, i, width, true, false, true, g->live[i] != 0);
 }
 
-static const struct emem at_r14_r15 = {.base = R14, .index = R15, .scale = 1};
-
 bool gen_push(struct gen *g, unsigned i)
 {
     const struct insn *in = &g->insn[i];
@@ -64,48 +58,48 @@ bool gen_push(struct gen *g, unsigned i)
     if (in->has_mem) {
         if (!gen_ea(g, i))
             return false;
-        gen_lookup(g, i, width_of(g), false, false, false, g->live[i] != 0);
-        emit_op_mem(e, wide(g), 0x8b, R15, at_r14_r15);
+        gen_lookup(g, i, gen_width(g), false, false, false, g->live[i] != 0);
+        emit_op_mem(e, gen_wide(g), 0x8b, R15, EMEM_R14_R15);
         emit_store(e, eng(g->bt, ENG_TMP), R15);
     }
     bool reg = in->opcode_reg || in->has_modrm;
-    push_address(g, i, width_of(g));
+    push_address(g, i, gen_width(g));
     if (in->has_mem || (reg && in->rm >= R14)) {
-        emit_lea(e, R14, at_r14_r15);
+        emit_lea(e, R14, EMEM_R14_R15);
         emit_load(e, R15, in->has_mem ? eng(g->bt, ENG_TMP) : CPU_FIELD(g->bt, gpr[in->rm]));
-        emit_op_mem(e, wide(g), 0x89, R15, EMEM(R14, 0));
+        emit_op_mem(e, gen_wide(g), 0x89, R15, EMEM(R14, 0));
     } else if (reg) {
-        emit_op_mem(e, wide(g), 0x89, in->rm, at_r14_r15);
+        emit_op_mem(e, gen_wide(g), 0x89, in->rm, EMEM_R14_R15);
     } else {
-        emit_store_imm32(e, at_r14_r15, (int32_t)in->imm, g->code64);
+        emit_store_imm32(e, EMEM_R14_R15, (int32_t)in->imm, g->code64);
     }
-    add_rsp(g, -(int32_t)width_of(g));
+    gen_add_rsp(g, -(int32_t)gen_width(g));
     return true;
 }
 
 void gen_push_const(struct gen *g, unsigned i, uint64_t v)
 {
     struct emit *e = &g->e;
-    push_address(g, i, width_of(g));
+    push_address(g, i, gen_width(g));
     if (!g->code64 || (int64_t)v == (int32_t)v) {
-        emit_store_imm32(e, at_r14_r15, (int32_t)v, g->code64);
+        emit_store_imm32(e, EMEM_R14_R15, (int32_t)v, g->code64);
         g->log.fixed = true;
     } else {
-        emit_lea(e, R14, at_r14_r15);
+        emit_lea(e, R14, EMEM_R14_R15);
         emit_mov_address(e, R15, v);
         emit_store(e, EMEM(R14, 0), R15);
     }
-    add_rsp(g, -(int32_t)width_of(g));
+    gen_add_rsp(g, -(int32_t)gen_width(g));
 }
 
 // Guest register r = the stack word at m. r14 may be m's base, r15 is free.
 static void load_stack_word(struct gen *g, int r, struct emem m)
 {
     if (r >= R14) {
-        emit_op_mem(&g->e, wide(g), 0x8b, R15, m);
+        emit_op_mem(&g->e, gen_wide(g), 0x8b, R15, m);
         emit_store(&g->e, CPU_FIELD(g->bt, gpr[r]), R15);
     } else {
-        emit_op_mem(&g->e, wide(g), 0x8b, r, m);
+        emit_op_mem(&g->e, gen_wide(g), 0x8b, r, m);
     }
 }
 
@@ -115,10 +109,10 @@ bool gen_pop(struct gen *g, unsigned i)
     if (!stack_inline(g, in) || in->has_mem)
         return !g->code64 && gen_seg_pop(g, i);
     copy_address(g, RSP);
-    gen_lookup(g, i, width_of(g), false, false, true, g->live[i] != 0);
-    load_stack_word(g, in->rm, at_r14_r15);
+    gen_lookup(g, i, gen_width(g), false, false, true, g->live[i] != 0);
+    load_stack_word(g, in->rm, EMEM_R14_R15);
     if (in->rm != RSP) // POP RSP: the value read is the new RSP
-        add_rsp(g, (int32_t)width_of(g));
+        gen_add_rsp(g, (int32_t)gen_width(g));
     return true;
 }
 
@@ -128,8 +122,8 @@ bool gen_leave(struct gen *g, unsigned i)
     if (!stack_inline(g, in))
         return !g->code64 && gen_seg_leave(g, i);
     copy_address(g, RBP);
-    gen_lookup(g, i, width_of(g), false, false, true, g->live[i] != 0);
-    emit_op_mem(&g->e, wide(g), 0x8b, RBP, at_r14_r15);
+    gen_lookup(g, i, gen_width(g), false, false, true, g->live[i] != 0);
+    emit_op_mem(&g->e, gen_wide(g), 0x8b, RBP, EMEM_R14_R15);
     if (g->code64)
         emit_lea(&g->e, RSP, EMEM(R14, 8));
     else
@@ -142,9 +136,9 @@ void gen_ret_pop(struct gen *g, unsigned i)
 {
     const struct insn *in = &g->insn[i];
     copy_address(g, RSP);
-    gen_lookup(g, i, width_of(g), false, false, true, g->live[i] != 0);
-    emit_op_mem(&g->e, wide(g), 0x8b, R14, at_r14_r15);
-    add_rsp(g, (int32_t)width_of(g) + (in->imm_len ? (uint16_t)in->imm : 0));
+    gen_lookup(g, i, gen_width(g), false, false, true, g->live[i] != 0);
+    emit_op_mem(&g->e, gen_wide(g), 0x8b, R14, EMEM_R14_R15);
+    gen_add_rsp(g, (int32_t)gen_width(g) + (in->imm_len ? (uint16_t)in->imm : 0));
 }
 
 // --- runs
@@ -169,16 +163,16 @@ static unsigned run_length(const struct gen *g, unsigned i)
 static void emit_push_run(struct gen *g, unsigned i, unsigned n)
 {
     struct emit *e = &g->e;
-    int32_t width = (int32_t)width_of(g);
+    int32_t width = (int32_t)gen_width(g);
     for (unsigned k = 0; k < n; k++) {
         const struct insn *in = &g->insn[i + k];
         struct emem m = EMEM(R14, width * (int32_t)(n - 1 - k));
         if (!in->opcode_reg && !in->has_modrm)
             emit_store_imm32(e, m, (int32_t)in->imm, g->code64);
         else
-            emit_op_mem(e, wide(g), 0x89, gen_reg(g, in->rm, R15), m);
+            emit_op_mem(e, gen_wide(g), 0x89, gen_reg(g, in->rm, R15), m);
     }
-    add_rsp(g, -width * (int32_t)n);
+    gen_add_rsp(g, -width * (int32_t)n);
 }
 
 // Makes one run from instruction i on; returns how many instructions it took, 0 if there is none.
@@ -190,11 +184,11 @@ unsigned gen_stack_run(struct gen *g, unsigned i)
         return 0;
     unsigned n = run_length(g, i);
     const struct insn *after = &g->insn[i + n];
-    bool ret = class == IC_POP && n && i + n < g->n && after->class == IC_RET && after->opsize == width_of(g) &&
+    bool ret = class == IC_POP && n && i + n < g->n && after->class == IC_RET && after->opsize == gen_width(g) &&
                !gen_entered_at(g, i + n);
     if (n + ret < 2)
         return 0;
-    int32_t width = (int32_t)width_of(g);
+    int32_t width = (int32_t)gen_width(g);
     unsigned bytes = (n + ret) * width;
     if (class == IC_PUSH && g->code64)
         emit_lea(e, R14, EMEM(RSP, -(int32_t)bytes));
@@ -213,15 +207,15 @@ unsigned gen_stack_run(struct gen *g, unsigned i)
     struct gen_run *r = &g->runs[g->nruns++];
     *r = (struct gen_run){.slow = --g->nslow, .first = i, .n = n, .ret = ret, .deferred = g->deferred};
     r->branches = g->slow[r->slow];
-    emit_lea(e, R14, at_r14_r15);
+    emit_lea(e, R14, EMEM_R14_R15);
     if (class == IC_PUSH) {
         emit_push_run(g, i, n);
     } else {
         for (unsigned k = 0; k < n; k++)
             load_stack_word(g, g->insn[i + k].rm, EMEM(R14, width * (int32_t)k));
         if (ret)
-            emit_op_mem(e, wide(g), 0x8b, R14, EMEM(R14, width * (int32_t)n));
-        add_rsp(g, (int32_t)bytes + (ret && after->imm_len ? (uint16_t)after->imm : 0));
+            emit_op_mem(e, gen_wide(g), 0x8b, R14, EMEM(R14, width * (int32_t)n));
+        gen_add_rsp(g, (int32_t)bytes + (ret && after->imm_len ? (uint16_t)after->imm : 0));
     }
     r->resume = gen_here(g);
     if (ret)

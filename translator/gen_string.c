@@ -21,8 +21,6 @@
 
 enum { OP_MOVS = 0xa4, OP_CMPS = 0xa6, OP_STOS = 0xaa, OP_LODS = 0xac, OP_SCAS = 0xae }; // of bytes; | 1: larger
 
-static const struct emem at_r14_r15 = {.base = R14, .index = R15, .scale = 1};
-
 static unsigned element_size(const struct insn *in) { return in->opcode & 1 ? in->opsize : 1; }
 static unsigned size_flags(unsigned size) { return size == 2 ? EF_66 : size == 8 ? EF_W : 0; }
 
@@ -185,20 +183,20 @@ static void gen_single(struct gen *g, unsigned i)
         element_address(g, in, RSI, src);
         gen_lookup(g, i, size, false, false, false, live);
         if (to_di) {
-            emit_op_mem(e, flags, 0x8a + wide, R15, at_r14_r15);
+            emit_op_mem(e, flags, 0x8a + wide, R15, EMEM_R14_R15);
             emit_store(e, eng(g->bt, ENG_TMP), R15);
         } else {
-            emit_op_mem(e, flags, 0x8a + wide, RAX, at_r14_r15);
+            emit_op_mem(e, flags, 0x8a + wide, RAX, EMEM_R14_R15);
         }
     }
     if (to_di) {
         element_address(g, in, RDI, ES);
         gen_lookup(g, i, size, op == OP_MOVS || op == OP_STOS, false, false, live);
         if (from_si) {
-            emit_lea(e, R14, at_r14_r15);
+            emit_lea(e, R14, EMEM_R14_R15);
             emit_load(e, R15, eng(g->bt, ENG_TMP));
         }
-        struct emem m = from_si ? EMEM(R14, 0) : at_r14_r15;
+        struct emem m = from_si ? EMEM(R14, 0) : EMEM_R14_R15;
         unsigned byte = !wide && from_si ? EF_BYTEREG : 0;
         if (op == OP_MOVS || op == OP_STOS)
             emit_op_mem(e, flags | byte, 0x88 + wide, from_si ? R15 : RAX, m);

@@ -12,7 +12,7 @@ uint64_t interp_ea(struct interp *in, const struct insn *i)
     uint64_t ea = (uint64_t)(int64_t)i->disp;
     if (i->moffs)
         ea = (uint64_t)i->imm;
-    if (i->base == 16)
+    if (i->base == BASE_RIP)
         ea += in->next_rip;
     else if (i->base >= 0)
         ea += cpu->gpr[i->base];

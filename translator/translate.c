@@ -139,6 +139,62 @@ static unsigned decode_run(struct bt *bt, struct work *w, gva va, gpa pa, const 
     return n;
 }
 
+static int find_insn(const struct work *w, unsigned n, gva target)
+{
+    for (unsigned k = 0; k < n; k++)
+        if (w->rip[k] == target)
+            return (int)k;
+    return -1;
+}
+
+// A small loop, instructions first to last, several times in a row, so that spans reach over several rounds. The JCC
+// between two rounds is the one that leaves: the opposite condition, to the instruction behind the loop. What followed
+// the loop follows its last round, as far as there is room. Returns the number of instructions.
+static unsigned unroll(struct work *w, unsigned n, unsigned first, unsigned last, unsigned rounds)
+{
+    unsigned body = last - first + 1, added = body * (rounds - 1), tail = n - last - 1;
+    if (last + 1 + added + tail > TB_MAX_INSNS)
+        tail = TB_MAX_INSNS - (last + 1 + added);
+    memmove(&w->insn[last + 1 + added], &w->insn[last + 1], tail * sizeof(w->insn[0]));
+    memmove(&w->rip[last + 1 + added], &w->rip[last + 1], tail * sizeof(w->rip[0]));
+    for (unsigned k = 0; k < added; k++) {
+        w->insn[last + 1 + k] = w->insn[first + k % body];
+        w->rip[last + 1 + k] = w->rip[first + k % body];
+    }
+    for (unsigned round = 0; round + 1 < rounds; round++) {
+        struct insn *jcc = &w->insn[last + round * body];
+        jcc->opcode ^= 1;
+        jcc->imm = 0;
+    }
+    stat_inc(STAT_tb_unrolled);
+    return last + 1 + added + tail;
+}
+
+// Unrolls the first loop of a block of *n instructions, if that is worth it.
+static bool unroll_loop(struct bt *bt, struct work *w, unsigned *n, struct tb *tb)
+{
+    struct gen *g = &w->gen;
+    g->bt = bt;
+    g->tb = tb;
+    g->insn = w->insn;
+    g->code64 = tb->mode & MODE_CS64;
+    g->flat32 = gen_flat32(tb->mode);
+    if (debug_break_at(bt->cpu, code_rip(tb->mode, w->rip[0]))) // decode_run() stopped before all others
+        return false;
+    for (unsigned k = 0; k < *n; k++) {
+        const struct insn *in = &w->insn[k];
+        if (in->class != IC_JCC || in->imm >= 0)
+            continue;
+        int first = find_insn(w, k + 1, code_target(tb->mode, w->rip[k], in->len, in->imm, in->opsize));
+        unsigned rounds = first >= 0 ? gen_span_unroll(g, (unsigned)first, k) : 1;
+        if (rounds < 2 || k + 1 + (k + 1 - (unsigned)first) * (rounds - 1) > TB_MAX_INSNS)
+            continue;
+        *n = unroll(w, *n, (unsigned)first, k, rounds);
+        return true;
+    }
+    return false;
+}
+
 // --- liveness of the arithmetic flags
 
 // Instructions with a rule of their own may fault, push or show the flags: they read all.
@@ -183,14 +239,6 @@ static uint16_t lookahead(struct bt *bt, struct tb *tb, const uint8_t *page, gva
         tb->deps[tb->ndeps++].hi = off;
     }
     return live;
-}
-
-static int find_insn(const struct work *w, unsigned n, gva target)
-{
-    for (unsigned k = 0; k < n; k++)
-        if (w->rip[k] == target)
-            return (int)k;
-    return -1;
 }
 
 static void compute_liveness(struct bt *bt, struct work *w, unsigned n, struct tb *tb, const uint8_t *page)
@@ -519,10 +567,18 @@ struct tb *translate_block(struct bt *bt, gva va, gpa pa, uint64_t mode, struct 
         n = 1;
     }
     unsigned limit = n;
-    compute_liveness(bt, w, n, tb, page);
+    bool unrolled = unroll_loop(bt, w, &limit, tb);
+    compute_liveness(bt, w, limit, tb, page);
     bool spans = true;
-    while (!emit_block(bt, w, tb, limit, spans)) { // ran out of room, or of rules: without spans, then a shorter block
+    while (!emit_block(bt, w, tb, limit, spans)) { // ran out of room, or of rules: with its loop once, without spans, then a shorter block
         tb->ibl_off = 0;
+        if (unrolled) {
+            unrolled = false;
+            limit = decode_run(bt, w, va, pa, page, tb->mode);
+            tb->ndeps = 0;
+            compute_liveness(bt, w, limit, tb, page);
+            continue;
+        }
         if (spans) {
             spans = false;
             continue;
