@@ -218,6 +218,7 @@ void gen_run_stubs(struct gen *g);
 
 // --- gen_flow.c
 int gen_index_of(const struct gen *g, gva target); // the block's first instruction at that address (loops may be unrolled), or -1
+bool gen_branch_operand(struct gen *g, unsigned i); // target of a near indirect branch to r14; false: no fast rule
 bool gen_branch(struct gen *g, unsigned i); // JMP, JCC, CALL, RET, indirect, LOOP; false: interpreter
 void gen_link_jmp(struct gen *g, unsigned i, gva target, bool live);
 void gen_link_jcc(struct gen *g, unsigned i, unsigned cc, gva target);

@@ -243,22 +243,32 @@ static gva branch_target(const struct gen *g, unsigned i)
     return code_target(g->tb->mode, g->rip[i], in->len, in->imm, in->opsize);
 }
 
+bool gen_branch_operand(struct gen *g, unsigned i)
+{
+    const struct insn *in = &g->insn[i];
+    struct emit *e = &g->e;
+    unsigned size = g->code64 ? 8 : in->opsize, flags = size == 8 ? EF_W : size == 2 ? EF_0F : 0;
+    unsigned op = size == 2 ? 0xb7 : 0x8b; // movzx, mov
+    if (in->has_mem) {
+        if (!gen_ea(g, i))
+            return false;
+        gen_lookup(g, i, size, false, false, false, g->live[i] != 0);
+        emit_op_mem(e, flags, op, R14, EMEM_R14_R15);
+    } else {
+        int r = gen_reg(g, in->rm, R14);
+        if (r != R14)
+            emit_op_reg(e, flags, op, R14, r);
+    }
+    return true;
+}
+
 // Near indirect JMP and CALL: the target to r14, the return address pushed in between.
 static bool gen_indirect_branch(struct gen *g, unsigned i, bool call)
 {
     const struct insn *in = &g->insn[i];
     struct emit *e = &g->e;
-    unsigned w = g->code64 ? EF_W : 0;
-    if (in->has_mem) {
-        if (!gen_ea(g, i))
-            return false;
-        gen_lookup(g, i, g->code64 ? 8 : 4, false, false, false, g->live[i] != 0);
-        emit_op_mem(e, w, 0x8b, R14, EMEM_R14_R15);
-    } else {
-        int r = gen_reg(g, in->rm, R14);
-        if (r != R14)
-            emit_op_reg(e, w, 0x89, r, R14);
-    }
+    if (!gen_branch_operand(g, i))
+        return false;
     if (call) {
         emit_store(e, eng(g->bt, ENG_TMP), R14);
         gen_push_const(g, i, g->rip[i] + in->len);

@@ -88,8 +88,7 @@ uint8_t *gen_leaves_page(struct emit *e, unsigned size)
 static uint8_t *load_entry32(struct gen *g)
 {
     struct emit *e = &g->e;
-    host_rorx(e, R15, R14, 12);
-    host_load_shadow(e, R15, false, true);
+    host_page_entry(e, R15, R14, false, false);
     emit_op_reg(e, EF_W, 0x85, R15, R15); // test r15, r15
     return emit_jcc(e, CC_Z, NULL);
 }
@@ -127,8 +126,7 @@ static void lookup_flags_dead(struct gen *g, struct gen_slow *s, unsigned size, 
     if (g->seg)
         gen_seg_check(g, s, size, write, odd, false);
     if (odd) {
-        emit_bytes(e, "\x41\xf6\xc6", 3); // test r14b, size - 1
-        emit_8(e, size - 1);
+        host_test_r14b(e, size - 1);
         s->odd = emit_jcc(e, CC_NZ, NULL);
         s->odd_back = gen_here(g);
     }
@@ -144,8 +142,7 @@ static void lookup_flags_dead(struct gen *g, struct gen_slow *s, unsigned size, 
     }
     if (size > 1 && !aligned && !odd) {
         if (stack || size == 4 || size == 8) {
-            emit_bytes(e, "\x41\xf6\xc6", 3); // test r14b, size - 1
-            emit_8(e, size - 1);
+            host_test_r14b(e, size - 1);
             if (stack) {
                 slow_branch(s, emit_jcc(e, CC_NZ, NULL));
             } else { // aligned nearly always; if not, it is looked at more closely out of line
@@ -156,17 +153,7 @@ static void lookup_flags_dead(struct gen *g, struct gen_slow *s, unsigned size, 
             s->leaves = gen_leaves_page(e, size);
         }
     }
-    if (!write) {
-        host_rorx(e, R15, R14, 12); // what it rotates into the upper half is dropped by the fold
-    } else if (!g->code64) {
-        emit_mov32(e, R15, R14);
-        host_shift_imm32(e, SHIFT_SHR, R15, 12);
-    } else {
-        emit_mov(e, R15, R14);
-        host_shift_imm(e, SHIFT_SHL, R15, 24);
-        host_shift_imm(e, SHIFT_SHR, R15, 36);
-    }
-    host_load_shadow(e, R15, write, true);
+    host_page_entry(e, R15, R14, write, g->code64);
     emit_op_reg(e, EF_W, 0x85, R15, R15); // test r15, r15
     slow_branch(s, emit_jcc(e, CC_Z, NULL));
 }

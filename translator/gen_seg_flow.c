@@ -12,7 +12,7 @@ void gen_seg_indirect_key(struct gen *g)
         return;
     emit_lea32(&g->e, R14, EMEM(R14, (int32_t)base));
     emit_mov_imm(&g->e, R15, (uint64_t)base << 32);
-    emit_lea(&g->e, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
+    emit_lea(&g->e, R14, EMEM_R14_R15);
 }
 
 // CALL pushes after it has checked its target: an IP (r14) beyond the limit goes to the interpreter before that. JMP and
@@ -46,17 +46,9 @@ static void check_call(struct gen *g, unsigned i)
 // Near indirect JMP and CALL: the IP to r14, the return address pushed in between.
 static bool indirect_branch(struct gen *g, unsigned i, bool call)
 {
-    const struct insn *in = &g->insn[i];
     struct emit *e = &g->e;
-    unsigned flags = in->opsize == 2 ? EF_0F : 0, op = in->opsize == 2 ? 0xb7 : 0x8b; // movzx, mov
-    if (in->has_mem) {
-        if (!gen_ea(g, i))
-            return false;
-        gen_lookup(g, i, in->opsize, false, false, false, g->live[i] != 0);
-        emit_op_mem(e, flags, op, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
-    } else {
-        emit_op_reg(e, flags, op, R14, in->rm);
-    }
+    if (!gen_branch_operand(g, i))
+        return false;
     if (call) {
         check_call(g, i);
         emit_store(e, eng(g->bt, ENG_TMP), R14);
@@ -167,9 +159,9 @@ static void go_far(struct gen *g, unsigned i)
     emit_lea32(e, R15, (struct emem){.base = -1, .index = R15, .scale = 8});
     emit_lea32(e, R15, (struct emem){.base = R15, .index = R15, .scale = 1});
     emit_store32(e, cs_field(g, offsetof(struct segment, base)), R15);
-    emit_lea32(e, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
+    emit_lea32(e, R14, EMEM_R14_R15);
     host_rorx(e, R15, R15, 32);
-    emit_lea(e, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
+    emit_lea(e, R14, EMEM_R14_R15);
     g->far = true;
     gen_indirect(g, i);
     g->far = false;
@@ -189,7 +181,7 @@ static void push_far_return(struct gen *g, unsigned i)
     struct emit *e = &g->e;
     uint32_t ip = (uint32_t)code_rip(g->tb->mode, gen_next(g, i)), sel = (uint32_t)(g->tb->va >> 36);
     gen_seg_top(g, i, 4, true);
-    emit_store_imm32(e, (struct emem){.base = R14, .index = R15, .scale = 1}, (int32_t)(sel << 16 | ip), false);
+    emit_store_imm32(e, EMEM_R14_R15, (int32_t)(sel << 16 | ip), false);
     gen_seg_add_sp(g, i, -4);
 }
 

@@ -120,7 +120,7 @@ static bool fetch_far(struct gen *g, unsigned i)
     if ((in->opsize != 2 && in->opsize != 4) || !in->has_mem || !gen_ea(g, i))
         return false;
     gen_lookup(g, i, in->opsize + 2u, false, false, false, g->live[i] != 0);
-    emit_lea(e, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
+    emit_lea(e, R14, EMEM_R14_R15);
     emit_load32(e, R15, EMEM(R14, 0));
     emit_store(e, tmp, R15);
     if (in->opsize == 4) {

@@ -165,18 +165,11 @@ static bool foreign(struct gen *g, unsigned i)
     site->write = write;
     foreign_address(g, i);
     if (in->mem_size > 1 && !in->mem_aligned) {
-        emit_bytes(e, "\x41\xf6\xc6", 3); // test r14b, size - 1
-        emit_8(e, in->mem_size - 1);
+        host_test_r14b(e, in->mem_size - 1u);
         s->unaligned = emit_jcc(e, CC_NZ, NULL);
         s->checked = gen_here(g);
     }
-    if (write) {
-        host_shift_imm(e, SHIFT_SHL, R14, 24);
-        host_shift_imm(e, SHIFT_SHR, R14, 36);
-    } else {
-        host_rorx(e, R14, R14, 12);
-    }
-    host_load_shadow(e, R14, write, true);
+    host_page_entry(e, R14, R14, write, true);
     emit_op_reg(e, EF_W, 0x85, R14, R14);
     s->branch[s->nbranch++] = emit_jcc(e, CC_Z, NULL);
     s->resume = gen_here(g);

@@ -235,7 +235,7 @@ static void check_room(struct gen *g, struct checks *c, int pointer)
     emit_mov32(e, R14, pointer);
     emit_op_reg(e, 0, 0x81, 4, R14); // and r14d, offset in the page
     emit_32(e, PAGE_SIZE - 1);
-    emit_lea32(e, R14, (struct emem){.base = R14, .index = R15, .scale = 1});
+    emit_lea32(e, R14, EMEM_R14_R15);
     emit_op_reg(e, 0, 0x81, 7, R14); // cmp r14d, PAGE_SIZE
     emit_32(e, PAGE_SIZE);
     fails_if(g, c, CC_A);
@@ -246,17 +246,7 @@ static void check_room(struct gen *g, struct checks *c, int pointer)
 static void check_page(struct gen *g, struct checks *c, int pointer, int addend, int tmp, bool write)
 {
     struct emit *e = &g->e;
-    if (!write) {
-        host_rorx(e, addend, pointer, 12);
-    } else if (!g->code64) {
-        emit_mov32(e, addend, pointer);
-        host_shift_imm32(e, SHIFT_SHR, addend, 12);
-    } else {
-        emit_mov(e, addend, pointer);
-        host_shift_imm(e, SHIFT_SHL, addend, 24);
-        host_shift_imm(e, SHIFT_SHR, addend, 36);
-    }
-    host_load_shadow(e, addend, write, true);
+    host_page_entry(e, addend, pointer, write, g->code64);
     emit_op_reg(e, EF_W, 0x85, addend, addend); // test
     fails_if(g, c, CC_Z);
     if (!g->code64)

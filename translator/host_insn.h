@@ -52,6 +52,13 @@ static inline void host_shlx(struct emit *e, int dst, int src, int count)
     host_vex(e, 2, 1, true, 0xf7, dst, count, src);
 }
 
+// test r14b, mask
+static inline void host_test_r14b(struct emit *e, unsigned mask)
+{
+    emit_bytes(e, "\x41\xf6\xc6", 3);
+    emit_8(e, (uint8_t)mask);
+}
+
 // r = gs:[r*8] of the load table (folded by the 67h prefix) or the store table. SHADOW_W_BASE below the base.
 static inline void host_load_shadow(struct emit *e, int r, bool write, bool fold)
 {
@@ -61,4 +68,22 @@ static inline void host_load_shadow(struct emit *e, int r, bool write, bool fold
     else
         m.addr32 = fold;
     emit_load(e, r, m);
+}
+
+// The shadow table's entry for the page of the address in `addr` to dst, which may be the same register. Flags are lost.
+static inline void host_page_entry(struct emit *e, int dst, int addr, bool write, bool code64)
+{
+    if (!write) {
+        host_rorx(e, dst, addr, 12); // what it rotates into the upper half is dropped by the fold
+    } else if (code64) {
+        if (dst != addr)
+            emit_mov(e, dst, addr);
+        host_shift_imm(e, SHIFT_SHL, dst, 24);
+        host_shift_imm(e, SHIFT_SHR, dst, 36);
+    } else {
+        if (dst != addr)
+            emit_mov32(e, dst, addr);
+        host_shift_imm32(e, SHIFT_SHR, dst, 12);
+    }
+    host_load_shadow(e, dst, write, true);
 }

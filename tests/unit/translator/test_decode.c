@@ -7,23 +7,13 @@
 
 #include "cpu/state.h"
 #include "translator/decode.h"
+#include "tests/unit/translator/hex.h"
 #include "tests/unit/check_main.h"
 
 static struct decoder *d;
 
 static void setup(void) { ck_assert_int_eq(decoder_create(&d), 0); }
 static void teardown(void) { decoder_destroy(d); }
-
-static unsigned parse_hex(const char *s, uint8_t out[INSN_MAX])
-{
-    unsigned n = 0;
-    char *end;
-    for (unsigned long v = strtoul(s, &end, 16); end != s && n < INSN_MAX; v = strtoul(s, &end, 16)) {
-        out[n++] = (uint8_t)v;
-        s = end;
-    }
-    return n;
-}
 
 static struct insn decode_hex(const char *hex, enum decode_mode mode)
 {

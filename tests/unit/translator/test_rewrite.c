@@ -6,6 +6,7 @@
 
 #include "cpu/state.h"
 #include "translator/rewrite.h"
+#include "tests/unit/translator/hex.h"
 #include "tests/unit/check_main.h"
 
 static struct decoder *d;
@@ -34,17 +35,6 @@ static void teardown(void)
 }
 
 #define AT(field) EMEM(-1, (int32_t)(uintptr_t)&a->field)
-
-static unsigned parse_hex(const char *s, uint8_t out[INSN_MAX])
-{
-    unsigned n = 0;
-    char *end;
-    for (unsigned long v = strtoul(s, &end, 16); end != s && n < INSN_MAX; v = strtoul(s, &end, 16)) {
-        out[n++] = (uint8_t)v;
-        s = end;
-    }
-    return n;
-}
 
 static struct insn decode_hex(const char *hex, enum decode_mode mode)
 {
