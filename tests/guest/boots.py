@@ -14,6 +14,7 @@ import subprocess
 import sys
 import wave
 
+import installer_gui as gui
 from harness import QEMU, Bench, Skip, case, drive, expect, main, made_by, package, refusal
 from machine import Failure
 from pc import Pc
@@ -165,6 +166,27 @@ def installer64(b):
 def installer32(b):
     """The Debian installer for i386 asks for the language, takes keys and asks for the location."""
     installer(b, "i386")
+
+
+@case
+def installer_gui(b):
+    """The graphical installer shows its languages as in the README's picture; the list and the buttons take keys."""
+    files = "usr/lib/debian-installer/images/12/amd64/gtk/debian-installer/amd64"
+    name = "debian-installer-12-netboot-amd64"
+    m = b.pc("-kernel", package(name, files + "/linux"), "-initrd", package(name, files + "/initrd.gz"), "-append",
+             "vga=788 quiet", ram="1G")
+    m.wait_picture(gui.languages, "the languages", 240, 1)
+    b.stage(m, "language page")
+    english, _ = m.wait_picture(gui.highlighted, "a highlighted line", 10)
+    m.key("down")
+    m.wait_picture(lambda p: (gui.highlighted(p) or (0, 0))[0] > english, "the next language highlighted", 30)
+    m.key("up")
+    m.wait_picture(gui.languages, "the first one again", 30)
+    m.key("ret")
+    m.wait_picture(gui.location, "the location page", 90)
+    m.wait_picture(gui.highlighted, "a highlighted country", 30)
+    b.stage(m, "location page")
+    end(m)
 
 
 def fsck(image):

@@ -6,6 +6,7 @@ import tempfile
 import time
 
 from machine import Failure, Machine, try_connect
+from pictures import keep, read_ppm
 from qmp_client import Client
 
 COLUMNS = 80
@@ -71,6 +72,23 @@ class Pc(Machine):
                 lines = [l for l in text.split("\n") if l]
                 raise Failure(f"no {pattern!r} on the screen:\n" + "\n".join(lines[-60:]))
             self.idle(poll)
+
+    def picture(self):
+        """The screen's pixels, whatever its mode."""
+        path = os.path.join(self.folder.name, "screen.ppm")
+        self.execute("screendump", filename=path)
+        return read_ppm(path)
+
+    def wait_picture(self, condition, what, seconds=60, poll=0.5):
+        """Waits until condition(picture) is true; its value."""
+        end = time.monotonic() + seconds * self.patience
+        while not (value := condition(picture := self.picture())):
+            if self.process.poll() is not None:
+                raise Failure(f"the machine ended; its console: {self.text[-1000:]}")
+            if time.monotonic() > end:
+                raise Failure(f"the screen does not show {what} but {keep('screen', picture)}")
+            self.idle(poll)
+        return value
 
     def idle(self, seconds):
         """Lets the guest run, and takes what its serial port says meanwhile."""

@@ -105,6 +105,11 @@ def read_png(path):
     return width, height, b"".join(rows)
 
 
+def crop(picture, x, y, w, h):
+    width, _, pixels = picture
+    return w, h, b"".join(pixels[((y + j) * width + x) * 3:((y + j) * width + x + w) * 3] for j in range(h))
+
+
 def difference(a, b):
     """None, or a sentence."""
     if a[:2] != b[:2]:
