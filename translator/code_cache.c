@@ -10,6 +10,33 @@
 #include "base/stats.h"
 #include "translator/tb.h"
 
+enum { READY_STEP = 256 << 10 };
+
+// Makes the host provide the next pages in one go: page faults one by one cost several times as much. Kernels before
+// 5.14 refuse, and the faults come.
+static void make_ready(uint8_t **ready, const uint8_t *upto, ptrdiff_t exec)
+{
+    if (*ready >= upto)
+        return;
+    uint8_t *from = (uint8_t *)((uintptr_t)*ready & PAGE_MASK);
+    madvise(from, READY_STEP, MADV_POPULATE_WRITE);
+    if (exec)
+        madvise(from + exec, READY_STEP, MADV_POPULATE_READ);
+    *ready = from + READY_STEP;
+}
+
+static void start_region(struct bt *bt, unsigned region)
+{
+    struct code_cache *c = &bt->cache;
+    c->region = region;
+    c->p = c->rw + GLUE_SIZE + region * c->region_size;
+    c->cold = c->p + c->region_size / 2;
+    c->d = c->data + region * c->region_size;
+    c->ready_p = c->p;
+    c->ready_cold = c->cold;
+    c->ready_d = c->d;
+}
+
 int code_cache_init(struct bt *bt, size_t size)
 {
     struct code_cache *c = &bt->cache;
@@ -42,9 +69,7 @@ int code_cache_init(struct bt *bt, size_t size)
         if (c->tbs[i] == MAP_FAILED)
             goto fail;
     }
-    c->p = c->rw + GLUE_SIZE;
-    c->cold = c->p + c->region_size / 2;
-    c->d = c->data;
+    start_region(bt, 0);
     return 0;
 fail:;
     int err = -errno;
@@ -77,27 +102,22 @@ static void evict_region(struct bt *bt, unsigned region)
     bt->current = NULL;
 }
 
-static void start_region(struct bt *bt, unsigned region)
-{
-    struct code_cache *c = &bt->cache;
-    c->region = region;
-    c->p = c->rw + GLUE_SIZE + region * c->region_size;
-    c->cold = c->p + c->region_size / 2;
-    c->d = c->data + region * c->region_size;
-}
-
 void code_cache_reserve(struct bt *bt)
 {
     struct code_cache *c = &bt->cache;
     uint8_t *cold_end = c->rw + GLUE_SIZE + (c->region + 1) * c->region_size;
     uint8_t *code_end = cold_end - c->region_size / 2;
     uint8_t *data_end = c->data + (c->region + 1) * c->region_size;
-    if (c->p + TB_MAX_CODE <= code_end && c->cold + TB_MAX_CODE <= cold_end && c->d + TB_MAX_DATA <= data_end &&
-        c->ntbs[c->region] < TB_PER_REGION)
-        return;
-    unsigned next = (c->region + 1) % CACHE_REGIONS;
-    evict_region(bt, next);
-    start_region(bt, next);
+    bool room = c->p + TB_MAX_CODE <= code_end && c->cold + TB_MAX_CODE <= cold_end && c->d + TB_MAX_DATA <= data_end &&
+                c->ntbs[c->region] < TB_PER_REGION;
+    if (!room) {
+        unsigned next = (c->region + 1) % CACHE_REGIONS;
+        evict_region(bt, next);
+        start_region(bt, next);
+    }
+    make_ready(&c->ready_p, c->p + TB_MAX_CODE, cache_exec(bt));
+    make_ready(&c->ready_cold, c->cold + TB_MAX_CODE, cache_exec(bt));
+    make_ready(&c->ready_d, c->d + TB_MAX_DATA, 0);
 }
 
 static uint8_t *align16(uint8_t *p) { return (uint8_t *)(((uintptr_t)p + 15) & ~(uintptr_t)15); }

@@ -108,7 +108,7 @@ struct gen {
 void *gen_data(struct gen *g, size_t size); // zeroed, 8-aligned; NULL when full (g->e.overflow is then set)
 static inline uint8_t *gen_here(const struct gen *g) { return g->e.p + g->e.exec; }
 void gen_map(struct gen *g, unsigned i); // host code from here on belongs to instruction i
-struct tb_site *gen_site(struct gen *g, unsigned i); // for instruction i
+struct tb_site *gen_site(struct gen *g, unsigned i, bool helper); // for instruction i: a call of a helper, or a memory access
 
 // What pointers and stack slots have: 8 bytes in 64-bit code, 4 in flat 32-bit code; and the REX.W that goes with it.
 static inline unsigned gen_width(const struct gen *g) { return g->code64 ? 8 : 4; }

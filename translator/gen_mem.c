@@ -218,7 +218,7 @@ void gen_lookup(struct gen *g, unsigned i, unsigned size, bool write, bool align
     }
     struct gen_slow *s = &g->slow[g->nslow++];
     *s = (struct gen_slow){.insn = i};
-    s->site = gen_site(g, i);
+    s->site = gen_site(g, i, false);
     if (!s->site)
         return;
     s->site->size = size;

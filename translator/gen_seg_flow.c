@@ -23,7 +23,7 @@ static void check_call(struct gen *g, unsigned i)
     uint32_t limit = code_limit(g->tb->mode);
     if (limit == UINT32_MAX || (g->insn[i].opsize == 2 && limit >= 0xffff))
         return;
-    struct tb_site *site = gen_site(g, i);
+    struct tb_site *site = gen_site(g, i, false);
     if (!site)
         return;
     emit_store(e, eng(g->bt, ENG_RCX), RCX);

@@ -156,7 +156,7 @@ static bool foreign(struct gen *g, unsigned i)
     const struct insn *in = &g->insn[i];
     struct emit *e = &g->e;
     bool write = in->mem_access & MA_WRITE;
-    struct tb_site *site = gen_site(g, i);
+    struct tb_site *site = gen_site(g, i, false);
     if (!site || g->nslow == GEN_MAX_SLOW)
         return !(e->overflow = true);
     struct gen_slow *s = &g->slow[g->nslow++];

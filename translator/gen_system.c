@@ -36,7 +36,7 @@ uint64_t bt_helper_interp(struct cpu *cpu, const struct tb_site *site)
 
 void gen_helper(struct gen *g, unsigned i, uint64_t (*fn)(struct cpu *, const struct tb_site *), uint64_t a, uint64_t b)
 {
-    struct tb_site *s = gen_site(g, i);
+    struct tb_site *s = gen_site(g, i, true);
     if (!s)
         return;
     s->fn = fn;

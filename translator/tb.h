@@ -98,10 +98,8 @@ struct tb_link {
 
 // What a helper call or slow path needs to know; addressed by translated code.
 struct tb_site {
-    uint64_t (*fn)(struct cpu *cpu, const struct tb_site *site); // helper; returns enum in gen.h
     uint8_t *resume;    // executable address
     gva rip, next_rip;
-    uint64_t arg[2];
     struct tb *tb;
     uint16_t size;      // memory access
     bool write;
@@ -113,6 +111,9 @@ struct tb_site {
     uint8_t device;     // enum site_device: what the instruction does if the memory is a device's...
     uint8_t device_reg; // ... and the register that it stores
     uint32_t device_imm;
+    // --- a memory access ends here
+    uint64_t (*fn)(struct cpu *cpu, const struct tb_site *site); // helper; returns enum in gen.h
+    uint64_t arg[2];
 };
 
 // An instruction that a device's page need not leave the block for: slow.c makes the access, and the instruction runs
@@ -130,8 +131,8 @@ struct tb_map_entry {
     uint32_t host;  // offset from tb->code of the instruction's first host byte
     uint16_t guest; // offset from tb->va
     uint8_t len;
-    uint8_t high;    // guest r14 (bit 0), r15 (bit 1) are in the host's here, not in gpr[]
-    uint8_t swapped; // 1 + register (0..3) whose two low bytes are exchanged while the instruction runs, or 0
+    uint8_t high : 2;    // guest r14 (bit 0), r15 (bit 1) are in the host's here, not in gpr[]
+    uint8_t swapped : 3; // 1 + register (0..3) whose two low bytes are exchanged while the instruction runs, or 0
 };
 
 struct tb {
@@ -196,6 +197,7 @@ struct code_cache {
     uint8_t *glue_rw;           // GLUE_SIZE bytes before region 0
     unsigned region;            // being filled
     uint8_t *p, *cold, *d;      // next free byte of code, of out-of-line code (writable addresses) and of data
+    uint8_t *ready_p, *ready_cold, *ready_d; // up to where each has pages of the host
     struct tb **tbs[CACHE_REGIONS]; // blocks by rising address
     unsigned ntbs[CACHE_REGIONS];
     int fd;

@@ -31,6 +31,7 @@ struct work { // scratch of one translation: large, so not on the stack
     uint16_t live[TB_MAX_INSNS + 1];
     uint16_t taken_live[TB_MAX_INSNS]; // flags live at the taken target
     struct tb_link links[GEN_MAX_LINKS];
+    struct tb_map_entry map[2 * TB_MAX_INSNS]; // twice: runs of stack instructions have a second form
     struct gen gen;
     uint8_t *code_end;
 };
@@ -48,9 +49,9 @@ void *gen_data(struct gen *g, size_t size)
     return p;
 }
 
-struct tb_site *gen_site(struct gen *g, unsigned i)
+struct tb_site *gen_site(struct gen *g, unsigned i, bool helper)
 {
-    struct tb_site *s = gen_data(g, sizeof(*s));
+    struct tb_site *s = gen_data(g, helper ? sizeof(*s) : offsetof(struct tb_site, fn));
     if (!s)
         return NULL;
     s->rip = code_rip(g->tb->mode, g->rip[i]);
@@ -464,9 +465,7 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n,
     g->scratch = !(tb->mode & (MODE_CS64 | MODE_COMPAT));
     g->e = (struct emit){.p = c->p, .end = c->p + TB_MAX_CODE, .exec = cache_exec(bt), .log = &g->log};
     tb->code = gen_here(g);
-    tb->map = gen_data(g, 2 * n * sizeof(*tb->map)); // twice: runs of stack instructions have a second form
-    if (!tb->map)
-        return false;
+    tb->map = w->map; // until it is known how much there is
     tb->nmap = 0;
     gen_note_entries(g);
     if (spans)
@@ -517,6 +516,9 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n,
     emit_jmp(&g->e, bt->glue.exit);
     tb->cold_size = gen_here(g) - tb->cold;
     note_relocations(g, c->p, w->code_end, c->cold);
+    tb->map = gen_data(g, tb->nmap * sizeof(*tb->map));
+    if (tb->map)
+        memcpy(tb->map, w->map, tb->nmap * sizeof(*tb->map));
     tb->data_size = (uint32_t)(g->d - (uint8_t *)tb);
     return !g->e.overflow;
 }
