@@ -135,6 +135,10 @@ static bool foreign_access(const struct gen *g, unsigned i)
         return false;
     if (gen_high_operands(in) && !whole_load(in))
         return false;
+    // AH to BH change places with AL to BL while the instruction runs, which must not be its index meanwhile.
+    struct rewrite how = {.mem = true, .base = R14, .index = in->index};
+    if (in->index >= 0 && rewrite_swapped(in, &how) == in->index)
+        return false;
     return g->live[i] == 0 || gen_remat_plan(g, i, g->live[i], &plan);
 }
 
@@ -295,7 +299,8 @@ unsigned gen_span_unroll(const struct gen *g, unsigned first, unsigned last)
     struct value v[16];
     bool may = (g->code64 || g->flat32) && !(g->tb->mode & TB_EXACT) && !(g->bt->disable & (ACCEL_NO_SPANS | ACCEL_NO_UNROLL));
     unsigned best = 1;
-    if (!may || last - first >= UNROLL_INSNS)
+    // A 66h on the branch cuts IP to 16 bits where it is taken: unrolled, that would be the way out.
+    if (!may || last - first >= UNROLL_INSNS || (!g->code64 && g->insn[last].opsize == 2))
         return 1;
     start_values(v);
     for (unsigned k = first; k <= last; k++)

@@ -87,6 +87,9 @@ bool gen_prepare(struct gen *g, struct plan *p); // false: draw another rule
 const struct rule *gen_find(const char *text);
 uint64_t gen_pick_selector(struct gen *g);
 
+bool gen_need_stack(struct gen *g); // RSP in the middle of the stack; gen_flow.c
+bool gen_prep_counted(struct gen *g, struct plan *p); // gen_loop.c
+
 // gen_flow.c, gen_state.c: ended by one without a name
 extern const struct prep gen_preps_flow[], gen_preps_state[];
 

@@ -27,7 +27,7 @@ static uint64_t pick_stack(struct gen *g)
     return base + 9 * PAGE_SIZE + 1024 + 8 * rng_below(&g->rng, 700);
 }
 
-static bool need_stack(struct gen *g)
+bool gen_need_stack(struct gen *g)
 {
     if (g->in_function)
         return false;
@@ -64,14 +64,14 @@ static bool push_imm(struct gen *g, int opsize, uint32_t v)
 
 static bool prep_push(struct gen *g, struct plan *p)
 {
-    if (!need_stack(g))
+    if (!gen_need_stack(g))
         return false;
     p->rsp_delta = -p->opsize;
     return true;
 }
 static bool prep_pop(struct gen *g, struct plan *p)
 {
-    if (!need_stack(g))
+    if (!gen_need_stack(g))
         return false;
     p->rsp_delta = p->opsize;
     return true;
@@ -84,7 +84,7 @@ static bool prep_popm(struct gen *g, struct plan *p)
 // How far PUSHA and POPA get before they fault is up to the CPU: keep clear of the stack's ends.
 static bool need_safe_stack(struct gen *g)
 {
-    if (!need_stack(g))
+    if (!gen_need_stack(g))
         return false;
     if (g->val[RSP] < DATA_LO + 9 * PAGE_SIZE + 64 || g->val[RSP] > DATA_LO + 11 * PAGE_SIZE - 64)
         gen_set_reg(g, RSP, DATA_LO + 10 * PAGE_SIZE + rng_below(&g->rng, 64) - 32);
@@ -111,7 +111,7 @@ static bool prep_popseg(struct gen *g, struct plan *p)
     bool fsgs = p->rule->bytes[0] == 0x0f;
     if (fsgs && sel <= 3)
         sel = SEL_USER_DS;
-    if (!need_stack(g) || (fsgs && g->mode32 && sel != SEL_USER_DS) || !push_imm(g, p->opsize, sel))
+    if (!gen_need_stack(g) || (fsgs && g->mode32 && sel != SEL_USER_DS) || !push_imm(g, p->opsize, sel))
         return false;
     if (fsgs)
         *(p->rule->bytes[1] == 0xa9 ? &g->gs_known : &g->fs_known) = false;
@@ -127,7 +127,7 @@ static bool prep_popf(struct gen *g, struct plan *p)
         v |= (uint32_t)rng_next(&g->rng) & (FL_NT | FL_ID | FL_IOPL | FL_IF | FL_VIF | FL_VIP);
     if (g->ac && rng_chance(&g->rng, 20))
         v |= FL_AC;
-    if (!need_stack(g) || !push_imm(g, p->opsize, v))
+    if (!gen_need_stack(g) || !push_imm(g, p->opsize, v))
         return false;
     g->df = g->npend ? -1 : (v & FL_DF) != 0;
     p->rsp_delta = p->opsize;
@@ -143,7 +143,7 @@ static bool prep_leave(struct gen *g, struct plan *p)
 }
 static bool prep_enter(struct gen *g, struct plan *p)
 {
-    if (!need_stack(g))
+    if (!gen_need_stack(g))
         return false;
     if (rng_chance(&g->rng, 95))
         gen_set_reg(g, RBP, pick_stack(g));
@@ -206,7 +206,7 @@ static bool prep_loop(struct gen *g, struct plan *p)
 
 static bool prep_call(struct gen *g, struct plan *p)
 {
-    if (!room_for_jump(g) || !need_stack(g))
+    if (!room_for_jump(g) || !gen_need_stack(g))
         return false;
     struct unit *u = branch(g, p->rule, 4);
     if (!u)
@@ -249,7 +249,7 @@ static struct unit *load_label(struct gen *g, int reg)
 
 static bool indirect(struct gen *g, struct plan *p, bool call)
 {
-    if (!room_for_jump(g) || (call && !need_stack(g)))
+    if (!room_for_jump(g) || (call && !gen_need_stack(g)))
         return false;
     unsigned after = 1 + rng_below(&g->rng, 2), size = g->mode32 ? 4 : 8;
     p->opsize = (int)size;
@@ -286,7 +286,7 @@ static bool prep_jmpind(struct gen *g, struct plan *p) { return indirect(g, p, f
 
 static bool prep_ret(struct gen *g, struct plan *p)
 {
-    if (!room_for_jump(g) || !need_stack(g))
+    if (!room_for_jump(g) || !gen_need_stack(g))
         return false;
     int reg = gen_pick_scratch(g), size = g->mode32 ? 4 : 8;
     struct unit *u = load_label(g, reg), *push = gen_unit(g, NULL), *ret = gen_unit(g, p->rule);
@@ -309,7 +309,7 @@ static bool prep_ret(struct gen *g, struct plan *p)
 // jmp over; f: one or two instructions; ret; over: call f
 static bool prep_func(struct gen *g, struct plan *p)
 {
-    if (g->in_function || g->npend >= 4 || g->tc->units > UNITS_MAX - 40 || !need_stack(g))
+    if (g->in_function || g->npend >= 4 || g->tc->units > UNITS_MAX - 40 || !gen_need_stack(g))
         return false;
     struct unit *jmp = gen_unit(g, NULL);
     jmp->bytes[0] = 0xe9;
@@ -352,6 +352,6 @@ const struct prep gen_preps_flow[] = {
     { "pusha", prep_pusha }, { "popa", prep_popa }, { "popseg", prep_popseg }, { "popf", prep_popf },
     { "leave", prep_leave }, { "enter", prep_enter }, { "jmp", prep_jcc }, { "jcc", prep_jcc }, { "loop", prep_loop },
     { "call", prep_call }, { "callind", prep_callind }, { "jmpind", prep_jmpind }, { "ret", prep_ret },
-    { "func", prep_func }, { "int", prep_int },
+    { "func", prep_func }, { "int", prep_int }, { "counted", gen_prep_counted },
     { 0 },
 };

@@ -83,7 +83,7 @@ static const struct { const char *letter; uint8_t field, kind; bool reg_ok, mem_
     { "J", OF_REL, OK_NONE, false, false }, { "O", OF_MOFFS, OK_NONE, false, true }, { "X", OF_VSIB, OK_NONE, false, true },
 };
 static const char *const fixed[] = { "AL", "AX", "rAX", "rDX", "DX", "CL", "1", "b", "v", "ST", "ST(i)", "(function)",
-                                     "FS", "GS", "ES", "CS", "SS", "DS", "CR/DR" };
+                                     "(counted)", "FS", "GS", "ES", "CS", "SS", "DS", "CR/DR" };
 
 static int parse_operand(struct rule *r, const char *s)
 {

@@ -69,7 +69,7 @@ static void minimise(const char *accel)
     for (unsigned round = 0; again && round < 4; round++) {
         again = false;
         for (unsigned i = tc.units - 1; i-- > 0;) {
-            if (tc.unit[i].dropped)
+            if (tc.unit[i].dropped || tc.unit[i].keep)
                 continue;
             tc.unit[i].dropped = true;
             testcase_layout(&tc);

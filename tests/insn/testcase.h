@@ -44,6 +44,7 @@ struct unit { // one instruction
     uint8_t bytes[UNIT_MAX];
     uint8_t len, nfix;
     bool dropped, setup; // setup: not drawn, but prepares a register
+    bool keep;           // a loop would have no end without it
     struct fix fix[2];
     uint16_t rule;       // index, 0xffff if setup
     uint16_t undef;      // flags that may be undefined while it runs
