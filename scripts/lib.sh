@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Shared by the scripts: where things are, and how what is missing gets installed. Source it.
+# Shared by the scripts: where things are, and how what is missing gets installed. Source it, with pipefail set.
 ring3_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PATH=$PATH:/usr/sbin:/sbin # e2fsprogs and sfdisk, which an ordinary user's PATH lacks
 ring3_cache=${RING3_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ring3}
@@ -7,25 +7,41 @@ ring3_cache=${RING3_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ring3}
 say() { printf '\033[1m==\033[0m %s\n' "$*"; }
 die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 
+# no_root: says why nothing can be run as root here; 1 if it can.
+no_root() {
+    if [ "$(id -u)" = 0 ]; then return 1
+    elif ! command -v sudo >/dev/null; then echo "there is no sudo here"
+    elif [ -t 2 ] || sudo -n true 2>/dev/null; then return 1
+    else echo "sudo wants a password, and there is no terminal to ask for it" # nobody would see it ask
+    fi
+}
+
 as_root() {
+    local why
+    why=$(no_root) && die "needs root, and $why, to run: $*"
     if [ "$(id -u)" = 0 ]; then "$@"
-    elif ! command -v sudo >/dev/null; then die "needs root, and there is no sudo, to run: $*"
     elif [ -t 2 ]; then sudo "$@"
-    elif sudo -n true 2>/dev/null; then sudo -n "$@" # no terminal: nobody would see it ask for a password
-    else die "needs root, and sudo a password, to run: $*"
+    else sudo -n "$@"
     fi
 }
 
 # need PACKAGE...: installs the Debian packages that are missing; 1 if that fails.
 need() {
-    local missing=()
+    local p why missing=()
     for p in "$@"; do
         dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
     done
     [ ${#missing[@]} = 0 ] && return
-    say "installing ${missing[*]}"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq || say "apt-get update had errors; going on"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+    command -v apt-get >/dev/null ||
+        die "there is no apt-get here; what it would install is, by Debian's names: ${missing[*]}"
+    why=$(no_root) && die "$why; as root: apt-get install --no-install-recommends ${missing[*]}"
+    say "installing, as root, with apt-get: ${missing[*]}"
+    if [ -z "${apt_updated:-}" ]; then
+        as_root apt-get update -qq || say "apt-get update had errors; going on"
+        apt_updated=1
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get install -y -q --no-install-recommends "${missing[@]}" |
+        sed -unE 's/^(Need to get|After this operation)/   &/p' || # how much it is
         { say "could not install ${missing[*]}"; return 1; }
 }
 
@@ -34,8 +50,8 @@ build_packages=(gcc g++ libc6-dev cmake ninja-build pkg-config libcapstone-dev l
 test_packages=(check gdb nasm gcc-multilib libc6-dev-i386 python3 cpio xz-utils busybox-static qemu-system-x86 libxtst-dev
     openbox xvfb seabios ipxe-qemu e2fsprogs)
 
-# build PRESET: configures and builds; prints only what matters.
+# build PRESET: configures, and builds the program without the tests; prints only what matters.
 build() {
     say "building (preset $1)"
-    (cd "$ring3_root" && cmake --preset "$1" >/dev/null && cmake --build --preset "$1" -- -j"$(nproc)")
+    (cd "$ring3_root" && cmake --preset "$1" >/dev/null && cmake --build --preset "$1" --target ring3 -- -j"$(nproc)")
 }
