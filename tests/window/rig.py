@@ -100,8 +100,3 @@ class Ring3:
 def pixel(picture, x, y):
     at = (y * picture[0] + x) * 3
     return tuple(picture[2][at:at + 3])
-
-
-def crop(picture, x, y, w, h):
-    width, _, pixels = picture
-    return w, h, b"".join(pixels[((y + j) * width + x) * 3:((y + j) * width + x + w) * 3] for j in range(h))

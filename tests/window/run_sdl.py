@@ -4,18 +4,17 @@
 
 --bless writes the golden pictures instead of comparing with them.
 """
-import atexit
 import os
 import subprocess
 import sys
 import tempfile
 import time
 
-from rig import PATIENCE, Ring3, crop, fail, pixel, wait
+from rig import PATIENCE, Ring3, fail, pixel, wait
+from x11 import User, XServer
+from pictures import crop, keep, read_png, write_png  # pylint: disable=wrong-import-order
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.append(os.path.join(os.path.dirname(HERE), "guest"))
-from pictures import keep, read_png, read_ppm, write_png  # pylint: disable=wrong-import-position
 BLESS = "--bless" in sys.argv
 RING3, XDRIVE, IMAGE = [os.path.abspath(a) for a in sys.argv[1:4]]
 SCREEN = 2048, 1536  # room for every size below: what is off the screen has no pixels
@@ -28,46 +27,8 @@ def truecolour():
     return 800, 600, b"".join((y << 8 | x).to_bytes(3, "big") for y in range(600) for x in range(800))
 
 
-class XServer:
-    def __init__(self, work):
-        read_end, write_end = os.pipe()
-        self.log = open(os.path.join(work, "xvfb"), "wb")
-        self.process = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(write_end), "-screen", "0", f"{SCREEN[0]}x{SCREEN[1]}x24", "-nolisten", "tcp"],
-            pass_fds=[write_end], stdout=self.log, stderr=self.log)
-        atexit.register(self.process.kill)
-        os.close(write_end)
-        with os.fdopen(read_end) as f:
-            number = f.readline().strip()
-        if not number:
-            fail("Xvfb did not start")
-        self.env = {**os.environ, "DISPLAY": ":" + number, "SDL_VIDEODRIVER": "x11"}
-        self.env.pop("WAYLAND_DISPLAY", None)
-
-
-class User:
-    def __init__(self, server, work):
-        self.work = work
-        self.process = subprocess.Popen([XDRIVE], env=server.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, bufsize=1)
-
-    def __call__(self, command):
-        self.process.stdin.write(command + "\n")
-        answer = self.process.stdout.readline().split()
-        if not answer or answer[0] != "ok":
-            fail(f"the user cannot '{command}'")
-        return answer[1:]
-
-    def press(self, *names):
-        for name in names:
-            self(f"key {name} down")
-        for name in reversed(names):
-            self(f"key {name} up")
-
-    def shot(self):
-        name = os.path.join(self.work, "shot.ppm")
-        self("shot " + name)
-        return read_ppm(name)
+class Onlooker(User):
+    """A user who knows what the guest of guest.asm draws."""
 
     def golden(self, name):
         """The window shows this picture, at the latest soon."""
@@ -317,8 +278,8 @@ def test_defaults(server, user, work):
 
 def main():
     with tempfile.TemporaryDirectory() as work:
-        server = XServer(work)
-        user = User(server, work)
+        server = XServer(work, SCREEN)
+        user = Onlooker(server, work, XDRIVE)
         try:
             guest = start(server, user, work, "-display", "sdl")
             user.golden("text")
