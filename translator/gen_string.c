@@ -313,6 +313,11 @@ static void gen_short_rep(struct gen *g, unsigned i)
     if (movs)
         check_room(g, &c, RSI);
     check_room(g, &c, RDI);
+    if (g->tb->mode & MODE_COMPAT) { // 64-bit code may have left something in the upper halves
+        if (movs)
+            emit_mov32(e, RSI, RSI);
+        emit_mov32(e, RDI, RDI);
+    }
     if (movs) {
         check_page(g, &c, RSI, R14, R15, false);
         emit_store(e, eng(g->bt, ENG_TMP), R14);
