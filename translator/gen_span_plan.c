@@ -21,6 +21,8 @@
 #include "translator/gen.h"
 
 enum { SPAN_RANGE = 512, STEP_MAX = 1 << 20, UNROLL_MAX = 4, UNROLL_INSNS = 12 };
+// Guest r14 and r15 are in memory inside a span. Code that computes with them is better off without one.
+enum { HIGH_MAX = 2 };
 
 // What a register holds: what register `reg` held at the span's start, plus `off`; reg -1: something else.
 struct value {
@@ -275,6 +277,7 @@ static void grow(const struct gen *g, unsigned first, struct gen_span *s)
     s->n = 0;
     s->write = false;
     s->origin = g->rip[first];
+    unsigned high = 0; // instructions that name guest r14 or r15 since the last member
     for (unsigned k = first; k < g->n; k++) {
         const struct insn *in = &g->insn[k];
         struct access a;
@@ -282,7 +285,11 @@ static void grow(const struct gen *g, unsigned first, struct gen_span *s)
         if ((k > first && gen_entered_at(g, k)) || gen_needs_unit(g, k))
             break;
         bool near = known_access(g, k, v, s->origin, &a) && (k == first || same_place(s, &a)) && join(s, k, &a);
-        if (!near && (k == first || !(passes(g, k) || foreign_access(g, k))))
+        if (near)
+            high = 0;
+        else if (k == first || !(passes(g, k) || foreign_access(g, k)))
+            break;
+        else if (gen_high_operands(in) && ++high > HIGH_MAX)
             break;
         if (ends_span(in))
             break;
