@@ -41,8 +41,14 @@ struct code {
 #if TEST64
 SNIPPETS(SNIP, n_, "%r");
 SNIPPETS(SNIP32, c_, "%e");
+// All that addresses memory by a register of its own choice.
+SNIP32(c_upper, "push %esi\n pop %eax\n sub %esi, %eax\n call 1f\n jmp 2f\n 1: ret\n 2: push %ebp\n mov %esp, %ebp\n"
+       "sub $8, %esp\n movl $5, (%esp)\n movl $6, 4(%esp)\n add (%esp), %eax\n add 4(%esp), %eax\n leave\n"
+       "3: inc %eax\n loop 3b\n movsb\n stosb\n lodsl\n mov (%esi,%ebx,2), %edx\n mov %edx, (%edi,%ebx)");
 #define VA TEST_VA
 #else
+// A branch with 66h at the very end of the first 64 KiB: it cuts EIP to 16 bits where it is taken, and only there.
+SNIP(n_edge, "1: mov (%esi), %eax\n add %eax, 4(%esi)\n lea 8(%esi), %esi\n dec %ecx\n .byte 0x66\n jnz 1b");
 SNIPPETS(SNIP, n_, "%e");
 #define VA 0x40000000u
 #endif
@@ -496,6 +502,46 @@ static void test_upper_halves(void)
         wrong += s.vec != EXC_DONE || (uint32_t)s.r[RSI] != VA + 4080 + 8 * ROUNDS || !walked(VA + 4080, ROUNDS);
     }
     ok(!wrong, "%s: upper halves of registers do not matter: %u wrong", who, wrong);
+    wrong = 0;
+    for (unsigned bit = 32; bit < 64; bit++)
+        for (unsigned r = 0; r < 6; r++) {
+            static const uint8_t regs[] = {RSI, RDI, RSP, RBP, RCX, RBX};
+            fill();
+            uint32_t next = *(uint32_t *)((uint8_t *)word(VA + 64) + 1 + 4 + 16);
+            struct state s = start(c_upper, true);
+            ureg rsp = s.r[RSP];
+            s.r[RSI] = VA + 64;
+            s.r[RDI] = VA + 4096 + 128;
+            s.r[RBP] = 0x1234;
+            s.r[RCX] = 3;
+            s.r[RBX] = 8;
+            s.r[regs[r]] |= 1ull << bit;
+            run(&s);
+            wrong += s.vec != EXC_DONE || (uint32_t)s.r[RSI] != VA + 69 || (uint32_t)s.r[RDI] != VA + 4096 + 130 ||
+                     (uint32_t)s.r[RSP] != rsp || (uint32_t)s.r[RBP] != 0x1234 || (uint32_t)s.r[RDX] != next ||
+                     *(uint32_t *)((uint8_t *)word(VA + 4096 + 136) + 2) != next || byte_at(VA + 4096 + 129) != 14;
+        }
+    fill();
+    ok(!wrong, "%s: ... nor in addresses of the stack, of single string instructions and with an index: %u wrong", who, wrong);
+}
+#endif
+
+#if !TEST64
+static void test_edge(void)
+{
+    const unsigned len = (unsigned)(n_edge_end - n_edge);
+    uint8_t *at = (uint8_t *)0x10000 - len;
+    static uint8_t save[64];
+    asm volatile("" : "+r"(at));
+    mem_copy(save, at, len + 2);
+    mem_copy(at, n_edge, len + 2);
+    struct state s = start((const char *)at, true);
+    s.r[RSI] = VA + 64;
+    s.r[RCX] = ROUNDS;
+    run(&s);
+    ok(s.vec == EXC_DONE && s.rip == 0x10002 && !s.r[RCX] && walked(VA + 64, ROUNDS),
+       "a loop that ends at 64 KiB, its branch with 66h: vector %lu rip %lx", s.vec, s.rip);
+    mem_copy(at, save, len + 2);
 }
 #endif
 
@@ -540,5 +586,6 @@ void test_main(void)
     test_all(&c_code, "compatibility mode", true);
 #else
     test_all(&n_code, "32-bit code", false);
+    test_edge();
 #endif
 }
