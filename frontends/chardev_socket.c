@@ -153,8 +153,15 @@ int chardev_socket_create(struct keyval *kv, struct chardev **out, struct err *e
     if (fd >= 0)
         set_nodelay(fd, nodelay && !path);
     c = chardev_fd_create(fd, fd);
-    if (!c)
+    if (!c) {
+        if (s) {
+            close(s->fd);
+            free(s);
+        }
+        if (fd >= 0)
+            close(fd);
         return err_set(e, "out of memory");
+    }
     c->opaque = s;
     c->hung_up = peer_hung_up;
     c->on_close = socket_close;

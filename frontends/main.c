@@ -99,7 +99,7 @@ static int run(struct config *cfg, struct err *e)
     struct display_running display = { NULL, NULL };
     struct machine *m;
 
-    if (signal_fd < 0 || (ret = loop_init()))
+    if (signal_fd < 0 || loop_init())
         return err_set(e, "cannot set up the event loop");
     if (set_up_log(cfg, e) || machine_create(cfg, &m, e))
         return -EINVAL;
