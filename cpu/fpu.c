@@ -66,7 +66,7 @@ static void host_abi_state(bool avx)
 static uint32_t host_mxcsr_mask(void)
 {
     uint8_t image[512] __attribute__((aligned(64)));
-    __asm__ volatile("fxsave64 (%0)" : : "r"(image) : "memory");
+    __asm__ volatile("fxsave64 %0" : "=m"(image));
     uint32_t m = *(const uint32_t *)(image + FX_MXCSR_MASK);
     return m ? m : 0xffbf;
 }
