@@ -543,6 +543,40 @@ static void test_edge(void)
        "a loop that ends at 64 KiB, its branch with 66h: vector %lu rip %lx", s.vec, s.rip);
     mem_copy(at, save, len + 2);
 }
+
+// 32-bit addresses wrap at 4 GiB.
+static void test_wrap(void)
+{
+    uint8_t *top = page_alloc(), *low = (uint8_t *)0;
+    uint32_t *pd = (uint32_t *)read_cr3(), *high = page_alloc(), data[2 * ROUNDS];
+    static uint8_t save[8 * ROUNDS];
+    unsigned wrong = 0;
+    asm volatile("" : "+r"(low));
+    pd[1023] = (uint32_t)high | RW;
+    high[1023] = (uint32_t)top | RW;
+    mem_copy(save, low, sizeof save);
+    for (unsigned off = 0; off <= 8 * ROUNDS; off += 4) {
+        for (unsigned i = 0; i < 2 * ROUNDS; i++) {
+            data[i] = i * 0x01234567 + off;
+            mem_copy(4 * i < off ? top + 4096 - off + 4 * i : low + 4 * i - off, &data[i], 4);
+        }
+        struct state s = start(n_walk, false);
+        s.r[RSI] = -off;
+        s.r[RCX] = ROUNDS;
+        run(&s);
+        wrong += s.vec != EXC_DONE || s.r[RSI] != 8 * ROUNDS - off;
+        for (unsigned i = 0; i < 2 * ROUNDS; i++)
+            wrong += !mem_equal(4 * i < off ? top + 4096 - off + 4 * i : low + 4 * i - off,
+                                &(uint32_t){data[i] + (i & 1 ? data[i - 1] : 0)}, 4);
+        mem_copy(top + 4096 - 8, "abcdefgh", 8);
+        s = rep(n_movsb, false, 0xfffffff8, VA + 64, 8);
+        wrong += s.vec != EXC_DONE || s.r[RSI] != 0 || byte_at(VA + 71) != 'h';
+        s = rep(n_stosb, false, 0, 0xfffffffc, 8);
+        wrong += s.vec != EXC_DONE || s.r[RDI] != 4 || low[3] != 0x5a || top[4095] != 0x5a;
+    }
+    mem_copy(low, save, sizeof save);
+    ok(!wrong, "32-bit code: loops and REP MOVS over 4 GiB: %u wrong", wrong);
+}
 #endif
 
 static void test_all(const struct code *c, const char *name, bool in_compat)
@@ -587,5 +621,6 @@ void test_main(void)
 #else
     test_all(&n_code, "32-bit code", false);
     test_edge();
+    test_wrap();
 #endif
 }
