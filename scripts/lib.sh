@@ -48,7 +48,7 @@ need() {
 build_packages=(gcc g++ libc6-dev cmake ninja-build pkg-config libcapstone-dev libcjson-dev libffi-dev libslirp-dev libglib2.0-dev
     libpng-dev liburing-dev libedit-dev libncurses-dev libsdl2-dev libseccomp-dev acpica-tools)
 test_packages=(check gdb nasm gcc-multilib libc6-dev-i386 python3 cpio xz-utils busybox-static qemu-system-x86 libxtst-dev
-    openbox xvfb seabios ipxe-qemu e2fsprogs)
+    openbox xvfb seabios ipxe-qemu e2fsprogs dosfstools mtools xorriso)
 
 # build PRESET: configures, and builds the program without the tests; prints only what matters.
 build() {

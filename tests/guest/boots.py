@@ -14,6 +14,7 @@ import subprocess
 import sys
 import wave
 
+import boots_syslinux  # pylint: disable=unused-import
 import installer_gui as gui
 from harness import QEMU, Bench, Skip, case, drive, expect, main, made_by, package, refusal
 from machine import Failure
