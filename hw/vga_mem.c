@@ -26,11 +26,12 @@ static const struct {
 } maps[4] = {{0, 0x20000}, {0, 0x10000}, {0x10000, 0x8000}, {0x18000, 0x8000}};
 static unsigned map_of(const struct vga *v) { return v->gr[GR_MISC] >> 2 & 3; }
 
-// Offset in the window to address in video memory; false: not decoded.
+// Offset in the window to address in video memory; false: not decoded. Bit 1 of the miscellaneous output register
+// ("Enable RAM") is kept but closes nothing, as with QEMU: GRUB as firmware (grub-firmware-qemu) never sets it.
 static bool decode(const struct vga *v, uint32_t offset, uint32_t *addr)
 {
     unsigned n = map_of(v);
-    if (!(v->misc & MISC_RAM) || offset - maps[n].base >= maps[n].size)
+    if (offset - maps[n].base >= maps[n].size)
         return false;
     *addr = offset - maps[n].base;
     return true;
@@ -126,8 +127,8 @@ static uint8_t read_byte(struct vga *v, uint32_t addr)
 
 static enum vga_window possible_window(const struct vga *v)
 {
-    bool plain = v->misc & MISC_RAM && !(v->gr[GR_MODE] & (GR_MODE_WRITE | GR_MODE_READ)) &&
-                 !v->gr[GR_DATA_ROTATE] && !v->gr[GR_ENABLE_SET_RESET] && v->gr[GR_BIT_MASK] == 0xff;
+    bool plain = !(v->gr[GR_MODE] & (GR_MODE_WRITE | GR_MODE_READ)) && !v->gr[GR_DATA_ROTATE] &&
+                 !v->gr[GR_ENABLE_SET_RESET] && v->gr[GR_BIT_MASK] == 0xff;
     unsigned map = map_of(v);
     if (!plain)
         return WINDOW_IO;

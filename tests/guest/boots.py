@@ -39,7 +39,7 @@ def end(m):
     expect(m.quit() == 0, "quit did not end it with status 0")
 
 
-def grub_answers(b, m):
+def grub_answers(b, m, platform="pc"):
     """At the prompt of grub-rescue: a command, and what only its execution prints."""
     m.wait_screen(r"press enter to boot|Press enter to boot")
     b.stage(m, "menu")
@@ -47,7 +47,7 @@ def grub_answers(b, m):
     m.wait_screen(r"^ *grub> *$")
     b.stage(m, "prompt")
     m.type_line("echo on ${grub_platform}-${grub_cpu}")
-    m.wait_screen(r"^ *on pc-i386$")
+    m.wait_screen(rf"^ *on {platform}-i386$")
     end(m)
 
 
@@ -73,6 +73,14 @@ def grub_floppy(b):
     """The grub-rescue floppy boots to its prompt and answers a command."""
     image = package("grub-rescue-pc", "usr/lib/grub-rescue/grub-rescue-floppy.img")
     grub_answers(b, b.pc(*drive(image, ",if=floppy,readonly=on"), "-boot", "a"))
+
+
+@case
+def grub_bios(b):
+    """GRUB in place of the BIOS (grub-firmware-qemu): it finds the cards and sets the VGA's text mode by itself."""
+    m = b.pc("-bios", package("grub-firmware-qemu", "usr/share/qemu/grub.bin"))
+    m.wait_screen(r"Search & load /boot/multiboot\.img", 30)
+    grub_answers(b, m, "qemu")
 
 
 @case
