@@ -17,6 +17,7 @@ struct board {
     struct ioapic *ioapic;
     struct lapic_bus *lapic_bus;
     struct lapic *lapic;
+    struct tick *tick;
     struct i8254 *pit;
     struct port_b *port_b;
     struct i8237 *dma;

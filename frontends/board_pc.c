@@ -34,6 +34,7 @@
 #include "hw/piix4_pm.h"
 #include "hw/port_b.h"
 #include "hw/reset_ports.h"
+#include "hw/tick.h"
 #include "hw/uart_16550.h"
 
 #include <errno.h>
@@ -52,14 +53,25 @@ static void isa_set_irq(void *opaque, unsigned n, bool level)
 
 static struct irq_line isa_irq(struct board *b, unsigned n) { return (struct irq_line){ isa_set_irq, b, n }; }
 
+static bool tick_periodic(void *opaque)
+{
+    struct board *b = opaque;
+
+    return i8254_ticks(b->pit) || (b->hpet && hpet_ticks(b->hpet, 2));
+}
+
 // The HPET names I/O APIC pins; what reaches the 8259 is its legacy replacement.
 static void hpet_set_irq(void *opaque, unsigned pin, bool level)
 {
     struct board *b = opaque;
 
+    if (pin == 2) {
+        tick_set_irq(b->tick, 0, level);
+        return;
+    }
     ioapic_set_irq(b->ioapic, pin, level);
-    if (pin == 2 || pin == 8)
-        i8259_set_irq(b->pic, pin == 2 ? 0 : pin, level);
+    if (pin == 8)
+        i8259_set_irq(b->pic, pin, level);
 }
 
 static void hpet_legacy(void *opaque, bool on)
@@ -172,7 +184,13 @@ static bool create_ioapic(struct board *b, uint32_t base, unsigned irq)
 
 static bool create_pit(struct board *b, uint32_t base, unsigned irq)
 {
-    return (b->pit = i8254_create(b->cfg.ports, (uint16_t)base, isa_irq(b, irq)));
+    const struct tick_config tc = { .line = isa_irq(b, irq), .pic = b->pic, .ioapic = b->ioapic, .lapic = b->lapic,
+                                    .periodic = tick_periodic, .opaque = b };
+
+    if (!(b->tick = tick_create(&tc)))
+        return false;
+    lapic_bus_set_taken(b->lapic_bus, tick_taken, b->tick);
+    return (b->pit = i8254_create(b->cfg.ports, (uint16_t)base, (struct irq_line){ tick_set_irq, b->tick, 0 }));
 }
 
 static bool create_port_b(struct board *b, uint32_t base, unsigned irq)
@@ -357,6 +375,7 @@ static void reset_devices(struct board *b)
     i8259_reset(b->pic);
     ioapic_reset(b->ioapic);
     lapic_reset(b->lapic);
+    tick_reset(b->tick);
     i8254_reset(b->pit);
     port_b_reset(b->port_b);
     mc146818_reset(b->rtc);

@@ -119,16 +119,24 @@ static void timer_arm_next(struct hpet_timer *t, bool after)
 
 static void timer_arm(struct hpet_timer *t) { timer_arm_next(t, false); }
 
+// Periods that a late host let pass are interrupts still: those of 100 ms, if they are no shorter than 50 us.
+#define MAKE_UP_TICKS ((uint64_t)HPET_HZ / 10)
+#define MAKE_UP_PERIOD ((uint64_t)HPET_HZ / 20000)
+
 static void timer_fired(void *opaque)
 {
     struct hpet_timer *t = opaque;
-    uint64_t mask = width_mask(t);
+    uint64_t mask = width_mask(t), missed = 0;
     if (t->conf & TN_PERIODIC && t->period) {
-        // Missed periods merge: the comparator moves on to the first one that is still to come.
-        uint64_t behind = (counter_now(t->hpet) - t->cmp) & mask;
-        t->cmp = (t->cmp + (behind / t->period + 1) * t->period) & mask;
+        // The comparator moves on to the first match that is still to come.
+        uint64_t behind = (counter_now(t->hpet) - t->cmp) & mask, periods = behind / t->period + 1;
+        t->cmp = (t->cmp + periods * t->period) & mask;
+        if (t->period >= MAKE_UP_PERIOD)
+            missed = (behind < MAKE_UP_TICKS ? behind : MAKE_UP_TICKS) / t->period;
     }
     timer_interrupt(t);
+    for (; missed && !(t->conf & (TN_LEVEL | TN_FSB_EN)); missed--)
+        timer_interrupt(t);
     if (t->conf & TN_PERIODIC ? t->period != 0 : t->conf & TN_32BIT)
         timer_arm_next(t, true);
 }
@@ -251,6 +259,17 @@ static void hpet_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 
 static const struct io_ops hpet_ops = {.read = hpet_read, .write = hpet_write, .min_size = 4, .max_size = 8,
                                   .gpr_only = true};
+
+bool hpet_ticks(const struct hpet *h, unsigned pin)
+{
+    for (unsigned i = 0; i < HPET_TIMERS; i++) {
+        const struct hpet_timer *t = &h->timer[i];
+        if (h->conf & CONF_ENABLE && t->conf & TN_PERIODIC && t->conf & TN_INT_ENABLE &&
+            t->period >= MAKE_UP_PERIOD && timer_pin(t) == pin)
+            return true;
+    }
+    return false;
+}
 
 // --- life
 

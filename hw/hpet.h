@@ -25,3 +25,4 @@ struct hpet;
 
 struct hpet *hpet_create(const struct hpet_config *cfg); // NULL if out of memory
 void hpet_reset(struct hpet *h);
+bool hpet_ticks(const struct hpet *h, unsigned pin); // does a comparator interrupt there as i8254_ticks() does?

@@ -14,8 +14,10 @@ enum { RW_LATCH = 0, RW_LSB = 1, RW_MSB = 2, RW_BOTH = 3 };
 enum { CW_BCD = 0x01, CW_MODE_SHIFT = 1, CW_RW_SHIFT = 4, CW_SC_SHIFT = 6, SC_READ_BACK = 3 };
 enum { READ_BACK_NO_COUNT = 0x20, READ_BACK_NO_STATUS = 0x10 };
 enum { STATUS_OUT = 0x80, STATUS_NULL = 0x40 };
-// How far behind counter 0 may be and still deliver every tick rather than skip to the present.
+// How far back counter 0 delivers the ticks that a late host let pass.
 #define CATCH_UP_NS 100000000u
+// Faster ticks (50 us) come one at a time, as far apart as timebase_arm() lets them.
+enum { CATCH_UP_RELOAD = I8254_HZ / 20000 };
 
 struct i8254_counter {
     uint8_t mode, rw;
@@ -126,16 +128,21 @@ static uint64_t counter_next_rise(const struct i8254_counter *c, uint64_t d)
     return d < rise ? rise : 0;
 }
 
-static void irq0_arm(struct i8254 *t, uint64_t now, uint64_t after)
+// Finds the first edge after a time. False: there is none.
+static bool irq0_next(struct i8254 *t, uint64_t after)
 {
     struct i8254_counter *c = &t->counter[0];
     uint64_t rise = counter_next_rise(c, counter_ticks(c, after));
-    if (!rise) {
-        loop_timer_del(t->timer);
-        return;
-    }
     t->edge = c->start + timebase_ns(rise, I8254_HZ);
-    timebase_arm(t->timer, now, t->edge);
+    return rise;
+}
+
+static void irq0_arm(struct i8254 *t, uint64_t now, uint64_t after)
+{
+    if (irq0_next(t, after))
+        timebase_arm(t->timer, now, t->edge);
+    else
+        loop_timer_del(t->timer);
 }
 
 static void irq0_show(struct i8254 *t, bool level)
@@ -148,11 +155,18 @@ static void irq0_fired(void *opaque)
 {
     struct i8254 *t = opaque;
     uint64_t now = clock_now_ns();
-    irq0_show(t, false);
-    irq0_show(t, true);
-    counter_sync(&t->counter[0], t->edge);
-    // A late tick is made up for, unless there are too many: then time has stood still for the guest.
-    irq0_arm(t, now, now > t->edge + CATCH_UP_NS ? now : t->edge);
+    // Late ticks are made up for. What lies further back is forgotten: time has stood still for the guest.
+    if (i8254_get_period(t, 0) && now > t->edge + CATCH_UP_NS) {
+        counter_sync(&t->counter[0], now - CATCH_UP_NS);
+        irq0_next(t, now - CATCH_UP_NS);
+    }
+    uint64_t edge;
+    do {
+        irq0_show(t, false);
+        irq0_show(t, true);
+        counter_sync(&t->counter[0], edge = t->edge);
+    } while (t->counter[0].reload >= CATCH_UP_RELOAD && irq0_next(t, edge) && t->edge <= now);
+    irq0_arm(t, now, edge);
 }
 
 // After any change to counter n.
@@ -360,6 +374,8 @@ uint32_t i8254_get_period(const struct i8254 *t, unsigned n)
     counter_sync(&c, clock_now_ns());
     return c.loaded && !c.frozen && (c.mode == 2 || c.mode == 3) ? c.reload : 0;
 }
+
+bool i8254_ticks(const struct i8254 *t) { return !t->disconnected && i8254_get_period(t, 0) >= CATCH_UP_RELOAD; }
 
 void i8254_disconnect_irq(struct i8254 *t, bool disconnected)
 {

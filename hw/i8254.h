@@ -16,6 +16,7 @@ void i8254_reset(struct i8254 *t);
 void i8254_set_gate(struct i8254 *t, unsigned counter, bool level);
 // Ticks of the square wave (mode 3) or rate (mode 2) that runs now; 0: none does.
 uint32_t i8254_get_period(const struct i8254 *t, unsigned counter);
+bool i8254_ticks(const struct i8254 *t); // does counter 0 interrupt periodically, and not too fast to make up for it?
 bool i8254_get_out(const struct i8254 *t, unsigned counter);
 // HPET legacy replacement takes IRQ 0 away from counter 0 (which counts on).
 void i8254_disconnect_irq(struct i8254 *t, bool disconnected);

@@ -109,6 +109,12 @@ int i8259_acknowledge(void *opaque)
     return vector;
 }
 
+bool i8259_requested(const struct i8259 *p, unsigned n)
+{
+    const struct i8259_chip *c = &p->chip[n >> 3];
+    return c->irr & ~c->imr & 1u << (n & 7);
+}
+
 bool i8259_int_output(const struct i8259 *p) { return p->output; }
 
 void i8259_set_irq(void *opaque, unsigned n, bool level)

@@ -16,6 +16,7 @@ void i8259_reset(struct i8259 *p);
 void i8259_set_irq(void *opaque, unsigned n, bool level);
 // The CPU's INTA cycles: the vector, always valid (a spurious one is IRQ 7 of the master or slave).
 int i8259_acknowledge(void *opaque);
+bool i8259_requested(const struct i8259 *p, unsigned n); // latched, not masked, and not yet taken by the CPU
 bool i8259_int_output(const struct i8259 *p);
 // `info pic`: one line per chip.
 void i8259_info(const struct i8259 *p, void (*print)(void *opaque, const char *line), void *opaque);

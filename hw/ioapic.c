@@ -70,6 +70,13 @@ void ioapic_set_irq(void *opaque, unsigned pin, bool level)
         pin_send(io, pin);
 }
 
+int ioapic_edge_vector(const struct ioapic *io, unsigned pin)
+{
+    uint64_t e = io->redir[pin];
+    unsigned mode = e >> REDIR_MODE_SHIFT & 7;
+    return e & (REDIR_MASKED | REDIR_LEVEL) || (mode != APIC_FIXED && mode != APIC_LOWEST) ? -1 : (int)(e & REDIR_VECTOR);
+}
+
 // A line that is still asserted at the EOI asks again.
 static void pin_eoi(struct ioapic *io, unsigned pin)
 {

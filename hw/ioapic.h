@@ -26,4 +26,6 @@ void ioapic_reset(struct ioapic *io);
 void ioapic_set_irq(void *opaque, unsigned pin, bool level);
 // A local APIC's EOI broadcast; the opaque is the struct ioapic (see lapic_bus_set_eoi).
 void ioapic_eoi(void *opaque, uint8_t vector);
+// The vector that an edge on the pin asks a CPU for; -1: masked, level-triggered or no vector.
+int ioapic_edge_vector(const struct ioapic *io, unsigned pin);
 void ioapic_info(const struct ioapic *io, void (*print)(void *opaque, const char *line), void *opaque);

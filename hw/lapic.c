@@ -42,16 +42,15 @@ static int deliverable(const struct lapic *l)
     return v >= 0 && (v & 0xf0) > (lapic_ppr(l) & 0xf0) ? v : -1;
 }
 
-// The 8259's INTR reaches the CPU: through LINT0 in "virtual wire mode", or past an APIC that is off.
-static bool extint_pending(const struct lapic *l)
+bool lapic_extint_open(const struct lapic *l)
 {
     uint32_t lvt = l->lvt[LVT_LINT0];
-    if (!l->lint[0] || !l->extint)
-        return false;
-    if (!lapic_enabled(l))
-        return true;
-    return !(lvt & LVT_MASKED) && (lvt >> LVT_MODE_SHIFT & 7) == APIC_EXTINT;
+    return !lapic_enabled(l) || (!(lvt & LVT_MASKED) && (lvt >> LVT_MODE_SHIFT & 7) == APIC_EXTINT);
 }
+
+static bool extint_pending(const struct lapic *l) { return l->lint[0] && l->extint && lapic_extint_open(l); }
+
+bool lapic_requested(const struct lapic *l, uint8_t vector) { return lapic_enabled(l) && test_bit(l->irr, vector); }
 
 void lapic_update(struct lapic *l)
 {
@@ -74,6 +73,8 @@ static int lapic_acknowledge(void *opaque)
         set_bit(l->isr, (uint8_t)v);
     }
     lapic_update(l);
+    if (l->bus->taken)
+        l->bus->taken(l->bus->taken_opaque);
     return v;
 }
 

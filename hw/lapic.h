@@ -27,6 +27,8 @@ enum { LAPIC_DEFAULT_BASE = 0xfee00000, LAPIC_MAX = 255, LAPIC_TIMER_HZ = 100000
 struct lapic_bus *lapic_bus_create(struct address_space *mem); // NULL if out of memory
 void lapic_bus_set_eoi(struct lapic_bus *bus, void (*eoi)(void *opaque, uint8_t vector), void *opaque);
 void lapic_bus_deliver(void *bus, const struct apic_msg *msg);
+// fn(opaque) on the vCPU's thread whenever it has taken an interrupt, an 8259's too. Vector state is live (base/vectors.h).
+void lapic_bus_set_taken(struct lapic_bus *bus, void (*fn)(void *opaque), void *opaque);
 // An MSI: a write of data to addr, SDM vol. 3A, section 10.11.
 void lapic_bus_send_msi(void *bus, uint64_t addr, uint32_t data);
 
@@ -45,6 +47,9 @@ void lapic_reset(struct lapic *l);      // power-on: also IA32_APIC_BASE
 void lapic_init_reset(struct lapic *l); // INIT: keeps the id and IA32_APIC_BASE (delivery does this itself)
 // Who answers the CPU's INTA cycles when LINT0 is ExtINT (or the APIC is off).
 void lapic_set_extint(struct lapic *l, int (*acknowledge)(void *opaque), void *opaque);
+// The 8259's INTR reaches the CPU: through LINT0 in "virtual wire mode", or past an APIC that is off.
+bool lapic_extint_open(const struct lapic *l);
+bool lapic_requested(const struct lapic *l, uint8_t vector); // in the IRR: accepted, and not yet taken by the CPU
 // An irq_line set function: n is 0 (LINT0) or 1 (LINT1).
 void lapic_set_lint(void *opaque, unsigned n, bool level);
 void lapic_send_nmi(struct lapic *l); // the monitor's `nmi`

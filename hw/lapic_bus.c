@@ -116,6 +116,12 @@ void lapic_bus_set_eoi(struct lapic_bus *bus, void (*eoi)(void *opaque, uint8_t 
     bus->eoi_opaque = opaque;
 }
 
+void lapic_bus_set_taken(struct lapic_bus *bus, void (*fn)(void *opaque), void *opaque)
+{
+    bus->taken = fn;
+    bus->taken_opaque = opaque;
+}
+
 int lapic_bus_move_page(struct lapic *l)
 {
     uint64_t base = l->apic_base & APIC_BASE_ADDR;

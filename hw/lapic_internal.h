@@ -56,6 +56,8 @@ struct lapic_bus {
     unsigned count, next_lowest;
     void (*eoi)(void *opaque, uint8_t vector);
     void *eoi_opaque;
+    void (*taken)(void *opaque);
+    void *taken_opaque;
 };
 
 static inline bool lapic_enabled(const struct lapic *l) { return l->apic_base & APIC_BASE_EN; }

@@ -22,7 +22,7 @@ INDIRECT = {
     "address_space.c": [],  # callbacks of models that are gpr_only; before all others it calls vectors_save()
     "interrupt.c": ["bt_kick", "accel_interp_kick"],  # cpu->kick
     "ioapic.c": ["lapic_bus_deliver"],
-    "lapic.c": ["ioapic_eoi"],
+    "lapic.c": ["ioapic_eoi", "tick_taken"],
     "lapic_timer.c": [],  # cfg.guest_tsc, which only unit tests set
 }
 # Besides these and the devices' callbacks.

@@ -92,6 +92,27 @@ START_TEST(periodic)
 }
 END_TEST
 
+START_TEST(late_ticks_are_made_up_for)
+{
+    start();
+    set(0x100, 2 << 9 | 0x40 | 8 | 4);
+    set(0x108, 400000); // 4 ms
+    set(0x108, 400000);
+    set(0x10, 3);
+    ck_assert(hpet_ticks(hpet, 2));
+    bench_now += 25000000; // the host is late
+    bench_advance(0);
+    ck_assert_uint_eq(bench_line[2].rises, 6);
+    bench_advance(3000000); // and the next one comes at its time
+    ck_assert_uint_eq(bench_line[2].rises, 7);
+    bench_now += 500000000; // the last 100 ms count
+    bench_advance(0);
+    ck_assert_uint_eq(bench_line[2].rises, 7 + 26);
+    set(0x100, 2 << 9 | 4);
+    ck_assert(!hpet_ticks(hpet, 2));
+}
+END_TEST
+
 START_TEST(tiny_period_is_bounded)
 {
     start();
@@ -146,7 +167,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        capabilities_and_counter, one_shot_edge, one_shot_level, periodic, tiny_period_is_bounded,
+        capabilities_and_counter, one_shot_edge, one_shot_level, periodic, late_ticks_are_made_up_for, tiny_period_is_bounded,
         thirty_two_bits, front_side_bus, read_only_bits,
     };
     return bench_main("hpet", tests, ARRAY_SIZE(tests));

@@ -42,6 +42,27 @@ START_TEST(mode_2_interrupts_at_its_rate)
 }
 END_TEST
 
+START_TEST(late_ticks_are_made_up_for)
+{
+    start();
+    program(0, 2, 4773); // 4 ms
+    bench_line[0].rises = 0;
+    ck_assert(i8254_ticks(pit));
+    bench_now += 25000000; // the host is late
+    bench_timer_runs = 0;
+    bench_advance(0);
+    ck_assert_uint_eq(bench_line[0].rises, 6);
+    ck_assert_uint_eq(bench_timer_runs, 1); // each run may take the host as long again
+    bench_advance(3500000); // and the next one comes at its time
+    ck_assert_uint_eq(bench_line[0].rises, 7);
+    bench_now += 500000000; // the last 100 ms count
+    bench_advance(0);
+    ck_assert_uint_eq(bench_line[0].rises, 7 + 25);
+    i8254_disconnect_irq(pit, true);
+    ck_assert(!i8254_ticks(pit));
+}
+END_TEST
+
 START_TEST(mode_2_counts_down_and_reloads)
 {
     start();
@@ -69,6 +90,10 @@ START_TEST(mode_0_interrupts_once)
     advance_ticks(200000);
     ck_assert_uint_eq(bench_line[0].rises, 1);
     ck_assert_uint_gt(latch(0), 5000); // wrapped and counting on
+    program(0, 0, 5000);
+    bench_now += 500000000; // however late the host is
+    bench_advance(1000000);
+    ck_assert_uint_eq(bench_line[0].rises, 2);
 }
 END_TEST
 
@@ -222,7 +247,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        mode_2_interrupts_at_its_rate, mode_2_counts_down_and_reloads, mode_0_interrupts_once,
+        mode_2_interrupts_at_its_rate, late_ticks_are_made_up_for, mode_2_counts_down_and_reloads, mode_0_interrupts_once,
         mode_3_is_a_square_wave, port_61_gates_counter_2, mode_1_waits_for_the_gate, mode_4_strobes,
         read_back_latches_status_and_count, latch_holds_until_read, bcd_counts_decimal, lsb_only_and_msb_only,
         new_count_waits_for_the_period, tiny_period_does_not_flood, refresh_bit_toggles,
