@@ -9,7 +9,9 @@ uint64_t stats[STAT_COUNT];
 static const struct {
     const char *id, *help;
 } stat_names[STAT_COUNT] = {
+// clang-format off
 #define X(id, help) {#id, help},
+// clang-format on
 #include "base/stats.def"
 #undef X
 };

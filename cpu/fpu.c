@@ -19,11 +19,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+// clang-format off
 enum {
     X_KNOWN = 0xe7, // x87, SSE, AVX, opmask, ZMM_Hi256, Hi16_ZMM
     X_LEGACY_SIZE = 512, X_HEADER = 512, X_EXTENDED = 576,
     FX_MXCSR = 24, FX_MXCSR_MASK = 28, FX_XMM = 160, FX_SIZE = 416, // bytes 416..511 are software's
 };
+// clang-format on
 #define XCOMP_COMPACT BIT(63)
 
 struct xheader { uint64_t bv, comp, rest[6]; };

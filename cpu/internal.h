@@ -23,11 +23,13 @@ enum { DESC_ATTR = 0xf0ff00 }; // the bits of hi that struct segment's attr keep
 
 // Type field of attr/hi: SDM vol. 3A, tables 3-1 "Code- and Data-Segment Types" and 3-2 "System-Segment and
 // Gate-Descriptor Types"
+// clang-format off
 enum {
     TYPE_A = 0x100, TYPE_W = 0x200, TYPE_R = 0x200, TYPE_DOWN = 0x400, TYPE_CONFORMING = 0x400, TYPE_CODE = 0x800,
     SYS_TSS16 = 1, SYS_LDT = 2, SYS_TSS16_BUSY = 3, SYS_CALL16 = 4, SYS_TASK_GATE = 5, SYS_INT16 = 6,
     SYS_TRAP16 = 7, SYS_TSS32 = 9, SYS_TSS32_BUSY = 11, SYS_CALL32 = 12, SYS_INT32 = 14, SYS_TRAP32 = 15,
 };
+// clang-format on
 enum {
     ATTR_DATA_REAL = SEG_P | SEG_S | TYPE_W | TYPE_A,
     ATTR_CODE_REAL = SEG_P | SEG_S | TYPE_CODE | TYPE_R | TYPE_A,

@@ -16,7 +16,9 @@ struct msr_field {
     unsigned flags;
 };
 
+// clang-format off
 #define FIELD(msr, f, mask, flags) {msr, offsetof(struct cpu, f), mask, flags}
+// clang-format on
 #define ALL (~0ull)
 
 static const struct msr_field fields[] = {

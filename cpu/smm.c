@@ -6,12 +6,14 @@
 #include "base/log.h"
 
 enum { SMM_ENTRY = 0x8000, SAVE_AREA = 0xfe00, SAVE_SIZE = 0x200, SMM_REVISION = 0x20064 };
+// clang-format off
 enum { // offsets from SAVE_AREA
     S_SEGMENTS = 0x000, S_GDTR = 0x060, S_LDTR = 0x070, S_IDTR = 0x080, S_TR = 0x090, S_SELECTOR = 0, S_ATTR = 2,
     S_LIMIT = 4, S_BASE = 8, S_HALT = 0x0c9, S_NMI = 0x0ca, S_CPL = 0x0cb, S_EFER = 0x0d0, S_REVISION = 0x0fc,
     S_SMBASE = 0x100, S_CR4 = 0x148, S_CR3 = 0x150, S_CR0 = 0x158, S_DR7 = 0x160, S_DR6 = 0x168, S_RFLAGS = 0x170,
     S_RIP = 0x178, S_R15 = 0x180,
 };
+// clang-format on
 // The general registers go down from RAX at the top; the area's order is the numbers' reversed but for RSP to RDI.
 static const uint8_t gpr_slot[16] = {
     [R15] = 0, [R14] = 1, [R13] = 2, [R12] = 3, [R11] = 4, [R10] = 5, [R9] = 6, [R8] = 7,

@@ -20,12 +20,14 @@ enum reg { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R
 enum sreg { ES, CS, SS, DS, FS, GS, SREG_COUNT };
 
 // RFLAGS, SDM vol. 1, section 3.4.3 "EFLAGS Register"
+// clang-format off
 enum {
     FL_CF = 1 << 0, FL_PF = 1 << 2, FL_AF = 1 << 4, FL_ZF = 1 << 6, FL_SF = 1 << 7, FL_TF = 1 << 8,
     FL_IF = 1 << 9, FL_DF = 1 << 10, FL_OF = 1 << 11, FL_IOPL = 3 << 12, FL_NT = 1 << 14, FL_RF = 1 << 16,
     FL_VM = 1 << 17, FL_AC = 1 << 18, FL_VIF = 1 << 19, FL_VIP = 1 << 20, FL_ID = 1 << 21,
     FL_ARITH = FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF,
 };
+// clang-format on
 
 // CR0, CR4, EFER: SDM vol. 3A, section 2.5 "Control Registers"; vol. 4 for EFER
 #define CR0_PE BIT(0)
@@ -61,11 +63,13 @@ enum {
 #define EFER_LMA BIT(10)
 #define EFER_NXE BIT(11)
 
+// clang-format off
 enum vector {
     EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5, EXC_UD = 6, EXC_NM = 7, EXC_DF = 8,
     EXC_TS = 10, EXC_NP = 11, EXC_SS = 12, EXC_GP = 13, EXC_PF = 14, EXC_MF = 16, EXC_AC = 17, EXC_MC = 18,
     EXC_XM = 19,
 };
+// clang-format on
 
 // A segment register with its hidden part. attr is bits 8..23 of the descriptor's second dword,
 // in place (so type is attr & 0xf00, S 0x1000, DPL 0x6000, P 0x8000, L 0x200000, D/B 0x400000, G 0x800000).

@@ -35,6 +35,7 @@ struct term_key term_key_of_char(unsigned c)
 
 struct term_key term_key_of_curses(int key)
 {
+    // clang-format off
     static const struct {
         int curses;
         struct term_key key;
@@ -51,6 +52,7 @@ struct term_key term_key_of_curses(int key)
         { KEY_SPREVIOUS, { 0xe049, TERM_SHIFT } }, { KEY_SNEXT, { 0xe051, TERM_SHIFT } },
         { KEY_SIC, { 0xe052, TERM_SHIFT } }, { KEY_SDC, { 0xe053, TERM_SHIFT } },
     };
+    // clang-format on
     static const uint8_t modifiers[] = { 0, TERM_SHIFT, TERM_CTRL, TERM_CTRL | TERM_SHIFT, TERM_ALT };
 
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)

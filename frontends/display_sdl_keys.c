@@ -2,6 +2,7 @@
 // Where each key of SDL is on a PC keyboard: SDL's scancodes name places, as set 1 make codes do.
 #include "frontends/display_sdl.h"
 
+// clang-format off
 static const uint16_t set1_of_sdl[SDL_NUM_SCANCODES] = {
     [SDL_SCANCODE_A] = 0x1e, [SDL_SCANCODE_B] = 0x30, [SDL_SCANCODE_C] = 0x2e, [SDL_SCANCODE_D] = 0x20,
     [SDL_SCANCODE_E] = 0x12, [SDL_SCANCODE_F] = 0x21, [SDL_SCANCODE_G] = 0x22, [SDL_SCANCODE_H] = 0x23,
@@ -56,6 +57,7 @@ static const uint16_t set1_of_sdl[SDL_NUM_SCANCODES] = {
     [SDL_SCANCODE_AC_HOME] = 0xe032, [SDL_SCANCODE_AC_BACK] = 0xe06a, [SDL_SCANCODE_AC_FORWARD] = 0xe069,
     [SDL_SCANCODE_AC_REFRESH] = 0xe067, [SDL_SCANCODE_AC_BOOKMARKS] = 0xe066,
 };
+// clang-format on
 
 uint16_t sdl_key_to_set1(SDL_Scancode code)
 {

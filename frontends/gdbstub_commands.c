@@ -395,6 +395,7 @@ static void cmd_monitor(struct gdbstub *s, const char *args, size_t len)
 
 // --- the table: longer names before their beginnings
 
+// clang-format off
 static const struct {
     const char *name;
     packet_fn *fn;
@@ -413,6 +414,7 @@ static const struct {
     { "S", cmd_step_signal }, { "H", cmd_set_thread }, { "T", cmd_thread_alive }, { "D", cmd_detach },
     { "k", cmd_kill },
 };
+// clang-format on
 
 void gdbstub_execute(struct gdbstub *s)
 {

@@ -17,6 +17,7 @@ enum kind {
 };
 enum { T_GDT_BASE, T_GDT_LIMIT, T_IDT_BASE, T_IDT_LIMIT, T_LDT, T_TR, T_TR_BASE };
 
+// clang-format off
 #define GPR(name, type, n) { name, type, NULL, 64, K_GPR, n, GDB_CORE }
 #define GPR32(name, type, n) { name, type, NULL, 32, K_GPR, n, GDB_CORE }
 #define SEL(name, n) { name, "int32", NULL, 32, K_SEL, n, GDB_CORE }
@@ -28,6 +29,7 @@ enum { T_GDT_BASE, T_GDT_LIMIT, T_IDT_BASE, T_IDT_LIMIT, T_LDT, T_TR, T_TR_BASE 
 #define BASE(name, n, feature) { name, "int", NULL, 64, K_BASE, n, feature }
 #define CR(name, type, n) { name, type, NULL, 64, K_CR, n, GDB_CONTROL }
 #define SYS(name, bits, kind, n) { name, "int", "system", bits, kind, n, GDB_TABLES }
+// clang-format on
 
 #define SELECTORS SEL("cs", CS), SEL("ss", SS), SEL("ds", DS), SEL("es", ES), SEL("fs", FS), SEL("gs", GS)
 #define X87                                                                                                  \
@@ -45,6 +47,7 @@ enum { T_GDT_BASE, T_GDT_LIMIT, T_IDT_BASE, T_IDT_LIMIT, T_LDT, T_TR, T_TR_BASE 
         SYS("tr_base", 64, K_TABLE, T_TR_BASE), SYS("dr0", 64, K_DR, 0), SYS("dr1", 64, K_DR, 1),            \
         SYS("dr2", 64, K_DR, 2), SYS("dr3", 64, K_DR, 3), SYS("dr6", 64, K_DR, 6), SYS("dr7", 64, K_DR, 7)
 
+// clang-format off
 static const struct gdb_reg regs64[] = {
     GPR("rax", "int64", RAX), GPR("rbx", "int64", RBX), GPR("rcx", "int64", RCX), GPR("rdx", "int64", RDX),
     GPR("rsi", "int64", RSI), GPR("rdi", "int64", RDI), GPR("rbp", "data_ptr", RBP), GPR("rsp", "data_ptr", RSP),
@@ -58,6 +61,8 @@ static const struct gdb_reg regs64[] = {
     YMMH(12), YMMH(13), YMMH(14), YMMH(15),
     BASE("fs_base", FS, GDB_SEGMENTS), BASE("gs_base", GS, GDB_SEGMENTS), CONTROL, TABLES,
 };
+// clang-format on
+// clang-format off
 static const struct gdb_reg regs32[] = {
     GPR32("eax", "int32", RAX), GPR32("ecx", "int32", RCX), GPR32("edx", "int32", RDX), GPR32("ebx", "int32", RBX),
     GPR32("esp", "data_ptr", RSP), GPR32("ebp", "data_ptr", RBP), GPR32("esi", "int32", RSI),
@@ -68,6 +73,7 @@ static const struct gdb_reg regs32[] = {
     YMMH(0), YMMH(1), YMMH(2), YMMH(3), YMMH(4), YMMH(5), YMMH(6), YMMH(7),
     BASE("fs_base", FS, GDB_CONTROL), BASE("gs_base", GS, GDB_CONTROL), CONTROL, TABLES,
 };
+// clang-format on
 
 static const struct {
     const char *name;

@@ -33,7 +33,9 @@ static void skip_blanks(struct expr *x) { x->s = monitor_skip_blanks(x->s); }
 
 // --- registers
 
+// clang-format off
 #define REGISTER(name, field) { name, offsetof(struct cpu, field), sizeof(((struct cpu *)0)->field) }
+// clang-format on
 #define GPR(r, e, n) REGISTER(r, gpr[n]), REGISTER(e, gpr[n])
 #define SEGMENT(name, n) REGISTER(name, seg[n].sel), REGISTER(name ".base", seg[n].base)
 

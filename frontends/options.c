@@ -22,8 +22,10 @@ struct option {
 };
 
 static const struct option options[] = {
+// clang-format off
 #define SECTION(title) { .section = title },
 #define OPTION(handler, f, a, h) { .flag = f, .arg = a, .help = h, .fn = opt_##handler },
+// clang-format on
 #include "frontends/options.def"
 #undef SECTION
 #undef OPTION
@@ -415,7 +417,9 @@ int opt_sandbox(struct config *c, const char *flag, const char *arg, struct err 
 int opt_d(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     static const char *const rows[][2] = {
+// clang-format off
 #define X(name, help) { #name, help },
+// clang-format on
         LOG_CATEGORIES(X)
 #undef X
     };

@@ -5,8 +5,10 @@
 #include "frontends/displays.h"
 #include "frontends/keyval.h"
 
+// clang-format off
 enum { CONFIG_DRIVES = 16, CONFIG_DEVICES = 32, CONFIG_NETDEVS = 8, CONFIG_CHARDEVS = 16, CONFIG_SERIALS = 4, CONFIG_AUDIODEVS = 4,
        CONFIG_OBJECTS = 8, CONFIG_MONITORS = 8, CONFIG_DIRS = 8, CONFIG_ROMS = 8 };
+// clang-format on
 
 // -boot: what is told to the firmware.
 struct boot_options {

@@ -22,6 +22,7 @@
 
 #define S(name) SCMP_SYS(name)
 // What libc, GLib, the block back end and the accelerator call after set-up, with any arguments.
+// clang-format off
 static const int always[] = {
     // memory
     S(munmap), S(mremap), S(madvise), S(brk), S(msync),
@@ -41,6 +42,7 @@ static const int always[] = {
     S(accept), S(accept4), S(sendto), S(recvfrom), S(sendmsg), S(recvmsg), S(shutdown), S(getsockopt),
     S(setsockopt),
 };
+// clang-format on
 static const int network[] = {
     S(connect),  S(bind), S(listen), S(getsockname), S(getpeername), S(sendmmsg),
     S(recvmmsg), S(stat), S(uname),  S(getuid),      S(geteuid),

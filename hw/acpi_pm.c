@@ -7,6 +7,7 @@
 #include "hw/timebase.h"
 
 enum { PM1_STS = 0, PM1_EN = 2, PM1_CNT = 4, PM_TMR = 8 };
+// clang-format off
 enum {
     TMR_STS = BIT(0), BM_STS = BIT(4), GBL_STS = BIT(5), PWRBTN_STS = BIT(8), SLPBTN_STS = BIT(9),
     RTC_STS = BIT(10),
@@ -15,6 +16,7 @@ enum {
     PM1_EN_ALL = TMR_STS | GBL_STS | PWRBTN_STS | SLPBTN_STS | RTC_STS,
     SCI_EN = BIT(0), GBL_RLS = BIT(2), SLP_TYP_SHIFT = 10, SLP_EN = BIT(13),
 };
+// clang-format on
 enum { APM_CNT = 0, APM_STS = 1, PIIX4_ENABLE = 0xf1, PIIX4_DISABLE = 0xf0 };
 
 struct acpi_pm {

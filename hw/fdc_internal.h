@@ -12,6 +12,7 @@ enum { FDC_SECTOR = 512, FDC_SECTOR_N = 2, FDC_UNITS = 4, FDC_MAX_PARAMS = 9, FD
 enum { DOR_DMA_GATE = 0x08 };
 enum fdc_rate { FDC_RATE_500K = 0, FDC_RATE_300K = 1, FDC_RATE_250K = 2, FDC_RATE_1M = 3 };
 
+// clang-format off
 enum {
     ST0_SEEK_END = 0x20, ST0_EQUIPMENT_CHECK = 0x10, ST0_HEAD = 0x04, ST0_ABNORMAL = 0x40, ST0_INVALID = 0x80,
     ST0_POLLING = 0xc0,
@@ -21,6 +22,7 @@ enum {
     ST2_SCAN_NOT_SATISFIED = 0x04,
     ST3_WRITE_PROTECTED = 0x40, ST3_READY = 0x20, ST3_TRACK_0 = 0x10, ST3_TWO_SIDED = 0x08, ST3_HEAD = 0x04,
 };
+// clang-format on
 
 struct fdc_drive {
     enum fdc_drive_type type; // NONE: no drive

@@ -7,6 +7,7 @@
 
 #include "softmmu/address_space.h"
 
+// clang-format off
 enum {
     FW_CFG_SIGNATURE = 0x00, FW_CFG_ID = 0x01, FW_CFG_UUID = 0x02, FW_CFG_RAM_SIZE = 0x03,
     FW_CFG_NOGRAPHIC = 0x04, FW_CFG_NB_CPUS = 0x05, FW_CFG_MACHINE_ID = 0x06, FW_CFG_KERNEL_ADDR = 0x07,
@@ -19,6 +20,7 @@ enum {
     FW_CFG_ACPI_TABLES = 0x8000, FW_CFG_SMBIOS_ENTRIES = 0x8001, FW_CFG_IRQ0_OVERRIDE = 0x8002,
     FW_CFG_E820_TABLE = 0x8003,
 };
+// clang-format on
 
 struct fw_cfg;
 

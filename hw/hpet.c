@@ -8,15 +8,19 @@
 #include "hw/timebase.h"
 
 // IA-PC HPET Specification 1.0a, section 2.3 "Register Model".
+// clang-format off
 enum { REG_CAP = 0x000, REG_CONF = 0x010, REG_STATUS = 0x020, REG_COUNTER = 0x0f0, REG_TIMER = 0x100,
        TIMER_STRIDE = 0x20, TN_CONF = 0x00, TN_CMP = 0x08, TN_FSB = 0x10, HPET_SIZE = 0x400 };
+// clang-format on
 enum { CONF_ENABLE = 1, CONF_LEGACY = 2 };
+// clang-format off
 enum {
     TN_LEVEL = 1 << 1, TN_INT_ENABLE = 1 << 2, TN_PERIODIC = 1 << 3, TN_PERIODIC_CAP = 1 << 4,
     TN_SIZE_CAP = 1 << 5, TN_VAL_SET = 1 << 6, TN_32BIT = 1 << 8, TN_ROUTE_SHIFT = 9,
     TN_ROUTE = 31 << TN_ROUTE_SHIFT, TN_FSB_EN = 1 << 14, TN_FSB_CAP = 1 << 15,
     TN_WRITABLE = TN_LEVEL | TN_INT_ENABLE | TN_PERIODIC | TN_VAL_SET | TN_32BIT | TN_ROUTE | TN_FSB_EN,
 };
+// clang-format on
 #define HPET_HZ (1000000000000000u / HPET_PERIOD_FS)
 #define CAPABILITIES \
     ((uint64_t)HPET_PERIOD_FS << 32 | 0x80860000u | 1u << 15 | 1u << 13 | (HPET_TIMERS - 1) << 8 | 1)

@@ -16,6 +16,7 @@ enum {
     CTR_KBD_INT = 0x01, CTR_AUX_INT = 0x02, CTR_SYS = 0x04, CTR_KBD_DISABLED = 0x10, CTR_AUX_DISABLED = 0x20,
     CTR_TRANSLATE = 0x40,
 };
+// clang-format off
 enum {
     CMD_READ_RAM = 0x20, CMD_WRITE_RAM = 0x60, CMD_TEST_PASSWORD = 0xa4, CMD_DISABLE_AUX = 0xa7,
     CMD_ENABLE_AUX = 0xa8, CMD_TEST_AUX = 0xa9, CMD_SELF_TEST = 0xaa, CMD_TEST_KBD = 0xab,
@@ -24,6 +25,7 @@ enum {
     CMD_WRITE_KBD_BUFFER = 0xd2, CMD_WRITE_AUX_BUFFER = 0xd3, CMD_WRITE_AUX = 0xd4, CMD_A20_OFF = 0xdd,
     CMD_A20_ON = 0xdf, CMD_TEST_INPUTS = 0xe0, CMD_PULSE = 0xf0,
 };
+// clang-format on
 enum { OUTPUT_NO_RESET = 0x01, OUTPUT_A20 = 0x02, OUTPUT_OBF = 0x10, OUTPUT_AUX_OBF = 0x20,
        OUTPUT_IDLE = 0xcc };
 enum { RAM_SIZE = 32, NO_PASSWORD = 0xf1, SELF_TEST_OK = 0x55 };

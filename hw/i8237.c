@@ -12,9 +12,11 @@
 #include "base/log.h"
 
 // Data sheet, "Register Description".
+// clang-format off
 enum { REG_STATUS = 8, REG_COMMAND = 8, REG_REQUEST = 9, REG_MASK_BIT = 10, REG_MODE = 11,
        REG_CLEAR_FLIP_FLOP = 12, REG_MASTER_CLEAR = 13, REG_TEMPORARY = 13, REG_CLEAR_MASK = 14,
        REG_MASK_ALL = 15 };
+// clang-format on
 enum { COMMAND_DISABLE = 0x04 };
 enum { MODE_TYPE = 0x0c, MODE_VERIFY = 0x00, MODE_WRITE = 0x04, MODE_READ = 0x08, MODE_AUTOINIT = 0x10,
        MODE_DECREMENT = 0x20, MODE_KIND = 0xc0, MODE_CASCADE = 0xc0 };

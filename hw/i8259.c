@@ -8,11 +8,13 @@
 enum { CASCADE = 2 };
 
 // Command words, 8259A data sheet, "Programming the 8259A".
+// clang-format off
 enum {
     ICW1_IC4 = 0x01, ICW1_SNGL = 0x02, ICW1_SELECT = 0x10,
     ICW4_AEOI = 0x02, ICW4_SFNM = 0x10,
     OCW3_RIS = 0x01, OCW3_RR = 0x02, OCW3_P = 0x04, OCW3_SELECT = 0x08, OCW3_SMM = 0x20, OCW3_ESMM = 0x40,
 };
+// clang-format on
 enum init_state { READY, WAIT_ICW2, WAIT_ICW3, WAIT_ICW4 };
 
 struct i8259_chip {

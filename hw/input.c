@@ -279,7 +279,9 @@ static const struct key_name {
     const char *name;
     uint16_t scancode;
 } key_names[] = {
+// clang-format off
 #define X(name, scancode) { #name, scancode },
+// clang-format on
 #include "hw/input_keys.def"
 #undef X
 };

@@ -7,6 +7,7 @@
 #include "hw/lapic.h"
 
 // Register numbers: offset in the xAPIC page / 16, and x2APIC MSR - 800h (SDM vol. 3A, tables 10-1 and 10-6).
+// clang-format off
 enum {
     APIC_ID = 0x02, APIC_VERSION = 0x03, APIC_TPR = 0x08, APIC_APR = 0x09, APIC_PPR = 0x0a, APIC_EOI = 0x0b,
     APIC_RRD = 0x0c, APIC_LDR = 0x0d, APIC_DFR = 0x0e, APIC_SVR = 0x0f, APIC_ISR = 0x10, APIC_TMR = 0x18,
@@ -14,6 +15,7 @@ enum {
     APIC_INITIAL_COUNT = 0x38, APIC_CURRENT_COUNT = 0x39, APIC_DIVIDE = 0x3e, APIC_SELF_IPI = 0x3f,
     APIC_REGS = 0x40,
 };
+// clang-format on
 enum lapic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVT_COUNT };
 enum {
     LVT_VECTOR = 0xff, LVT_MODE_SHIFT = 8, LVT_REMOTE_IRR = 1 << 14, LVT_LEVEL = 1 << 15, LVT_MASKED = 1 << 16,

@@ -16,8 +16,10 @@ struct reg_rule {
     uint32_t ignored;  // read-only bits that may be written back as read
 };
 
+// clang-format off
 #define RO {XR | MR, 0, 0}
 #define LVT_LINT_BITS {XR | XW | MR | MW, 0x1a7ff, 0x5000}
+// clang-format on
 static const struct reg_rule rules[APIC_REGS] = {
     [APIC_ID] = RO,
     [APIC_VERSION] = RO,

@@ -14,11 +14,14 @@
 #define NS_PER_S 1000000000
 
 // MC146818A data sheet, "Registers"; the century byte is IBM's.
+// clang-format off
 enum {
     RTC_SECONDS = 0, RTC_SECONDS_ALARM = 1, RTC_MINUTES = 2, RTC_MINUTES_ALARM = 3, RTC_HOURS = 4,
     RTC_HOURS_ALARM = 5, RTC_DAY_OF_WEEK = 6, RTC_DAY = 7, RTC_MONTH = 8, RTC_YEAR = 9,
     RTC_A = 10, RTC_B = 11, RTC_C = 12, RTC_D = 13, RTC_CENTURY = 0x32, RTC_SIZE = 128,
 };
+// clang-format on
+// clang-format off
 enum {
     A_UIP = 0x80, A_DV = 0x70, A_RS = 0x0f, A_DV_RESET = 0x60, A_DEFAULT = 0x26,
     B_SET = 0x80, B_PIE = 0x40, B_AIE = 0x20, B_UIE = 0x10, B_SQWE = 0x08, B_DM = 0x04, B_24H = 0x02,
@@ -26,6 +29,7 @@ enum {
     D_VRT = 0x80,
     HOURS_PM = 0x80, ALARM_ANY = 0xc0,
 };
+// clang-format on
 // UIP rises 244 us before an update, which takes 1984 us with a 32 kHz crystal.
 #define UIP_NS ((244 + 1984) * 1000)
 

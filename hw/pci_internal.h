@@ -4,17 +4,21 @@
 
 #include "hw/pci.h"
 
+// clang-format off
 enum { // PCI Local Bus Specification 3.0, section 6.1 "Configuration Space Organization"
     PCI_VENDOR_ID = 0x00, PCI_DEVICE_ID = 0x02, PCI_COMMAND = 0x04, PCI_STATUS = 0x06, PCI_REVISION_ID = 0x08,
     PCI_CLASS_PROG = 0x09, PCI_CACHE_LINE = 0x0c, PCI_LATENCY = 0x0d, PCI_HEADER_TYPE = 0x0e, PCI_BAR0 = 0x10,
     PCI_SUBVENDOR = 0x2c, PCI_SUBDEVICE = 0x2e, PCI_ROM_ADDRESS = 0x30, PCI_CAP_PTR = 0x34,
     PCI_INT_LINE = 0x3c, PCI_INT_PIN = 0x3d,
 };
+// clang-format on
+// clang-format off
 enum { // Command and Status bits, section 6.2.2 and 6.2.3
     PCI_CMD_IO = 1, PCI_CMD_MEM = 2, PCI_CMD_MASTER = 4, PCI_CMD_PARITY = 0x40, PCI_CMD_SERR = 0x100,
     PCI_CMD_INTX_OFF = 0x400,
     PCI_ST_INTX = 8, PCI_ST_CAPS = 0x10,
 };
+// clang-format on
 enum { PCI_CAP_MSIX = 0x11 };
 
 struct pci_bus {

@@ -5,12 +5,14 @@
 
 #include <string.h>
 
+// clang-format off
 enum {
     KBD_SET_LEDS = 0xed, KBD_ECHO = 0xee, KBD_SCAN_SET = 0xf0, KBD_IDENTIFY = 0xf2, KBD_TYPEMATIC = 0xf3,
     KBD_ENABLE = 0xf4, KBD_DISABLE = 0xf5, KBD_DEFAULTS = 0xf6, KBD_ALL_REPEAT = 0xf7, KBD_ALL_BREAK = 0xf8,
     KBD_ALL_MAKE = 0xf9, KBD_ALL_BOTH = 0xfa, KBD_KEY_REPEAT = 0xfb, KBD_KEY_BREAK = 0xfc, KBD_KEY_MAKE = 0xfd,
     KBD_RESEND = 0xfe, KBD_RESET = 0xff,
 };
+// clang-format on
 enum { KEY_PAUSE = 0xe11d, KEY_PRINT_SCREEN = 0xe037, LONGEST_CODE = 8 };
 enum { TYPEMATIC_DEFAULT = 0x2b }; // 10.9 characters a second after 500 ms
 

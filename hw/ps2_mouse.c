@@ -3,12 +3,14 @@
 // IBM PS/2 Hardware Interface Technical Reference (1990), "Mouse"; the wheel is Microsoft's IntelliMouse way.
 #include "hw/ps2.h"
 
+// clang-format off
 enum {
     MOUSE_SCALING_1 = 0xe6, MOUSE_SCALING_2 = 0xe7, MOUSE_RESOLUTION = 0xe8, MOUSE_STATUS = 0xe9,
     MOUSE_STREAM = 0xea, MOUSE_READ = 0xeb, MOUSE_END_WRAP = 0xec, MOUSE_WRAP = 0xee, MOUSE_REMOTE = 0xf0,
     MOUSE_IDENTIFY = 0xf2, MOUSE_RATE = 0xf3, MOUSE_ENABLE = 0xf4, MOUSE_DISABLE = 0xf5, MOUSE_DEFAULTS = 0xf6,
     MOUSE_RESEND = 0xfe, MOUSE_RESET = 0xff,
 };
+// clang-format on
 enum { ID_PLAIN = 0, ID_WHEEL = 3, ID_EXPLORER = 4, PACKET_MAX = 4 };
 // How much movement may wait: what a guest that reads slowly still gets to see.
 enum { BACKLOG = 4096 };

@@ -14,6 +14,7 @@
 enum { UART_RBR_THR = 0, UART_IER = 1, UART_IIR_FCR = 2, UART_LCR = 3, UART_MCR = 4, UART_LSR = 5,
        UART_MSR = 6, UART_SCR = 7 };
 // PC16550D data sheet, table II "Summary of Registers".
+// clang-format off
 enum {
     IER_ERBFI = 0x01, IER_ETBEI = 0x02, IER_ELSI = 0x04, IER_EDSSI = 0x08,
     IIR_NONE = 0x01, IIR_MODEM = 0x00, IIR_THRE = 0x02, IIR_DATA = 0x04, IIR_LINE = 0x06, IIR_TIMEOUT = 0x0c,
@@ -27,6 +28,7 @@ enum {
     MSR_DCTS = 0x01, MSR_DDSR = 0x02, MSR_TERI = 0x04, MSR_DDCD = 0x08, MSR_CTS = 0x10, MSR_DSR = 0x20,
     MSR_RI = 0x40, MSR_DCD = 0x80, MSR_DELTAS = 0x0f,
 };
+// clang-format on
 enum { FIFO_SIZE = 16, TX_SIZE = 256, TX_BATCH = 64 };
 #define FLUSH_NS 200000u
 

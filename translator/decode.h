@@ -12,6 +12,7 @@ enum insn_map { MAP_1 = 0, MAP_0F, MAP_0F38, MAP_0F3A, MAP_3DNOW, MAP_5, MAP_6 }
 enum insn_enc { ENC_LEGACY, ENC_VEX2, ENC_VEX3, ENC_EVEX, ENC_XOP };
 
 // What the translator does with it. PLAIN instructions compute; all other classes have a rule.
+// clang-format off
 enum insn_class {
     IC_PLAIN,      // copied verbatim but for register and memory operand rewriting
     IC_JMP, IC_JCC, IC_CALL, IC_RET, IC_JMP_IND, IC_CALL_IND, IC_LOOP, // near control flow; LOOP: loop*, jcxz
@@ -21,6 +22,7 @@ enum insn_class {
     IC_XSTATE,     // fxsave ... xrstors
     IC_INVALID,    // #UD
 };
+// clang-format on
 
 // Kinds of register a ModRM/VEX field names (for rewriting guest r14/r15).
 enum field_kind { FK_NONE, FK_GPR, FK_VEC, FK_MASK, FK_OTHER }; // OTHER: segment, control, x87, mmx, opcode extension

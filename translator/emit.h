@@ -50,6 +50,7 @@ struct emem {
 #define EMEM(b, d) ((struct emem){.base = (b), .index = -1, .scale = 1, .disp = (d)})
 #define EMEM_FS(d) ((struct emem){.base = -1, .index = -1, .scale = 1, .fs = true, .disp = (d)})
 
+// clang-format off
 enum emit_flags {
     EF_W = 1,       // REX.W
     EF_66 = 2,      // operand-size prefix
@@ -57,6 +58,7 @@ enum emit_flags {
     EF_0F = 16, EF_0F38 = 32, EF_0F3A = 64,
     EF_BYTEREG = 128, // reg is a byte register: 4..7 mean SPL..DIL and need a REX prefix
 };
+// clang-format on
 
 // The general forms: prefixes, REX, opcode map, opcode, ModRM. An immediate, if any, is appended by the
 // caller. RIP-relative operands are not made here (emit_lea_rip).

@@ -22,7 +22,9 @@ struct opcode_def {
 #define P(f) (OF_PARTIAL | 0 * FL_ZF)
 #define COND OF_COND
 #define SHIFT OF_SHIFT
+// clang-format off
 #define OP(encs, map, lo, hi, cond, operands, cls, flags) {encs, map, lo, hi, cond, operands, IC_##cls, flags},
+// clang-format on
 static const struct opcode_def defs[] = {
 #include "translator/opcodes.def"
 };

@@ -7,12 +7,14 @@
 enum { OPC_LEGACY = 1, OPC_VEX = 2, OPC_EVEX = 4 };
 enum { OPC_NP = 1, OPC_66 = 2, OPC_F3 = 4, OPC_F2 = 8 };
 
+// clang-format off
 enum opcode_traits {
     OT_I64 = 1 << 0, OT_O64 = 1 << 1, OT_D64 = 1 << 2, OT_F64 = 1 << 3, OT_LOCK = 1 << 4, OT_BYTE = 1 << 5,
     OT_UNALIGNED = 1 << 6, OT_ALIGNED = 1 << 7, OT_X87 = 1 << 8, OT_MMX = 1 << 9, OT_SSE = 1 << 10,
     OT_AVX = 1 << 11, OT_AVX512 = 1 << 12, OT_NOMASK = 1 << 13, OT_N1 = 1 << 14, OT_MVV = 1 << 15,
     OT_VSIB = 1 << 16, OT_BITS = 1 << 17, OT_END = 1 << 18, OT_WY = 1 << 19,
 };
+// clang-format on
 
 // Bits of the flags column: read in 0..11, surely written in 16..27, and these.
 #define OF_PARTIAL (1u << 12)

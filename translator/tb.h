@@ -43,6 +43,7 @@ enum {
 };
 
 // Fields of cpu->engine[] that translated code reaches.
+// clang-format off
 enum engine_slot {
     ENG_HOST_SP,   // host stack pointer to use outside translated code
     ENG_EPOCH_USER, ENG_EPOCH_SUP, // current epochs; 0 while a kick is pending
@@ -61,6 +62,7 @@ enum engine_slot {
     ENG_RESUME,    // code address that a helper is about to jump to, or 0: a kick must stop that block, too
     ENG_COUNT,
 };
+// clang-format on
 
 #define X_EXITS(X)                                                                        \
     X(LINK, "direct branch not chained; ENG_EXIT is the link")                            \

@@ -11,14 +11,18 @@
 
 #include "base/loop.h"
 
+// clang-format off
 enum { // 5.2.3 "Feature bits"
     BLK_F_SEG_MAX = 2, BLK_F_GEOMETRY = 4, BLK_F_RO = 5, BLK_F_BLK_SIZE = 6, BLK_F_FLUSH = 9, BLK_F_TOPOLOGY = 10,
     BLK_F_CONFIG_WCE = 11, BLK_F_MQ = 12, BLK_F_DISCARD = 13, BLK_F_WRITE_ZEROES = 14,
 };
+// clang-format on
+// clang-format off
 enum { // 5.2.6 "Device Operation": request types and status
     T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_ZEROES = 13,
     S_OK = 0, S_IOERR = 1, S_UNSUPP = 2,
 };
+// clang-format on
 enum { SECTOR = 512, ID_BYTES = 20, MAX_DISCARD_SECTORS = 1 << 22, WZ_FLAG_UNMAP = 1 };
 
 struct blk_config { // 5.2.4 "Device configuration layout"

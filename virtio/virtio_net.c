@@ -10,11 +10,13 @@
 
 #include "base/loop.h"
 
+// clang-format off
 enum { // 5.1.3 "Feature bits"
     NET_F_CSUM = 0, NET_F_GUEST_CSUM = 1, NET_F_CTRL_GUEST_OFFLOADS = 2, NET_F_MTU = 3, NET_F_MAC = 5,
     NET_F_GUEST_TSO4 = 7, NET_F_GUEST_TSO6 = 8, NET_F_HOST_TSO4 = 11, NET_F_HOST_TSO6 = 12, NET_F_MRG_RXBUF = 15,
     NET_F_STATUS = 16, NET_F_CTRL_VQ = 17, NET_F_CTRL_RX = 18, NET_F_CTRL_VLAN = 19, NET_F_CTRL_MAC_ADDR = 23,
 };
+// clang-format on
 enum { RX, TX, CTRL, CTRL_SIZE = 64 };
 enum { HDR_F_NEEDS_CSUM = 1, HDR_F_DATA_VALID = 2, HDR_GSO_TCPV4 = 1, HDR_GSO_TCPV6 = 4 };
 enum { STATUS_LINK_UP = 1, ETH_MIN = 14, TX_BYTES_A_RUN = 1 << 18, TX_FRAMES_A_RUN = 256 };

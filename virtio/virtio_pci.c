@@ -228,10 +228,12 @@ static const struct io_ops modern_ops = {.read = modern_read, .write = modern_wr
 
 // --- legacy (4.1.4.8): registers in I/O ports, the device configuration behind them
 
+// clang-format off
 enum {
     L_DEVICE_FEATURES = 0, L_DRIVER_FEATURES = 4, L_QUEUE_PFN = 8, L_QUEUE_SIZE = 12, L_QUEUE_SELECT = 14,
     L_QUEUE_NOTIFY = 16, L_STATUS = 18, L_ISR = 19, L_CONFIG_VECTOR = 20, L_QUEUE_VECTOR = 22,
 };
+// clang-format on
 
 static unsigned legacy_config_start(const struct virtio_pci *p) { return pci_msix_enabled(&p->pci) ? 24 : 20; }
 

@@ -8,11 +8,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+// clang-format off
 static const char *const words[] = {
     "g", "G", "p", "P", "m", "M", "X", "Z0,", "Z1,", "Z2,", "Z3,", "Z4,", "z0,", "z2,", "c", "s", "C05", "S05", "vCont;c",
     "vCont;s:1", "H", "T", "?", "D", "qSupported:", "qXfer:features:read:target.xml:", "qqemu.sstep", "Qqemu.sstep=",
     "Qqemu.PhyMemMode:", "Qring3.Arch:i8086", "qC", "QStartNoAckMode", "0", "1000", "2000", ",", ":", "=", ";", "ff",
 };
+// clang-format on
 
 static void send_packets(const uint8_t *data, size_t size)
 {

@@ -9,10 +9,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+// clang-format off
 static const char *const words[] = {
     "{", "}", "[", "]", ":", ",", "\"", "\\", "\\u", "\n", "\"execute\":", "\"arguments\":{", "\"id\":", "\"qmp_capabilities\"",
     "\"stop\"", "\"enable\":[", "\"oob\"", "1e9", "-1", "null", "true", "\xc3\xa9", "\xff",
 };
+// clang-format on
 
 static void take(struct qmp_split *s, uint8_t byte)
 {

@@ -347,6 +347,7 @@ static bool prep_int(struct gen *g, struct plan *p)
 
 // --- the table ---------------------------------------------------------------------------------------
 
+// clang-format off
 const struct prep gen_preps_flow[] = {
     { "std", prep_std }, { "cld", prep_cld }, { "push", prep_push }, { "pop", prep_pop }, { "popm", prep_popm },
     { "pusha", prep_pusha }, { "popa", prep_popa }, { "popseg", prep_popseg }, { "popf", prep_popf },
@@ -355,3 +356,4 @@ const struct prep gen_preps_flow[] = {
     { "func", prep_func }, { "int", prep_int }, { "counted", gen_prep_counted },
     { 0 },
 };
+// clang-format on

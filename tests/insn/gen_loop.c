@@ -67,6 +67,7 @@ static void lea(struct gen *g, int dst, int base, int8_t disp)
 
 struct form { uint8_t op, ext, imm; bool byte, map_0f, keeps_reg; };
 // ext: 1 + the opcode extension. keeps_reg: the register is not written.
+// clang-format off
 static const struct form forms[] = {
     {.op = 0x8b}, {.op = 0x8b}, {.op = 0x89, .keeps_reg = true}, {.op = 0x89, .keeps_reg = true}, {.op = 0x03},
     {.op = 0x01, .keeps_reg = true}, {.op = 0x2b}, {.op = 0x39, .keeps_reg = true}, {.op = 0x3b, .keeps_reg = true},
@@ -74,6 +75,7 @@ static const struct form forms[] = {
     {.op = 0xc7, .ext = 1, .imm = 4}, {.op = 0x88, .byte = true, .keeps_reg = true}, {.op = 0x8a, .byte = true},
     {.op = 0xb6, .map_0f = true}, {.op = 0xb7, .map_0f = true}, {.op = 0x13}, {.op = 0x87},
 };
+// clang-format on
 
 // ModRM and what follows it: [base + index * scale + disp8], or an address of the data area.
 static void put_operand(struct gen *g, struct unit *u, const struct loop *l, int reg, int base, int index)

@@ -17,11 +17,13 @@
 #include "tests/insn/testcase.h"
 
 #define SUP 0xffff800000000000ull
+// clang-format off
 enum {
     RAM_SIZE = 4 << 20, TABLES_PA = 1 << 20, DATA_PA = 0x10000, CODE_PA = 0x40000, SUP_PA = 0x80000,
     SUP_GDT = 0, SUP_IDT = 0x1000, SUP_STUBS = 0x2000, SUP_TSS = 0x3000, SUP_STACK = 0x4000, SUP_STACK_TOP = 0x5000,
     SUP_PAGES = 5,
 };
+// clang-format on
 enum { PTE_P = 1, PTE_W = 2, PTE_U = 4 };
 #define PTE_NX BIT(63)
 

@@ -11,7 +11,9 @@
 #include "cpu/state.h"
 
 struct rule isa_rules[] = {
+// clang-format off
 #define I(t, e, o) { .text = t, .encoding = e, .options = o },
+// clang-format on
 #include "tests/insn/isa.def"
 #undef I
 };
@@ -20,6 +22,7 @@ const unsigned isa_count = ARRAY_SIZE(isa_rules);
 // --- features ------------------------------------------------------------------------------------------
 
 enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
+// clang-format off
 static const struct feature { const char *name; uint32_t leaf, sub; uint8_t reg, bit; } features[] = {
     { "sse", 1, 0, CPUID_EDX, 25 }, { "sse2", 1, 0, CPUID_EDX, 26 }, { "sse3", 1, 0, CPUID_ECX, 0 },
     { "pclmul", 1, 0, CPUID_ECX, 1 }, { "ssse3", 1, 0, CPUID_ECX, 9 }, { "fma", 1, 0, CPUID_ECX, 12 },
@@ -37,6 +40,7 @@ static const struct feature { const char *name; uint32_t leaf, sub; uint8_t reg,
     { "avx512vp2intersect", 7, 0, CPUID_EDX, 8 }, { "avxvnni", 7, 1, CPUID_EAX, 4 },
     { "avx512bf16", 7, 1, CPUID_EAX, 5 },
 };
+// clang-format on
 
 static bool has_feature(const char *name, bool *known)
 {

@@ -20,12 +20,14 @@ enum rule_enc { RE_LEGACY, RE_VEX, RE_EVEX };
 enum { VL_128 = 1, VL_256 = 2, VL_512 = 4, VL_IG = 8 };
 enum { W_0, W_1, W_IG, W_Y };
 
+// clang-format off
 enum rule_flags {
     RF_LOCK = 1 << 0, RF_ALIGNED = 1 << 1, RF_SIZED = 1 << 2, RF_D64 = 1 << 3, RF_NOQ = 1 << 4, RF_W1 = 1 << 5,
     RF_NO64 = 1 << 6, RF_ONLY64 = 1 << 7, RF_END = 1 << 8, RF_X87 = 1 << 9, RF_MMX = 1 << 10, RF_K = 1 << 11,
     RF_KZ = 1 << 12, RF_B4 = 1 << 13, RF_B8 = 1 << 14, RF_ER = 1 << 15, RF_SAE = 1 << 16, RF_ND8 = 1 << 17,
     RF_RARE = 1 << 18, RF_F512 = 1 << 19,
 };
+// clang-format on
 
 struct rule {
     const char *text, *encoding, *options;

@@ -25,10 +25,12 @@
 #include "translator/interp_int.h"
 #include "translator/tb.h"
 
+// clang-format off
 enum {
     STUBS16 = 0xf0000, STUBS32 = 0x180000, GDT_PA = 0x181000, IDT_PA = 0x182000, TSS_PA = 0x183000, STACK_TOP = 0x185000,
     LDT_PA = 0x186000, STEPS = 3000, PAGES = LEGACY_RAM / PAGE_SIZE, STOP_PORT = 0xf4,
 };
+// clang-format on
 
 static struct ram ram;
 static struct address_space *mem, *ports;

@@ -36,6 +36,7 @@ static void check_kept(const char *name)
 
 static void test_ports(void)
 {
+    // clang-format off
     static const struct {
         uint16_t port;
         uint8_t value;
@@ -46,6 +47,7 @@ static void test_ports(void)
         {0x40, 0, "8254, counter"}, {0x70, 0x0a, "RTC, index"}, {0x71, 0x26, "RTC, data"}, {0x64, 0xad, "8042"},
         {0x80, 1, "POST"}, {0x3c8, 0, "DAC"}, {0x3cf, 0, "graphics controller"}, {0xcf8, 0, "PCI"}, {0x92, 2, "port 92h"},
     };
+    // clang-format on
     for (unsigned i = 0; i < sizeof ports / sizeof ports[0]; i++) {
         fill();
         for (unsigned n = 0; n < 300; n++) // fills buffers, makes and ends interrupt requests

@@ -139,6 +139,7 @@ struct program {
 #define P(s) #s, s, s##_end
 enum { BAX = 1, BCX = 2, BDX = 4, BBX = 8, BSP = 16, BBP = 32, BSI = 64, BDI = 128, EVERY = 255 };
 
+// clang-format off
 static const struct program programs[] = {
     { P(d_arith), NULL, EXC_DONE, EVERY, { 0xff94, 0x03c5, 0x0010, 0x00ff, 0x1000, 0, 0xffff, 0x0594 } },
     { P(d_bcd), NULL, EXC_DONE, EVERY, { 0xffff, 0x0107, 0x0006, 0x6483, 0x1000, 0, 0x0907, 0x0061 } },
@@ -165,6 +166,7 @@ static const struct program programs[] = {
     { P(d_self), in_real, EXC_DONE, BAX | BBX, { 6, 0, 0, 6, 0, 0, 0, 0 } },
     { P(d_self), in_vm86, EXC_DONE, BAX | BBX, { 6, 0, 0, 6, 0, 0, 0, 0 } },
 };
+// clang-format on
 
 static void check_program(const struct program *p, struct state (*in)(void), const char *mode)
 {

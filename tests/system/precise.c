@@ -65,7 +65,9 @@ CASE(e_rip, "mov 0x40000000(%rip), %rbx");
 
 enum { ON_R13, ON_RSP, ON_RBP, ON_RSI, ON_RBX, ANY };
 struct row { const char *name, *code, *at; unsigned where; bool write; };
+// clang-format off
 #define ROW(n, text, where, write) { text, n, n##_f, where, write }
+// clang-format on
 static const struct row rows[] = {
     ROW(e_load, "MOV load", ON_R13, false),
     ROW(e_load8, "MOV AH load", ON_RBX, false),

@@ -3,8 +3,10 @@
 // ...".
 #include "test.h"
 
+// clang-format off
 enum { MSR_STAR = 0xc0000081, MSR_LSTAR, MSR_CSTAR, MSR_FMASK, MSR_GS_BASE = 0xc0000101, MSR_KERNEL_GS_BASE,
        MSR_EFER = 0xc0000080, MSR_SYSENTER_CS = 0x174, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP };
+// clang-format on
 
 SNIP(s_syscall, "syscall\n" AT(s_syscall_after) "nop");
 SNIP32(s_syscall32, "syscall\n nop");

@@ -4,9 +4,11 @@
 // Segments".
 #include "test.h"
 
+// clang-format off
 enum { GATE = FREE_SEL, BAD_GATE = FREE_SEL + 16, CONFORMING = FREE_SEL + 32, EXEC_ONLY = FREE_SEL + 40,
        NOT_PRESENT = FREE_SEL + 48, DATA_RO = FREE_SEL + 56, SMALL = FREE_SEL + 64, LDT_SEL = FREE_SEL + 72,
        CODE16 = FREE_SEL + 88, CONF0 = FREE_SEL + 96 };
+// clang-format on
 
 SNIP(t_ljmp, AT(t_ljmp_at) "ljmpl *(%rax)");
 SNIP(t_ljmp64, "rex.w ljmp *(%rax)");

@@ -22,11 +22,13 @@ enum { STATE_REGS = 8 };
 typedef unsigned long ureg; // one general register
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
+// clang-format off
 enum {
     EXC_DE = 0, EXC_DB, EXC_NMI, EXC_BP, EXC_OF, EXC_BR, EXC_UD, EXC_NM, EXC_DF, EXC_TS = 10, EXC_NP, EXC_SS,
     EXC_GP, EXC_PF, EXC_MF = 16, EXC_AC, EXC_MC, EXC_XM, EXC_DONE = 0x80, VEC_TIMER = 0x40, VEC_SELF = 0x41,
     VEC_PIC = 0x20,
 };
+// clang-format on
 enum {
     FL_CF = 1,
     FL_ONE = 2,

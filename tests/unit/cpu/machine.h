@@ -16,12 +16,16 @@ extern hva ram; // guest-physical 0; RAM_SIZE bytes
 enum { RAM_SIZE = 4 << 20 };
 
 // Where the tables are.
+// clang-format off
 enum { GDT = 0x1000, IDT = 0x2000, TSS = 0x3000, LDT = 0x5000, TSS2 = 0x6000, PT = 0x10000, STACK0 = 0x9000,
        STACK1 = 0xa000, STACK3 = 0xb000, DATA = 0x100000 };
+// clang-format on
 // Selectors: flat, per level, 32- and 64-bit.
+// clang-format off
 enum { CODE0 = 0x08, DATA0 = 0x10, CODE3 = 0x18 | 3, DATA3 = 0x20 | 3, CODE64 = 0x28, CODE64_3 = 0x30 | 3, TSS_SEL = 0x40,
        LDT_SEL = 0x50, CODE1 = 0x60 | 1, DATA1 = 0x68 | 1, SPARE = 0x80, GATE = 0x90, TSS2_SEL = 0xa0,
        CODE16 = 0xa8, CONFORM = 0xb0 };
+// clang-format on
 
 void machine_up(void);   // checked fixtures: power-on state, -cpu max
 void machine_down(void);

@@ -52,6 +52,7 @@ END_TEST
 // By the names of the keys: what a US keyboard types.
 START_TEST(characters)
 {
+    // clang-format off
     static const struct {
         char c;
         const char *key;
@@ -63,6 +64,7 @@ START_TEST(characters)
         { '"', "apostrophe", TERM_SHIFT }, { '~', "grave_accent", TERM_SHIFT }, { '|', "backslash", TERM_SHIFT },
         { '?', "slash", TERM_SHIFT }, { '_', "minus", TERM_SHIFT },
     };
+    // clang-format on
 
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
         struct term_key k = term_key_of_char((unsigned char)rows[i].c);

@@ -97,6 +97,7 @@ END_TEST
 
 START_TEST(expressions)
 {
+    // clang-format off
     static const struct {
         const char *text;
         int64_t value;
@@ -106,6 +107,7 @@ START_TEST(expressions)
         { "1 + - 2", -1 }, { "0x8000000000000000 / -1", INT64_MIN }, { "0x8000000000000000 % -1", 0 },
         { "0x7fffffffffffffff * 2 + 2", 0 },
     };
+    // clang-format on
 
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
         ck_assert_msg(parse("v:l", rows[i].text), "%s: %s", rows[i].text, why);

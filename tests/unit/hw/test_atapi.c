@@ -390,10 +390,12 @@ END_TEST
 
 int main(void)
 {
+    // clang-format off
     const TTest *const tests[] = {
         signature_and_identify, inquiry_is_cut_at_the_allocation, byte_count_limit, no_medium, reads, reads_by_dma,
         read_cd, error_detection_code, table_of_contents, mode_pages, mode_select, tray_by_the_guest,
         tray_by_the_monitor, medium_taken_in_the_middle_of_a_read, about_the_disc,
     };
+    // clang-format on
     return bench_main("atapi", tests, ARRAY_SIZE(tests));
 }

@@ -452,11 +452,13 @@ END_TEST
 
 int main(void)
 {
+    // clang-format off
     const TTest *const tests[] = {
         reset_and_identity, lock_keeps_the_configuration, interrupts_pass_the_gate, seek_recalibrate_and_change_line,
         read_by_dma, multi_track_goes_to_the_other_side, waits_for_the_channel, write_by_dma, write_protected,
         what_is_not_on_the_disk, implied_seek, fifo_without_dma, format_verify_scan, read_track_and_deleted_data,
         sizes_and_cmos, beyond_the_image,
     };
+    // clang-format on
     return bench_main("fdc_82077", tests, ARRAY_SIZE(tests));
 }

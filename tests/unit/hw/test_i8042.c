@@ -380,6 +380,7 @@ END_TEST
 
 int main(void)
 {
+    // clang-format off
     const TTest *const tests[] = {
         self_tests, keyboard_commands, scan_codes_set_2_and_translated, every_key_translates_back,
         interrupts_one_edge_a_byte, disabled_keyboard_waits, flood_is_bounded, mouse_reset_and_packets,
@@ -387,5 +388,6 @@ int main(void)
         scan_set_3, typematic_repeats_the_last_key, answers_go_before_scan_codes, five_buttons_and_scaling,
         no_key_is_lost,
     };
+    // clang-format on
     return bench_main("i8042", tests, ARRAY_SIZE(tests));
 }

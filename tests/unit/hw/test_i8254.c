@@ -246,11 +246,13 @@ END_TEST
 
 int main(void)
 {
+    // clang-format off
     const TTest *const tests[] = {
         mode_2_interrupts_at_its_rate, late_ticks_are_made_up_for, mode_2_counts_down_and_reloads, mode_0_interrupts_once,
         mode_3_is_a_square_wave, port_61_gates_counter_2, mode_1_waits_for_the_gate, mode_4_strobes,
         read_back_latches_status_and_count, latch_holds_until_read, bcd_counts_decimal, lsb_only_and_msb_only,
         new_count_waits_for_the_period, tiny_period_does_not_flood, refresh_bit_toggles,
     };
+    // clang-format on
     return bench_main("i8254", tests, ARRAY_SIZE(tests));
 }

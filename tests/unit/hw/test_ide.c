@@ -534,6 +534,7 @@ END_TEST
 
 int main(void)
 {
+    // clang-format off
     const TTest *const tests[] = {
         power_on_signature, soft_reset, missing_drives, decoding_follows_idetim,
         registers_latch_for_both_and_keep_the_previous, identify_device, set_features_shows_in_identify,
@@ -541,5 +542,6 @@ int main(void)
         data_by_dwords, commands_without_data, diagnostic, diagnostic_after_a_reset_of_one_drive,
         interrupt_enable_and_selection, reset_in_the_middle, smart, geometry_for_the_bios, attach_refuses,
     };
+    // clang-format on
     return bench_main("ide", tests, ARRAY_SIZE(tests));
 }

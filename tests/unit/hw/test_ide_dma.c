@@ -249,11 +249,13 @@ END_TEST
 
 int main(void)
 {
+    // clang-format off
     const TTest *const tests[] = {
         reads, engine_may_start_first, writes, longer_than_the_buffer, table_larger_than_the_transfer,
         table_smaller_than_the_transfer, bad_addresses, tables_without_end, no_bus_mastering,
         stopped_and_started_again, pio_interrupts_leave_their_mark, registers, translations_hear_of_it,
         machine_reset_in_the_middle,
     };
+    // clang-format on
     return bench_main("ide_dma", tests, ARRAY_SIZE(tests));
 }

@@ -7,10 +7,12 @@
 #include "tests/unit/hw/harness.h"
 
 #define BASE 0xfee00000ull
+// clang-format off
 enum { R_ID = 0x20, R_VERSION = 0x30, R_TPR = 0x80, R_PPR = 0xa0, R_EOI = 0xb0, R_LDR = 0xd0, R_DFR = 0xe0,
        R_SVR = 0xf0, R_ISR = 0x100, R_TMR = 0x180, R_IRR = 0x200, R_ESR = 0x280, R_ICR = 0x300,
        R_ICR2 = 0x310, R_TIMER = 0x320, R_LINT0 = 0x350, R_LINT1 = 0x360, R_ERROR = 0x370, R_INIT = 0x380, R_CUR = 0x390,
        R_DIV = 0x3e0 };
+// clang-format on
 
 static struct lapic_bus *bus;
 static struct lapic *lapic[BENCH_CPUS];
@@ -443,6 +445,7 @@ END_TEST
 
 int main(void)
 {
+    // clang-format off
     const TTest *const tests[] = {
         power_on_state, fixed_interrupt_life, level_broadcasts_its_eoi, priorities, cr8_is_the_tpr,
         software_disable, virtual_wire, timer_one_shot, timer_periodic_and_mask,
@@ -450,5 +453,6 @@ int main(void)
         init_and_sipi, logical_destinations, lowest_priority_picks_one, errors, apic_base_transitions,
         x2apic_registers, bus_master_write_is_an_msi, off_is_a_plain_processor,
     };
+    // clang-format on
     return bench_main("lapic", tests, ARRAY_SIZE(tests));
 }

@@ -487,11 +487,13 @@ END_TEST
 
 int main(void)
 {
+    // clang-format off
     const TTest *const tests[] = {
         register_masks, crtc_protection, color_and_mono_addresses, attribute_flip_flop, palette_access, retrace,
         write_mode_0, write_mode_0_functions, write_mode_1, write_mode_2, write_mode_3, read_mode_1, memory_maps,
         odd_even, chain_4, linear_window, text_window, window_moves_with_the_memory_map, font_loading_beside_text, pci_identity, edid, mmio_registers,
         reset_state,
     };
+    // clang-format on
     return bench_main("vga", tests, ARRAY_SIZE(tests));
 }

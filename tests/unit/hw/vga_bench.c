@@ -7,12 +7,15 @@
 #define PLANAR_PALETTE 0, 1, 2, 3, 4, 5, 6, 7, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17
 #define COLOR_PALETTE 0, 1, 2, 3, 4, 5, 0x14, 7, 0x38, 0x39, 0x3a, 0x3b, 0x3c, 0x3d, 0x3e, 0x3f
 #define MONO_PALETTE 0, 8, 8, 8, 8, 8, 8, 8, 0x10, 0x18, 0x18, 0x18, 0x18, 0x18, 0x18, 0x18
+// clang-format off
 #define TEXT_GR {0, 0, 0, 0, 0, 0x10, 0x0e, 0, 0xff}
 #define PLANAR_GR {0, 0, 0, 0, 0, 0, 0x05, 0x0f, 0xff}
+// clang-format on
 #define CURSOR_TEXT 0x0d, 0x0e
 #define V400 0x9c, 0x8e, 0x8f
 
 // "PS/2 Hardware Interface Technical Reference - Video Subsystem", "VGA Function", BIOS mode tables.
+// clang-format off
 const struct vga_mode_regs vga_mode_table[] = {
     {0x01, 0x67, {3, 8, 3, 0, 2},
      {0x2d, 0x27, 0x28, 0x90, 0x2b, 0xa0, 0xbf, 0x1f, 0, 0x4f, CURSOR_TEXT, 0, 0, 0, 0, V400, 0x14, 0x1f, 0x96, 0xb9,
@@ -66,6 +69,7 @@ const struct vga_mode_regs vga_mode_table[] = {
       0xff},
      {0, 0, 0, 0, 0, 0x40, 5, 15, 0xff}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0x41, 0, 15, 0, 0}},
 };
+// clang-format on
 const unsigned vga_mode_count = ARRAY_SIZE(vga_mode_table);
 
 struct vga *vga;

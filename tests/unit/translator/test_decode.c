@@ -127,6 +127,7 @@ START_TEST(fields)
 END_TEST
 
 // What must never run natively, or does not exist. One opcode of every kind of rule.
+// clang-format off
 static const struct { const char *hex; uint8_t mode, class; } classes[] = {
     {"0f 01 07", M64, IC_SYSTEM}, {"0f 01 0f", M64, IC_SYSTEM}, {"0f 00 c0", M64, IC_SYSTEM}, // sgdt sidt sldt
     {"0f 01 e0", M64, IC_SYSTEM}, {"0f 00 c8", M64, IC_SYSTEM}, {"0f 02 c1", M64, IC_SYSTEM}, // smsw str lar
@@ -163,6 +164,7 @@ static const struct { const char *hex; uint8_t mode, class; } classes[] = {
     // VEX with the prefixes that it replaces
     {"66 c5 f8 58 07", M64, IC_INVALID}, {"48 c5 f8 58 07", M64, IC_INVALID}, {"f3 c4 e1 78 58 07", M64, IC_INVALID},
 };
+// clang-format on
 
 START_TEST(rules)
 {

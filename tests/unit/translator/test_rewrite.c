@@ -192,12 +192,14 @@ END_TEST
 
 START_TEST(refusals)
 {
+    // clang-format off
     static const struct { const char *hex; uint8_t mode; } no[] = {
         {"27", DECODE_32}, {"2f", DECODE_32}, {"37", DECODE_32}, {"3f", DECODE_32}, {"d4 0a", DECODE_32}, {"d5 0a", DECODE_32},
         {"d6", DECODE_32}, {"62 07", DECODE_32}, {"63 07", DECODE_32}, {"63 c1", DECODE_32},
         {"c4 e2 71 92 04 05 00 00 00 00", DECODE_64}, // gather
         {"4d 01 3f", DECODE_64},                      // names r15, which is not to be had (map15)
     };
+    // clang-format on
     uint8_t body[64];
     for (unsigned i = 0; i < ARRAY_SIZE(no); i++) {
         struct insn in = decode_hex(no[i].hex, (enum decode_mode)no[i].mode);

@@ -150,11 +150,13 @@ END_TEST
 START_TEST(control_queue)
 {
     start(true, ALL_FEATURES);
+    // clang-format off
     const struct { uint8_t bytes[12]; unsigned len; uint8_t ack; } c[] = {
         {{0, 0, 1}, 3, 0}, {{0, 9, 1}, 3, 1}, {{1, 1, 2, 3, 4, 5, 6, 7}, 8, 0}, {{1, 1, 2}, 3, 1},
         {{1, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 10, 0}, {{1, 0, 255, 255, 255, 255, 0, 0}, 8, 1}, {{9, 0}, 2, 1},
         {{5, 0, 3, 0, 0, 0, 0, 0, 0, 0}, 10, 0}, {{5, 0, 0, 0, 0, 0, 0, 0, 1, 0}, 10, 1}, {{1}, 1, 1},
     };
+    // clang-format on
     for (unsigned i = 0; i < ARRAY_SIZE(c); i++) {
         gpa p = guest_alloc(32, 16);
         memcpy(guest_ptr(p), c[i].bytes, c[i].len);
