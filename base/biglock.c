@@ -41,7 +41,4 @@ void big_unlock(void)
     }
 }
 
-bool big_lock_held(void)
-{
-    return held_by_me;
-}
+bool big_lock_held(void) { return held_by_me; }

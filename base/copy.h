@@ -14,20 +14,11 @@ typedef volatile uint64_t copy_u64 __attribute__((aligned(1), may_alias));
 static inline void copy_bytes(void *dst, const void *src, size_t n)
 {
     switch (n) {
-    case 1:
-        *(volatile uint8_t *)dst = *(const volatile uint8_t *)src;
-        return;
-    case 2:
-        *(copy_u16 *)dst = *(const copy_u16 *)src;
-        return;
-    case 4:
-        *(copy_u32 *)dst = *(const copy_u32 *)src;
-        return;
-    case 8:
-        *(copy_u64 *)dst = *(const copy_u64 *)src;
-        return;
-    default:
-        break;
+    case 1: *(volatile uint8_t *)dst = *(const volatile uint8_t *)src; return;
+    case 2: *(copy_u16 *)dst = *(const copy_u16 *)src; return;
+    case 4: *(copy_u32 *)dst = *(const copy_u32 *)src; return;
+    case 8: *(copy_u64 *)dst = *(const copy_u64 *)src; return;
+    default: break;
     }
     if (n < 256) { // REP MOVSB has a start-up cost of tens of cycles
         uint8_t *d = dst;

@@ -16,10 +16,7 @@ static const char *const log_names[LOG_COUNT] = {
 #undef X
 };
 
-static FILE *log_out(void)
-{
-    return log_file ? log_file : stderr;
-}
+static FILE *log_out(void) { return log_file ? log_file : stderr; }
 
 static bool category_find(const char *name, size_t len, uint32_t *bit)
 {
@@ -66,10 +63,7 @@ int log_set_file(const char *path)
     return 0;
 }
 
-void log_flush(void)
-{
-    fflush(log_out());
-}
+void log_flush(void) { fflush(log_out()); }
 
 void log_printf(enum log_category c, const char *fmt, ...)
 {

@@ -5,25 +5,25 @@
 #include "base/types.h"
 
 // X(name, help): one line per category; -d NAME switches it on.
-#define LOG_CATEGORIES(X)                                                       \
-    X(in_asm, "guest code as it is translated, with Capstone")                  \
-    X(out_asm, "host code that a translated block became")                      \
-    X(int, "interrupts and exceptions as they are delivered")                   \
-    X(exec, "each translated block as the dispatcher enters it")                \
-    X(mmu, "page walks, shadow fills and invalidations")                        \
-    X(stats, "all counters, at exit")                                           \
-    X(guest_errors, "things the guest did that no real machine would welcome")  \
-    X(unimp, "guest accesses to parts that are not modelled")                   \
-    X(cpu_reset, "CPU state before each reset")                                 \
-    X(virtio, "virtqueue set-up and errors")                                    \
-    X(pci, "PCI configuration and BAR changes")                                 \
+#define LOG_CATEGORIES(X)                                                      \
+    X(in_asm, "guest code as it is translated, with Capstone")                 \
+    X(out_asm, "host code that a translated block became")                     \
+    X(int, "interrupts and exceptions as they are delivered")                  \
+    X(exec, "each translated block as the dispatcher enters it")               \
+    X(mmu, "page walks, shadow fills and invalidations")                       \
+    X(stats, "all counters, at exit")                                          \
+    X(guest_errors, "things the guest did that no real machine would welcome") \
+    X(unimp, "guest accesses to parts that are not modelled")                  \
+    X(cpu_reset, "CPU state before each reset")                                \
+    X(virtio, "virtqueue set-up and errors")                                   \
+    X(pci, "PCI configuration and BAR changes")                                \
     X(trace, "every instruction with the registers after it (slow)")
 
 enum log_category {
 #define X(name, help) LOG_##name,
     LOG_CATEGORIES(X)
 #undef X
-    LOG_COUNT
+        LOG_COUNT
 };
 
 extern uint32_t log_mask; // bit per category; written at start-up and by the monitor only

@@ -11,9 +11,9 @@ struct loop_watch;
 
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 
-int loop_init(void);   // before any other call; 0 or -errno
-int loop_start(void);  // starts the I/O thread
-void loop_stop(void);  // ends and joins it
+int loop_init(void);        // before any other call; 0 or -errno
+int loop_start(void);       // starts the I/O thread
+void loop_stop(void);       // ends and joins it
 bool loop_is_current(void); // called from the I/O thread?
 
 // The guest's clock in ns, the base of all guest time: the host's monotonic clock less the time for which it

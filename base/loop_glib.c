@@ -206,7 +206,4 @@ void loop_stop(void)
     loop.started = false;
 }
 
-bool loop_is_current(void)
-{
-    return on_loop_thread;
-}
+bool loop_is_current(void) { return on_loop_thread; }

@@ -152,10 +152,7 @@ static struct loop_timer *timer_new(struct timer_heap *h, void (*fn)(void *), vo
 
 struct loop_timer *loop_timer_new(void (*fn)(void *), void *opaque) { return timer_new(&timers.guest, fn, opaque); }
 
-struct loop_timer *loop_timer_new_host(void (*fn)(void *), void *opaque)
-{
-    return timer_new(&timers.host, fn, opaque);
-}
+struct loop_timer *loop_timer_new_host(void (*fn)(void *), void *opaque) { return timer_new(&timers.host, fn, opaque); }
 
 void loop_timer_free(struct loop_timer *t)
 {
@@ -209,7 +206,4 @@ void loop_clock_changed(void)
         timerfd_arm();
 }
 
-bool loop_timer_pending(const struct loop_timer *t)
-{
-    return t->slot != TIMER_NOT_QUEUED;
-}
+bool loop_timer_pending(const struct loop_timer *t) { return t->slot != TIMER_NOT_QUEUED; }

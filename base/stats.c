@@ -17,10 +17,7 @@ static const struct {
 };
 
 // The part of the name before the first '_'.
-static size_t group_len(const char *id)
-{
-    return strcspn(id, "_");
-}
+static size_t group_len(const char *id) { return strcspn(id, "_"); }
 
 void stats_print(FILE *f)
 {

@@ -9,8 +9,8 @@
 
 _Thread_local struct cpu vcpu_self __attribute__((tls_model("local-exec"), aligned(64)));
 
-void cpu_init(struct cpu *cpu, struct address_space *mem, struct address_space *ports,
-              const struct cpu_model *model, unsigned index)
+void cpu_init(struct cpu *cpu, struct address_space *mem, struct address_space *ports, const struct cpu_model *model,
+              unsigned index)
 {
     cpu->mem = mem;
     cpu->ports = ports;
@@ -66,7 +66,8 @@ static bool is_flat(const struct segment *s, uint32_t must)
 // Fills in s's bounds and which of MODE_SEG64K and MODE_SEG_DOWN it speaks for.
 static void set_bounds(struct segment_bounds *b, const struct segment *s, bool typed, uint32_t window_end)
 {
-    if (LIKELY(b->limit == s->limit && b->attr == s->attr && b->base == s->base && b->typed == typed && b->mode & BIT(31)))
+    if (LIKELY(b->limit == s->limit && b->attr == s->attr && b->base == s->base && b->typed == typed &&
+               b->mode & BIT(31)))
         return;
     b->limit = s->limit;
     b->attr = s->attr;
@@ -192,8 +193,13 @@ static void dump_segment(const char *name, const struct segment *s, void (*print
     char line[128];
     snprintf(line, sizeof line, "%-4s=%04x %016llx %08x %08x DPL=%u %s%s", name, s->sel, (unsigned long long)s->base,
              s->limit, s->attr, attr_dpl(s->attr),
-             !(s->attr & SEG_P) ? "unusable" : !(s->attr & SEG_S) ? "system" : s->attr & TYPE_CODE ? "CS" : "DS",
-             s->attr & SEG_L ? "64" : s->attr & SEG_DB ? "32" : "16");
+             !(s->attr & SEG_P)    ? "unusable"
+             : !(s->attr & SEG_S)  ? "system"
+             : s->attr & TYPE_CODE ? "CS"
+                                   : "DS",
+             s->attr & SEG_L    ? "64"
+             : s->attr & SEG_DB ? "32"
+                                : "16");
     print(opaque, line);
 }
 

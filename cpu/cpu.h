@@ -15,9 +15,9 @@
 #include "cpu/state.h"
 
 // --- exceptions (exception.c; SDM vol. 3A, chapter 6)
-_Noreturn void cpu_raise(struct cpu *cpu, enum vector v);                 // no error code
+_Noreturn void cpu_raise(struct cpu *cpu, enum vector v); // no error code
 _Noreturn void cpu_raise_error(struct cpu *cpu, enum vector v, uint32_t error);
-_Noreturn void cpu_raise_pf(struct cpu *cpu, const struct mmu_fault *f);  // sets CR2 on delivery
+_Noreturn void cpu_raise_pf(struct cpu *cpu, const struct mmu_fault *f); // sets CR2 on delivery
 _Noreturn void cpu_raise_db(struct cpu *cpu, uint64_t dr6_bits);
 // Delivers cpu->exc. May itself unwind with a second exception: the engine's loop just calls it again,
 // and the double-fault rules (table 6-5) are applied here. A triple fault makes CPU_REQ_RESET.
@@ -31,9 +31,9 @@ void cpu_op_into(struct cpu *cpu);
 void cpu_op_iret(struct cpu *cpu, unsigned opsize); // opsize in bytes: 2, 4, 8, here and below
 
 // --- memory, raising exceptions (memory.c). size 1..4096.
-uint64_t cpu_load(struct cpu *cpu, gva ea, unsigned size);  // size 1, 2, 4, 8
+uint64_t cpu_load(struct cpu *cpu, gva ea, unsigned size); // size 1, 2, 4, 8
 void cpu_store(struct cpu *cpu, gva ea, uint64_t v, unsigned size);
-uint64_t cpu_load_sys(struct cpu *cpu, gva ea, unsigned size);  // implicit supervisor
+uint64_t cpu_load_sys(struct cpu *cpu, gva ea, unsigned size); // implicit supervisor
 void cpu_store_sys(struct cpu *cpu, gva ea, uint64_t v, unsigned size);
 void cpu_read(struct cpu *cpu, gva ea, void *dst, unsigned size);
 void cpu_write(struct cpu *cpu, gva ea, const void *src, unsigned size);
@@ -78,16 +78,16 @@ void cpu_op_invlpg(struct cpu *cpu, gva ea);
 void cpu_op_invpcid(struct cpu *cpu, uint64_t type, gva ea);
 void cpu_op_rdmsr(struct cpu *cpu);
 void cpu_op_wrmsr(struct cpu *cpu);
-void cpu_op_rdtsc(struct cpu *cpu);  // with the CR4.TSD check
+void cpu_op_rdtsc(struct cpu *cpu); // with the CR4.TSD check
 void cpu_op_rdtscp(struct cpu *cpu);
 void cpu_op_rdpmc(struct cpu *cpu);
 uint64_t cpu_op_rdpid(struct cpu *cpu);
 void cpu_op_cpuid(struct cpu *cpu);
-void cpu_op_hlt(struct cpu *cpu);    // sets halted
+void cpu_op_hlt(struct cpu *cpu); // sets halted
 void cpu_op_monitor(struct cpu *cpu);
-void cpu_op_mwait(struct cpu *cpu);  // documented no-op: does not halt
+void cpu_op_mwait(struct cpu *cpu); // documented no-op: does not halt
 void cpu_op_cli(struct cpu *cpu);
-void cpu_op_sti(struct cpu *cpu);    // starts the shadow
+void cpu_op_sti(struct cpu *cpu); // starts the shadow
 void cpu_op_stac(struct cpu *cpu, bool set);
 uint64_t cpu_op_pushf(struct cpu *cpu, unsigned opsize); // the value to push (VM86/IOPL checks made)
 void cpu_op_popf(struct cpu *cpu, uint64_t v, unsigned opsize);
@@ -113,11 +113,11 @@ enum xstate_op { X_FXSAVE, X_FXRSTOR, X_XSAVE, X_XRSTOR, X_XSAVEOPT, X_XSAVEC, X
 void cpu_op_xstate(struct cpu *cpu, enum xstate_op op, gva ea, bool rex_w);
 
 // --- life (cpu.c)
-void cpu_init(struct cpu *cpu, struct address_space *mem, struct address_space *ports,
-              const struct cpu_model *model, unsigned index);
-void cpu_reset(struct cpu *cpu); // power-on state: SDM vol. 3A, section 9.1.1
-void cpu_update_mode(struct cpu *cpu); // mode and the MMU's privilege, from segments, CR*, RFLAGS
+void cpu_init(struct cpu *cpu, struct address_space *mem, struct address_space *ports, const struct cpu_model *model,
+              unsigned index);
+void cpu_reset(struct cpu *cpu);                    // power-on state: SDM vol. 3A, section 9.1.1
+void cpu_update_mode(struct cpu *cpu);              // mode and the MMU's privilege, from segments, CR*, RFLAGS
 void cpu_set_window(struct cpu *cpu, uint32_t end); // the engine's: struct segment_bounds, max_low
-void cpu_set_rflags(struct cpu *cpu, uint64_t v); // all bits, with the consequences (AC, TF, IF)
+void cpu_set_rflags(struct cpu *cpu, uint64_t v);   // all bits, with the consequences (AC, TF, IF)
 // One line per register, as `info registers` prints.
 void cpu_dump(const struct cpu *cpu, void (*print)(void *opaque, const char *line), void *opaque);

@@ -182,12 +182,15 @@ static void drop_orphans(struct builder *b)
 
 static int feature_on(struct builder *b, int i, char err[160])
 {
-    for (; i >= 0; i = cpu_features[i].needs ? feature_index(cpu_features[i].needs, strlen(cpu_features[i].needs)) : -1) {
+    for (; i >= 0;
+         i = cpu_features[i].needs ? feature_index(cpu_features[i].needs, strlen(cpu_features[i].needs)) : -1) {
         const struct cpu_feature *f = &cpu_features[i];
         if (!available(b, f)) {
-            snprintf(err, 160, f->kind == REFUSED ? "CPU feature '%s' is not supported"
-                             : f->kind == NATIVE  ? "the host CPU has no feature '%s'"
-                                                  : "CPU feature '%s' belongs to another vendor's CPUs", f->name);
+            snprintf(err, 160,
+                     f->kind == REFUSED  ? "CPU feature '%s' is not supported"
+                     : f->kind == NATIVE ? "the host CPU has no feature '%s'"
+                                         : "CPU feature '%s' belongs to another vendor's CPUs",
+                     f->name);
             return -EINVAL;
         }
         b->on[i] = true;

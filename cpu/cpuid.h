@@ -6,7 +6,9 @@
 
 struct cpu;
 
-struct cpuid_leaf { uint32_t leaf, subleaf, eax, ebx, ecx, edx; };
+struct cpuid_leaf {
+    uint32_t leaf, subleaf, eax, ebx, ecx, edx;
+};
 
 struct cpu_model {
     char name[32];
@@ -16,11 +18,15 @@ struct cpu_model {
     uint64_t xcr0_mask; // XCR0 bits the guest may set
     uint64_t cr4_mask;  // CR4 bits that exist
     uint64_t efer_mask;
-    bool has_pcid, has_smap, has_smep, has_umip, has_fsgsbase, has_rdtscp, has_xsaves, has_nx, has_1g, has_x2apic, has_invpcid;
+    bool has_pcid, has_smap, has_smep, has_umip, has_fsgsbase, has_rdtscp, has_xsaves, has_nx, has_1g, has_x2apic,
+        has_invpcid;
     bool is_amd;
     uint32_t tsc_khz; // of the host, which the guest's TSC ticks with
     // XSAVE components in the standard format: where they are on this host; size 0: not carried.
-    struct { uint32_t offset, size; bool align64; } xcomp[8];
+    struct {
+        uint32_t offset, size;
+        bool align64;
+    } xcomp[8];
 };
 
 // Builds a model from the -cpu argument, e.g. "max", "qemu64,+avx2,-smap". Returns 0, or -EINVAL with a

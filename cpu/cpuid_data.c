@@ -183,8 +183,7 @@ const unsigned cpu_feature_count = ARRAY_SIZE(cpu_features);
 const struct cpu_model_def cpu_model_defs[] = {
     {"max", "all that the host has and ring3 runs fast (the default)", 0, 0, 0, 0, 0x16, 0x80000021, 0, 0},
     {"host", "the same as max", 0, 0, 0, 0, 0x16, 0x80000021, 0, 0},
-    {"qemu64", "QEMU's 64-bit baseline", "AuthenticAMD", 15, 107, 1, 0xd, 0x8000000a,
-     "QEMU Virtual CPU version 2.5+",
+    {"qemu64", "QEMU's 64-bit baseline", "AuthenticAMD", 15, 107, 1, 0xd, 0x8000000a, "QEMU Virtual CPU version 2.5+",
      "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 sse3 cx16 "
      "hypervisor syscall nx lm lahf-lm"},
     {"qemu32", "QEMU's 32-bit baseline", "GenuineIntel", 6, 6, 3, 4, 0x80000004, "QEMU Virtual CPU version 2.5+",

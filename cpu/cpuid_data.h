@@ -7,12 +7,12 @@
 enum cpuid_reg { R_EAX, R_EBX, R_ECX, R_EDX };
 
 enum feature_kind {
-    NATIVE,      // user-level instructions that the host executes: only if the host has them
-    EMULATED,    // system features that ring3 implements whatever the host has
-    EMULATED_AMD,   // the same, for models of that vendor
+    NATIVE,       // user-level instructions that the host executes: only if the host has them
+    EMULATED,     // system features that ring3 implements whatever the host has
+    EMULATED_AMD, // the same, for models of that vendor
     EMULATED_INTEL,
-    OPTIONAL,    // implemented, on request only
-    REFUSED,     // known by name, not implemented
+    OPTIONAL, // implemented, on request only
+    REFUSED,  // known by name, not implemented
 };
 
 struct cpu_feature {
@@ -36,6 +36,9 @@ extern const struct cpu_model_def cpu_model_defs[];
 extern const unsigned cpu_model_def_count;
 
 // Leaves that are constants: caches of one core. vendor 'A' or 'I', or 0 for both.
-struct cpuid_const { char vendor; uint32_t leaf, subleaf, eax, ebx, ecx, edx; };
+struct cpuid_const {
+    char vendor;
+    uint32_t leaf, subleaf, eax, ebx, ecx, edx;
+};
 extern const struct cpuid_const cpuid_consts[];
 extern const unsigned cpuid_const_count;

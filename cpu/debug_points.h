@@ -14,7 +14,14 @@
 #include "cpu/state.h"
 
 // Numbers of the remote protocol's Z packets.
-enum debug_kind { DEBUG_SW_BREAK, DEBUG_HW_BREAK, DEBUG_WATCH_WRITE, DEBUG_WATCH_READ, DEBUG_WATCH_ACCESS, DEBUG_KINDS };
+enum debug_kind {
+    DEBUG_SW_BREAK,
+    DEBUG_HW_BREAK,
+    DEBUG_WATCH_WRITE,
+    DEBUG_WATCH_READ,
+    DEBUG_WATCH_ACCESS,
+    DEBUG_KINDS
+};
 enum debug_reason { DEBUG_NONE, DEBUG_BREAK, DEBUG_STEP, DEBUG_WATCH };
 
 struct debug_point {
@@ -37,8 +44,8 @@ struct debug_points {
     unsigned breaks, watches; // of each sort in it
     uint32_t generation;      // changes with the set
     // --- of the run under way
-    bool mask_irqs; // while stepping: external interrupts wait, but for those that end a HLT
-    bool stepped;   // something was executed or delivered
+    bool mask_irqs;           // while stepping: external interrupts wait, but for those that end a HLT
+    bool stepped;             // something was executed or delivered
     enum debug_reason reason; // why the run ended; DEBUG_NONE: not on the debugger's account
     struct debug_point hit;   // DEBUG_WATCH, DEBUG_BREAK: which
     // The run has ended for `reason`: on the vCPU's thread, vector state saved, big lock not held. It must see to it

@@ -40,11 +40,11 @@ _Noreturn void cpu_raise_db(struct cpu *cpu, uint64_t dr6_bits)
 // What is being delivered. ext: bit 0 of error codes that the delivery itself produces.
 struct event {
     uint8_t vector;
-    bool soft;      // INT n, INT3, INTO: the gate's DPL counts
-    bool int_n;     // INT n proper: VM86's rules apply
+    bool soft;  // INT n, INT3, INTO: the gate's DPL counts
+    bool int_n; // INT n proper: VM86's rules apply
     bool has_error;
     uint32_t error, ext;
-    uint64_t rip;   // to return to
+    uint64_t rip;    // to return to
     uint64_t rflags; // image to push
 };
 
@@ -324,8 +324,12 @@ void cpu_deliver_exception(struct cpu *cpu)
         cpu->dr[6] |= cpu->exc.dr6;
         cpu->dr[7] &= ~BIT(13); // GD
     }
-    struct event ev = {.vector = v, .has_error = cpu->exc.has_error, .error = cpu->exc.error, .ext = 1,
-                       .rip = cpu->rip, .rflags = cpu->rflags | (pushes_rf(v) ? FL_RF : 0)};
+    struct event ev = {.vector = v,
+                       .has_error = cpu->exc.has_error,
+                       .error = cpu->exc.error,
+                       .ext = 1,
+                       .rip = cpu->rip,
+                       .rflags = cpu->rflags | (pushes_rf(v) ? FL_RF : 0)};
     if (log_on(LOG_int))
         log_event(cpu, &ev);
     deliver(cpu, &ev);
@@ -348,7 +352,11 @@ void cpu_deliver_interrupt(struct cpu *cpu, uint8_t vector)
 
 static void software_interrupt(struct cpu *cpu, uint8_t vector, bool int_n, bool soft)
 {
-    struct event ev = {.vector = vector, .soft = soft, .int_n = int_n, .ext = !soft, .rip = cpu->next_rip,
+    struct event ev = {.vector = vector,
+                       .soft = soft,
+                       .int_n = int_n,
+                       .ext = !soft,
+                       .rip = cpu->next_rip,
                        .rflags = cpu->rflags & ~(uint64_t)FL_RF};
     if (log_on(LOG_int))
         log_event(cpu, &ev);

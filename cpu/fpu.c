@@ -28,7 +28,9 @@ enum {
 // clang-format on
 #define XCOMP_COMPACT BIT(63)
 
-struct xheader { uint64_t bv, comp, rest[6]; };
+struct xheader {
+    uint64_t bv, comp, rest[6];
+};
 
 // --- the host's instructions
 
@@ -133,7 +135,9 @@ uint64_t cpu_fpu_inuse(struct cpu *cpu)
 
 // --- layout of guest areas
 
-struct xlayout { uint32_t offset[8], size[8], end; };
+struct xlayout {
+    uint32_t offset[8], size[8], end;
+};
 
 // Where the components of an area are. comp: bitmap of a compacted area, or 0 for the standard format with
 // the components in mask.
@@ -267,8 +271,7 @@ static bool header_ok(const struct cpu *cpu, const struct xheader *h, enum xstat
         for (unsigned i = 0; i < ARRAY_SIZE(h->rest); i++)
             if (h->rest[i])
                 return false;
-        return l && (l->eax & 2) && !(h->comp & ~XCOMP_COMPACT & ~cpu->xcr0) && !(h->bv & ~h->comp) &&
-               !(h->bv >> 63);
+        return l && (l->eax & 2) && !(h->comp & ~XCOMP_COMPACT & ~cpu->xcr0) && !(h->bv & ~h->comp) && !(h->bv >> 63);
     }
     return op != X_XRSTORS && !h->comp && !h->rest[0] && !(h->bv & ~cpu->xcr0);
 }

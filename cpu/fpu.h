@@ -9,9 +9,9 @@
 #include "base/vectors.h"
 #include "cpu/state.h"
 
-int cpu_fpu_init(struct cpu *cpu);   // allocates xsave; sets the reset state; 0 or -errno
-void cpu_fpu_save(struct cpu *cpu);  // if live: XSAVE, then the ABI's x87 control word and MXCSR
-void cpu_fpu_load(struct cpu *cpu);  // if not live: XRSTOR
+int cpu_fpu_init(struct cpu *cpu);  // allocates xsave; sets the reset state; 0 or -errno
+void cpu_fpu_save(struct cpu *cpu); // if live: XSAVE, then the ABI's x87 control word and MXCSR
+void cpu_fpu_load(struct cpu *cpu); // if not live: XRSTOR
 // What runs next is C that may be instrumented (base/vectors.h).
 static inline void cpu_fpu_save_sanitized(struct cpu *cpu)
 {

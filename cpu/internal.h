@@ -85,8 +85,7 @@ void segment_set_real(struct cpu *cpu, enum sreg s, uint16_t sel); // real mode 
 void segment_set_flat(struct cpu *cpu, enum sreg s, uint16_t sel, uint32_t attr);
 // Checks a stack segment for privilege cpl, as far transfers to other levels do: raises vector v (#TS or #GP)
 // or #SS with the selector and ext. Marks it accessed.
-void segment_check_stack(struct cpu *cpu, uint16_t sel, unsigned cpl, enum vector v, uint32_t ext,
-                         struct segment *out);
+void segment_check_stack(struct cpu *cpu, uint16_t sel, unsigned cpl, enum vector v, uint32_t ext, struct segment *out);
 
 // --- cpu.c
 void cpu_segment_loaded(struct cpu *cpu, enum sreg s); // outside 64-bit code: cpu_update_mode() for s alone, not SS
@@ -145,4 +144,4 @@ void cpu_check_io(struct cpu *cpu, uint16_t port, unsigned size); // IOPL and th
 uint64_t cpu_fpu_inuse(struct cpu *cpu); // XINUSE: components not in their initial state
 
 // --- system.c
-bool cpu_write_efer(struct cpu *cpu, uint64_t v);                 // false: #GP
+bool cpu_write_efer(struct cpu *cpu, uint64_t v); // false: #GP

@@ -5,7 +5,7 @@
 #include "cpu/state.h"
 
 enum {
-    CPU_REQ_INTR = 1 << 0,  // the interrupt controller has something to deliver (level)
+    CPU_REQ_INTR = 1 << 0, // the interrupt controller has something to deliver (level)
     CPU_REQ_NMI = 1 << 1,
     CPU_REQ_SMI = 1 << 2,
     CPU_REQ_INIT = 1 << 3,

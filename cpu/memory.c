@@ -64,10 +64,7 @@ uint64_t cpu_load_sys(struct cpu *cpu, gva ea, unsigned size)
     return v;
 }
 
-void cpu_store_sys(struct cpu *cpu, gva ea, uint64_t v, unsigned size)
-{
-    write_flags(cpu, ea, &v, size, MMU_IMPLICIT);
-}
+void cpu_store_sys(struct cpu *cpu, gva ea, uint64_t v, unsigned size) { write_flags(cpu, ea, &v, size, MMU_IMPLICIT); }
 
 void cpu_read(struct cpu *cpu, gva ea, void *dst, unsigned size) { read_flags(cpu, ea, dst, size, 0); }
 void cpu_write(struct cpu *cpu, gva ea, const void *src, unsigned size) { write_flags(cpu, ea, src, size, 0); }
@@ -170,8 +167,8 @@ void far_stack_push(struct cpu *cpu, struct far_stack *st, const uint64_t *v, un
     } else {
         for (int probe = MMU_PROBE; probe >= 0; probe -= MMU_PROBE)
             for (unsigned i = 0; i < n; i++)
-                write_flags(cpu, far_stack_linear(cpu, st, (sp + i * opsize) & mask, opsize, true),
-                            frame + i * opsize, opsize, flags | probe);
+                write_flags(cpu, far_stack_linear(cpu, st, (sp + i * opsize) & mask, opsize, true), frame + i * opsize,
+                            opsize, flags | probe);
     }
     st->sp = sp;
 }

@@ -11,7 +11,7 @@ enum { F_CANONICAL = 1 };
 
 struct msr_field {
     uint32_t msr;
-    uint32_t offset; // of the uint64_t in struct cpu
+    uint32_t offset;   // of the uint64_t in struct cpu
     uint64_t writable; // other bits: #GP if set
     unsigned flags;
 };
@@ -34,62 +34,67 @@ static const struct msr_field fields[] = {
     FIELD(0x175, sysenter_esp, ALL, F_CANONICAL),
     FIELD(0x176, sysenter_eip, ALL, F_CANONICAL),
     FIELD(0x1a0, misc_enable, 0x4550c51889, 0), // MISC_ENABLE
-    FIELD(0x048, spec_ctrl, 0x7ff, 0),    // SPEC_CTRL: nothing of ours listens to it
+    FIELD(0x048, spec_ctrl, 0x7ff, 0),          // SPEC_CTRL: nothing of ours listens to it
     FIELD(0x2ff, mtrr_def_type, 0xcff, 0),
-    FIELD(0xda0, xss, 0, 0),                    // no supervisor components
+    FIELD(0xda0, xss, 0, 0), // no supervisor components
 };
 
 // Registers that read as a constant and swallow writes, so that probing kernels log nothing.
-struct msr_const { uint32_t first, last; uint64_t value; };
+struct msr_const {
+    uint32_t first, last;
+    uint64_t value;
+};
 static const struct msr_const constants[] = {
-    {0x017, 0x017, 0},                // PLATFORM_ID
-    {0x02a, 0x02a, 0},                // EBL_CR_POWERON
-    {0x034, 0x034, 0},                // SMI_COUNT
-    {0x03a, 0x03a, 1},                // FEATURE_CONTROL: locked, no VMX
-    {0x049, 0x049, 0},                // PRED_CMD
-    {0x079, 0x079, 0},                // BIOS_UPDT_TRIG
-    {0x0c1, 0x0c8, 0},                // PMC0..7
-    {0x0cd, 0x0cd, 0},                // FSB_FREQ
-    {0x0e2, 0x0e2, 0},                // PKG_CST_CONFIG_CONTROL
-    {0x0fe, 0x0fe, 0x508},            // MTRRCAP: 8 variable ranges, fixed ranges, WC
-    {0x10b, 0x10b, 0},                // FLUSH_CMD
-    {0x122, 0x122, 0},                // TSX_CTRL
-    {0x140, 0x140, 0},                // MISC_FEATURES_ENABLES
-    {0x179, 0x17b, 0},                // MCG_CAP (no banks), MCG_STATUS, MCG_CTL
-    {0x186, 0x18d, 0},                // PERFEVTSEL0..7
-    {0x198, 0x199, 0},                // PERF_STATUS, PERF_CTL
-    {0x19a, 0x19c, 0},                // CLOCK_MODULATION, THERM_INTERRUPT, THERM_STATUS
-    {0x1a2, 0x1a2, 0},                // TEMPERATURE_TARGET
-    {0x1ad, 0x1b2, 0},                // TURBO_RATIO_LIMIT .. ENERGY_PERF_BIAS, PACKAGE_THERM_*
-    {0x1c9, 0x1c9, 0},                // LASTBRANCH_TOS
-    {0x1d9, 0x1de, 0},                // DEBUGCTL and the last-branch and -interrupt addresses
-    {0x1fc, 0x1fc, 0},                // POWER_CTL
-    {0x345, 0x345, 0},                // PERF_CAPABILITIES
-    {0x38d, 0x390, 0},                // fixed-counter and global control
-    {0x400, 0x47f, 0},                // machine-check banks
-    {0x606, 0x606, 0},                // RAPL_POWER_UNIT
-    {0x611, 0x611, 0}, {0x619, 0x619, 0}, {0x639, 0x641, 0},
-    {0xc0010000, 0xc0010007, 0},      // PERF_CTL0..3, PERF_CTR0..3
-    {0xc0010010, 0xc0010010, 0},      // SYSCFG
+    {0x017, 0x017, 0},     // PLATFORM_ID
+    {0x02a, 0x02a, 0},     // EBL_CR_POWERON
+    {0x034, 0x034, 0},     // SMI_COUNT
+    {0x03a, 0x03a, 1},     // FEATURE_CONTROL: locked, no VMX
+    {0x049, 0x049, 0},     // PRED_CMD
+    {0x079, 0x079, 0},     // BIOS_UPDT_TRIG
+    {0x0c1, 0x0c8, 0},     // PMC0..7
+    {0x0cd, 0x0cd, 0},     // FSB_FREQ
+    {0x0e2, 0x0e2, 0},     // PKG_CST_CONFIG_CONTROL
+    {0x0fe, 0x0fe, 0x508}, // MTRRCAP: 8 variable ranges, fixed ranges, WC
+    {0x10b, 0x10b, 0},     // FLUSH_CMD
+    {0x122, 0x122, 0},     // TSX_CTRL
+    {0x140, 0x140, 0},     // MISC_FEATURES_ENABLES
+    {0x179, 0x17b, 0},     // MCG_CAP (no banks), MCG_STATUS, MCG_CTL
+    {0x186, 0x18d, 0},     // PERFEVTSEL0..7
+    {0x198, 0x199, 0},     // PERF_STATUS, PERF_CTL
+    {0x19a, 0x19c, 0},     // CLOCK_MODULATION, THERM_INTERRUPT, THERM_STATUS
+    {0x1a2, 0x1a2, 0},     // TEMPERATURE_TARGET
+    {0x1ad, 0x1b2, 0},     // TURBO_RATIO_LIMIT .. ENERGY_PERF_BIAS, PACKAGE_THERM_*
+    {0x1c9, 0x1c9, 0},     // LASTBRANCH_TOS
+    {0x1d9, 0x1de, 0},     // DEBUGCTL and the last-branch and -interrupt addresses
+    {0x1fc, 0x1fc, 0},     // POWER_CTL
+    {0x345, 0x345, 0},     // PERF_CAPABILITIES
+    {0x38d, 0x390, 0},     // fixed-counter and global control
+    {0x400, 0x47f, 0},     // machine-check banks
+    {0x606, 0x606, 0},     // RAPL_POWER_UNIT
+    {0x611, 0x611, 0},
+    {0x619, 0x619, 0},
+    {0x639, 0x641, 0},
+    {0xc0010000, 0xc0010007, 0},          // PERF_CTL0..3, PERF_CTR0..3
+    {0xc0010010, 0xc0010010, 0},          // SYSCFG
     {0xc0010015, 0xc0010015, 0x01000010}, // HWCR: TscFreqSel, WBINVD is kept
-    {0xc0010016, 0xc001001d, 0},      // IORRs, TOP_MEM, TOP_MEM2
-    {0xc001001f, 0xc001001f, 0},      // NB_CFG
-    {0xc0010020, 0xc0010020, 0},      // PATCH_LOADER
-    {0xc0010055, 0xc0010058, 0},      // INT_PENDING, MMIO_CFG_BASE
-    {0xc0010061, 0xc0010072, 0},      // P-states
-    {0xc0010111, 0xc0010113, 0},      // SMBASE, SMM address and mask
-    {0xc0010114, 0xc0010114, 0x18},   // VM_CR: SVM locked off
+    {0xc0010016, 0xc001001d, 0},          // IORRs, TOP_MEM, TOP_MEM2
+    {0xc001001f, 0xc001001f, 0},          // NB_CFG
+    {0xc0010020, 0xc0010020, 0},          // PATCH_LOADER
+    {0xc0010055, 0xc0010058, 0},          // INT_PENDING, MMIO_CFG_BASE
+    {0xc0010061, 0xc0010072, 0},          // P-states
+    {0xc0010111, 0xc0010113, 0},          // SMBASE, SMM address and mask
+    {0xc0010114, 0xc0010114, 0x18},       // VM_CR: SVM locked off
     {0xc0010117, 0xc0010117, 0},
-    {0xc0010131, 0xc0010131, 0},      // SEV_STATUS
-    {0xc0010140, 0xc0010141, 0},      // OSVW
-    {0xc0010200, 0xc001020b, 0},      // core performance counters
-    {0xc0010299, 0xc001029b, 0},      // RAPL
-    {0xc00102b0, 0xc00102b4, 0},      // CPPC
-    {0xc00102f0, 0xc00102f1, 0},      // PPIN
-    {0xc0011004, 0xc0011005, 0},      // CPUID feature overrides
-    {0xc0011019, 0xc0011023, 0},      // address masks, LS_CFG, IC_CFG, DC_CFG
-    {0xc0011029, 0xc0011029, 2},      // DE_CFG: LFENCE serialises
-    {0xc001102a, 0xc001103d, 0},      // BU_CFG2, IBS
+    {0xc0010131, 0xc0010131, 0}, // SEV_STATUS
+    {0xc0010140, 0xc0010141, 0}, // OSVW
+    {0xc0010200, 0xc001020b, 0}, // core performance counters
+    {0xc0010299, 0xc001029b, 0}, // RAPL
+    {0xc00102b0, 0xc00102b4, 0}, // CPPC
+    {0xc00102f0, 0xc00102f1, 0}, // PPIN
+    {0xc0011004, 0xc0011005, 0}, // CPUID feature overrides
+    {0xc0011019, 0xc0011023, 0}, // address masks, LS_CFG, IC_CFG, DC_CFG
+    {0xc0011029, 0xc0011029, 2}, // DE_CFG: LFENCE serialises
+    {0xc001102a, 0xc001103d, 0}, // BU_CFG2, IBS
 };
 
 static const struct msr_field *find_field(uint32_t msr)
@@ -156,10 +161,20 @@ static bool intc_access(struct cpu *cpu, uint32_t msr, uint64_t *v, bool write)
 // mitigations; to the guest this CPU needs none.
 static uint64_t arch_capabilities(void)
 {
-    const unsigned no[] = {0 /* RDCL_NO */, 1 /* IBRS_ALL */, 3 /* SKIP_L1DFL_VMENTRY */, 4 /* SSB_NO */,
-                           5 /* MDS_NO */, 6 /* IF_PSCHANGE_MC_NO */, 8 /* TAA_NO */, 13 /* SBDR_SSDP_NO */,
-                           14 /* FBSDP_NO */, 15 /* PSDP_NO */, 20 /* BHI_NO */, 24 /* PBRSB_NO */,
-                           26 /* GDS_NO */, 27 /* RFDS_NO */};
+    const unsigned no[] = {0 /* RDCL_NO */,
+                           1 /* IBRS_ALL */,
+                           3 /* SKIP_L1DFL_VMENTRY */,
+                           4 /* SSB_NO */,
+                           5 /* MDS_NO */,
+                           6 /* IF_PSCHANGE_MC_NO */,
+                           8 /* TAA_NO */,
+                           13 /* SBDR_SSDP_NO */,
+                           14 /* FBSDP_NO */,
+                           15 /* PSDP_NO */,
+                           20 /* BHI_NO */,
+                           24 /* PBRSB_NO */,
+                           26 /* GDS_NO */,
+                           27 /* RFDS_NO */};
     uint64_t v = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(no); i++)
         v |= BIT(no[i]);
@@ -189,7 +204,7 @@ bool cpu_msr_read(struct cpu *cpu, uint32_t msr, uint64_t *v)
     case 0x3b: *v = cpu->tsc_adjust; return true;
     case 0x277: *v = cpu->pat; return true;
     case 0x8b: *v = cpu->model->is_amd ? 0x0b00215a : 0x2b000590ull << 32; return true; // microcode revision
-    case 0xce: *v = (uint64_t)(cpu->model->tsc_khz / 100000) << 8; return true; // PLATFORM_INFO: ratio
+    case 0xce: *v = (uint64_t)(cpu->model->tsc_khz / 100000) << 8; return true;         // PLATFORM_INFO: ratio
     case 0x10a: *v = arch_capabilities(); return !cpu->model->is_amd;
     }
     const struct msr_const *c = find_constant(msr);

@@ -85,8 +85,7 @@ void segment_set_flat(struct cpu *cpu, enum sreg n, uint16_t sel, uint32_t attr)
     cpu->seg[n] = (struct segment){.limit = 0xffffffff, .attr = attr, .sel = sel};
 }
 
-void segment_check_stack(struct cpu *cpu, uint16_t sel, unsigned cpl, enum vector v, uint32_t ext,
-                         struct segment *out)
+void segment_check_stack(struct cpu *cpu, uint16_t sel, unsigned cpl, enum vector v, uint32_t ext, struct segment *out)
 {
     struct desc d;
     uint32_t error = (sel & ~3u) | ext;
@@ -172,8 +171,8 @@ static bool verify_visible(struct cpu *cpu, uint16_t sel, struct desc *d)
 
 bool cpu_op_lar(struct cpu *cpu, uint16_t sel, uint32_t *out)
 {
-    const uint32_t legacy = BIT(SYS_TSS16) | BIT(SYS_LDT) | BIT(SYS_TSS16_BUSY) | BIT(SYS_CALL16) |
-                            BIT(SYS_TASK_GATE) | BIT(SYS_TSS32) | BIT(SYS_TSS32_BUSY) | BIT(SYS_CALL32);
+    const uint32_t legacy = BIT(SYS_TSS16) | BIT(SYS_LDT) | BIT(SYS_TSS16_BUSY) | BIT(SYS_CALL16) | BIT(SYS_TASK_GATE) |
+                            BIT(SYS_TSS32) | BIT(SYS_TSS32_BUSY) | BIT(SYS_CALL32);
     const uint32_t longm = BIT(SYS_LDT) | BIT(SYS_TSS32) | BIT(SYS_TSS32_BUSY) | BIT(SYS_CALL32);
     struct desc d;
     if (!verify_visible(cpu, sel, &d))
@@ -186,8 +185,7 @@ bool cpu_op_lar(struct cpu *cpu, uint16_t sel, uint32_t *out)
 
 bool cpu_op_lsl(struct cpu *cpu, uint16_t sel, uint32_t *out)
 {
-    const uint32_t legacy = BIT(SYS_TSS16) | BIT(SYS_LDT) | BIT(SYS_TSS16_BUSY) | BIT(SYS_TSS32) |
-                            BIT(SYS_TSS32_BUSY);
+    const uint32_t legacy = BIT(SYS_TSS16) | BIT(SYS_LDT) | BIT(SYS_TSS16_BUSY) | BIT(SYS_TSS32) | BIT(SYS_TSS32_BUSY);
     const uint32_t longm = BIT(SYS_LDT) | BIT(SYS_TSS32) | BIT(SYS_TSS32_BUSY);
     struct desc d;
     if (!verify_visible(cpu, sel, &d))

@@ -16,7 +16,7 @@ enum { // offsets from SAVE_AREA
 // clang-format on
 // The general registers go down from RAX at the top; the area's order is the numbers' reversed but for RSP to RDI.
 static const uint8_t gpr_slot[16] = {
-    [R15] = 0, [R14] = 1, [R13] = 2, [R12] = 3, [R11] = 4, [R10] = 5, [R9] = 6, [R8] = 7,
+    [R15] = 0, [R14] = 1, [R13] = 2,  [R12] = 3,  [R11] = 4,  [R10] = 5,  [R9] = 6,   [R8] = 7,
     [RDI] = 8, [RSI] = 9, [RBP] = 10, [RSP] = 11, [RBX] = 12, [RDX] = 13, [RCX] = 14, [RAX] = 15,
 };
 
@@ -46,8 +46,10 @@ static void put_segment(uint8_t *area, unsigned at, const struct segment *s)
 static struct segment get_segment(const uint8_t *area, unsigned at)
 {
     uint32_t attr = get(area, at + S_ATTR, 2);
-    return (struct segment){.sel = get(area, at + S_SELECTOR, 2), .limit = get(area, at + S_LIMIT, 4),
-                            .base = get(area, at + S_BASE, 8), .attr = (attr & 0xff) << 8 | (attr & 0xf00) << 12};
+    return (struct segment){.sel = get(area, at + S_SELECTOR, 2),
+                            .limit = get(area, at + S_LIMIT, 4),
+                            .base = get(area, at + S_BASE, 8),
+                            .attr = (attr & 0xff) << 8 | (attr & 0xf00) << 12};
 }
 
 static void put_table(uint8_t *area, unsigned at, const struct table_reg *t)
@@ -118,8 +120,8 @@ void cpu_enter_smm(struct cpu *cpu)
     cpu->shadow_sti = cpu->shadow_ss = 0;
     for (unsigned i = 0; i < SREG_COUNT; i++)
         cpu->seg[i] = (struct segment){.limit = 0xffffffff, .attr = ATTR_DATA_REAL | SEG_G};
-    cpu->seg[CS] = (struct segment){.sel = (uint16_t)(cpu->smbase >> 4), .base = cpu->smbase, .limit = 0xffffffff,
-                                    .attr = ATTR_CODE_REAL | SEG_G};
+    cpu->seg[CS] = (struct segment){
+        .sel = (uint16_t)(cpu->smbase >> 4), .base = cpu->smbase, .limit = 0xffffffff, .attr = ATTR_CODE_REAL | SEG_G};
     cpu->rip = SMM_ENTRY;
     cpu->cpl = 0;
     cpu->dr[7] = 0x400;
@@ -150,7 +152,8 @@ static bool state_ok(const struct cpu *cpu, struct restored *r)
         return false;
     if ((r->cr4 & ~cpu->model->cr4_mask) || (r->efer & ~(cpu->model->efer_mask | EFER_LMA)))
         return false;
-    if (!!(r->efer & EFER_LMA) != long_mode || (long_mode && !(r->cr4 & CR4_PAE)) || (!long_mode && (r->cr4 & CR4_PCIDE)))
+    if (!!(r->efer & EFER_LMA) != long_mode || (long_mode && !(r->cr4 & CR4_PAE)) ||
+        (!long_mode && (r->cr4 & CR4_PCIDE)))
         return false;
     if (r->cr3 >> (long_mode ? cpu->model->maxphyaddr : 32) || !is_canonical(r->rip))
         return false;

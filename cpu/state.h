@@ -79,8 +79,15 @@ struct segment {
     uint32_t attr;
     uint16_t sel;
 };
-enum { SEG_TYPE = 0xf00, SEG_S = 0x1000, SEG_DPL = 0x6000, SEG_P = 0x8000, SEG_L = 0x200000, SEG_DB = 0x400000,
-       SEG_G = 0x800000 };
+enum {
+    SEG_TYPE = 0xf00,
+    SEG_S = 0x1000,
+    SEG_DPL = 0x6000,
+    SEG_P = 0x8000,
+    SEG_L = 0x200000,
+    SEG_DB = 0x400000,
+    SEG_G = 0x800000
+};
 
 // What a segment register lets an access touch, decided when it is loaded (cpu_update_mode): offsets start <= x and
 // x + size <= end. An end of 0 lets nothing through. max_r, max_w: end - size, for sizes 1, 2 and 4, signed. SDM vol. 3A, sections 5.3 "Limit Checking", 5.5 "Type Checking".
@@ -93,18 +100,21 @@ struct segment_bounds {
     bool typed;
 };
 
-struct table_reg { uint64_t base; uint32_t limit; };
+struct table_reg {
+    uint64_t base;
+    uint32_t limit;
+};
 
 // What a translation depends on besides its bytes: part of every block's key.
 enum mode_bits {
-    MODE_CS64 = 1 << 0,  // 64-bit code; else MODE_CS32 set: 32-bit, clear: 16-bit
+    MODE_CS64 = 1 << 0, // 64-bit code; else MODE_CS32 set: 32-bit, clear: 16-bit
     MODE_CS32 = 1 << 1,
-    MODE_SS32 = 1 << 2,  // stack address size 32 (outside 64-bit code)
-    MODE_USER = 1 << 3,  // CPL 3
-    MODE_FLAT = 1 << 4,  // CS, DS, ES, SS have base 0 and no limit that can be exceeded, all usable
-    MODE_FPU_OFF = 1 << 5,  // CR0.EM or CR0.TS: x87/MMX/SSE instructions need #NM/#UD checks
-    MODE_SSE_OFF = 1 << 6,  // CR4.OSFXSR clear
-    MODE_AVX_OFF = 1 << 7,  // CR4.OSXSAVE clear or XCR0 without AVX
+    MODE_SS32 = 1 << 2,    // stack address size 32 (outside 64-bit code)
+    MODE_USER = 1 << 3,    // CPL 3
+    MODE_FLAT = 1 << 4,    // CS, DS, ES, SS have base 0 and no limit that can be exceeded, all usable
+    MODE_FPU_OFF = 1 << 5, // CR0.EM or CR0.TS: x87/MMX/SSE instructions need #NM/#UD checks
+    MODE_SSE_OFF = 1 << 6, // CR4.OSFXSR clear
+    MODE_AVX_OFF = 1 << 7, // CR4.OSXSAVE clear or XCR0 without AVX
     MODE_AVX512_OFF = 1 << 8,
     MODE_STEP = 1 << 9,  // TF, an armed data or instruction breakpoint, an interrupt shadow, alignment checks, or a
                          // debugger's step: run in the interpreter
@@ -118,14 +128,16 @@ enum mode_bits {
     MODE_COMPAT = 1 << 16,   // compatibility mode: R8 to R15 belong to 64-bit code and must be kept
 };
 
-struct cpu_stash { uint64_t r[4]; };
+struct cpu_stash {
+    uint64_t r[4];
+};
 
 struct cpu;
 
 // What the board gives the CPU: the local APIC (or the PIC behind it). Called with the big lock held.
 struct cpu_intc_ops {
-    int (*acknowledge)(void *opaque);            // the vector to deliver, or -1 if it went away
-    uint64_t (*get_tpr)(void *opaque);           // CR8
+    int (*acknowledge)(void *opaque);  // the vector to deliver, or -1 if it went away
+    uint64_t (*get_tpr)(void *opaque); // CR8
     void (*set_tpr)(void *opaque, uint64_t cr8);
     // MSRs of the interrupt controller: IA32_APIC_BASE, x2APIC 800h..8FFh, IA32_TSC_DEADLINE. False: #GP.
     bool (*rdmsr)(void *opaque, uint32_t msr, uint64_t *value);
@@ -144,19 +156,19 @@ struct cpu {
     uint64_t rflags;
     struct segment seg[SREG_COUNT];
     struct segment_bounds bounds[SREG_COUNT]; // outside 64-bit code
-    uint32_t window_end; // linear; 0: none
-    uint64_t tsc_offset; // guest TSC = host TSC + offset
-    struct cpu_stash stash; // scratch of translated code
-    uint64_t engine[32];    // fields owned by the translator (see translator/tb.h)
+    uint32_t window_end;                      // linear; 0: none
+    uint64_t tsc_offset;                      // guest TSC = host TSC + offset
+    struct cpu_stash stash;                   // scratch of translated code
+    uint64_t engine[32];                      // fields owned by the translator (see translator/tb.h)
 
     // --- control state
-    uint32_t mode;     // enum mode_bits, kept by cpu_update_mode()
+    uint32_t mode; // enum mode_bits, kept by cpu_update_mode()
     uint8_t cpl;
     bool halted;
     // Interrupt shadow after STI or MOV SS/POP SS: set by the instruction, cleared after the next one.
     uint8_t shadow_sti, shadow_ss;
     bool nmi_blocked;
-    bool in_smm;       // system management mode (smm.c)
+    bool in_smm; // system management mode (smm.c)
     uint32_t smbase;
     uint64_t cr0, cr2, cr3, cr4, xcr0, efer;
     uint64_t dr[8];
@@ -170,15 +182,21 @@ struct cpu {
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
 
     // --- the exception being raised: cpu_raise() fills it and jumps to unwind
-    struct { uint8_t vector; bool has_error; uint32_t error; uint64_t cr2; uint64_t dr6; } exc;
+    struct {
+        uint8_t vector;
+        bool has_error;
+        uint32_t error;
+        uint64_t cr2;
+        uint64_t dr6;
+    } exc;
     jmp_buf unwind; // the engine's loop; set whenever C code of the CPU runs
     int delivering; // vector whose delivery is under way, or -1: for #DF and triple faults
 
     // --- vector state (fpu.h): live in the host's registers, or in xsave
     bool fpu_live;
-    uint64_t fpu_host_mask; // XCR0 bits that exist on this host and that we carry
+    uint64_t fpu_host_mask;  // XCR0 bits that exist on this host and that we carry
     uint32_t fpu_mxcsr_mask; // bits of MXCSR that exist on this host; others raise #GP when loaded
-    uint8_t *xsave;         // XSAVE_AREA_SIZE bytes, 64-aligned, standard format
+    uint8_t *xsave;          // XSAVE_AREA_SIZE bytes, 64-aligned, standard format
 
     // --- the world
     struct mmu mmu;

@@ -13,10 +13,10 @@ struct str {
     unsigned size;
     uint64_t mask; // of the address size
     enum sreg src;
-    bool down;     // DF
+    bool down; // DF
     enum rep rep;
     uint16_t port;
-    bool stop;     // REPE/REPNE: the condition ended it
+    bool stop; // REPE/REPNE: the condition ended it
 };
 
 // --- addresses
@@ -106,12 +106,12 @@ static void host_written(struct cpu *cpu, const struct str *s, const struct host
 }
 
 // The host's own instruction has the element size's semantics even where source and destination overlap.
-#define NATIVE(op, suffix, down, ...)                                        \
-    do {                                                                     \
-        if (down)                                                            \
-            __asm__ volatile("std; rep " op suffix "; cld" __VA_ARGS__);     \
-        else                                                                 \
-            __asm__ volatile("rep " op suffix __VA_ARGS__);                  \
+#define NATIVE(op, suffix, down, ...)                                    \
+    do {                                                                 \
+        if (down)                                                        \
+            __asm__ volatile("std; rep " op suffix "; cld" __VA_ARGS__); \
+        else                                                             \
+            __asm__ volatile("rep " op suffix __VA_ARGS__);              \
     } while (0)
 
 static void native_movs(hva d, hva s, uint64_t n, unsigned size, bool down)
@@ -339,8 +339,13 @@ void cpu_op_string(struct cpu *cpu, enum string_op op, unsigned size, unsigned a
         [STR_MOVS] = do_movs, [STR_STOS] = do_stos, [STR_LODS] = do_lods, [STR_CMPS] = do_cmps,
         [STR_SCAS] = do_scas, [STR_INS] = do_ins,   [STR_OUTS] = do_outs,
     };
-    struct str s = {.cpu = cpu, .size = size, .mask = size_mask(addrsize), .src = src_seg,
-                    .down = cpu->rflags & FL_DF, .rep = rep, .port = cpu->gpr[RDX]};
+    struct str s = {.cpu = cpu,
+                    .size = size,
+                    .mask = size_mask(addrsize),
+                    .src = src_seg,
+                    .down = cpu->rflags & FL_DF,
+                    .rep = rep,
+                    .port = cpu->gpr[RDX]};
     if (op == STR_INS || op == STR_OUTS)
         cpu_check_io(cpu, s.port, size);
     if (rep == REP_NONE) {

@@ -103,7 +103,10 @@ static void write_cr8(struct cpu *cpu, uint64_t v)
 void cpu_op_mov_to_cr(struct cpu *cpu, unsigned n, uint64_t v)
 {
     static void (*const write[9])(struct cpu *, uint64_t) = {
-        [0] = write_cr0, [3] = write_cr3, [4] = write_cr4, [8] = write_cr8,
+        [0] = write_cr0,
+        [3] = write_cr3,
+        [4] = write_cr4,
+        [8] = write_cr8,
     };
     if (n > 8 || (n != 2 && !write[n]))
         cpu_raise(cpu, EXC_UD);
@@ -129,7 +132,7 @@ uint64_t cpu_op_mov_from_cr(struct cpu *cpu, unsigned n)
     }
     uint64_t v = 0;
     if (cpu->intc && cpu->intc->get_tpr) {
-            big_lock();
+        big_lock();
         v = cpu->intc->get_tpr(cpu->intc_opaque);
         big_unlock();
     }

@@ -178,8 +178,7 @@ static void far_gate(struct cpu *cpu, uint16_t sel, struct desc *gate, bool call
 // The selector names a gate or a TSS.
 static void far_system(struct cpu *cpu, uint16_t sel, struct desc *d, bool call)
 {
-    const uint32_t legacy = BIT(SYS_CALL16) | BIT(SYS_CALL32) | BIT(SYS_TASK_GATE) | BIT(SYS_TSS16) |
-                            BIT(SYS_TSS32);
+    const uint32_t legacy = BIT(SYS_CALL16) | BIT(SYS_CALL32) | BIT(SYS_TASK_GATE) | BIT(SYS_TSS16) | BIT(SYS_TSS32);
     unsigned type = attr_type(d->hi), dpl = attr_dpl(d->hi);
     uint32_t error = sel & ~3u;
     if (!((in_long_mode(cpu) ? BIT(SYS_CALL32) : legacy) >> type & 1) || dpl < cpu->cpl || (sel & 3u) > dpl)
@@ -210,7 +209,10 @@ static void far_real(struct cpu *cpu, uint16_t sel, uint64_t off, unsigned opsiz
 }
 
 // A transfer that keeps the level, the stack and the task changes CS alone.
-struct before { unsigned cpl; uint16_t ss, tr; };
+struct before {
+    unsigned cpl;
+    uint16_t ss, tr;
+};
 
 static struct before state_before(const struct cpu *cpu)
 {

@@ -34,7 +34,7 @@ static uint32_t offset_of(const struct builder *b, const uint8_t *p) { return (u
 static void put_pointer(struct builder *b, uint8_t *field, uint32_t to, unsigned size)
 {
     put_le(field, to, size);
-    b->t->pointer[b->t->pointers++] = (struct acpi_pointer){ .at = offset_of(b, field), .size = (uint8_t)size };
+    b->t->pointer[b->t->pointers++] = (struct acpi_pointer){.at = offset_of(b, field), .size = (uint8_t)size};
 }
 
 // 5.2.6 "System Description Table Header"
@@ -60,7 +60,7 @@ static void finish_table(struct builder *b, uint8_t *t, uint32_t len, bool liste
 {
     uint32_t start = offset_of(b, t);
 
-    b->t->checksum[b->t->checksums++] = (struct acpi_checksum){ .at = start + 9, .start = start, .len = len };
+    b->t->checksum[b->t->checksums++] = (struct acpi_checksum){.at = start + 9, .start = start, .len = len};
     if (listed && b->count < MAX_TABLES)
         b->tables[b->count++] = start;
 }
@@ -94,27 +94,26 @@ static int build_fadt(struct builder *b, const struct acpi_config *cfg, uint32_t
         return -ENOSPC;
     put_pointer(b, t + 36, facs, 4);
     put_pointer(b, t + 40, dsdt, 4);
-    t[44] = 1;                        // INT_MODEL of ACPI 1.0: dual PIC
+    t[44] = 1; // INT_MODEL of ACPI 1.0: dual PIC
     put_le(t + 46, cfg->sci_irq, 2);
     put_le(t + 48, cfg->smi_cmd, 4);
     t[52] = cfg->enable_cmd;
     t[53] = cfg->disable_cmd;
-    put_le(t + 56, cfg->pm_base, 4);      // PM1a_EVT_BLK
-    put_le(t + 64, cfg->pm_base + 4, 4);  // PM1a_CNT_BLK
-    put_le(t + 76, cfg->pm_base + 8, 4);  // PM_TMR_BLK
-    put_le(t + 80, cfg->gpe_base, 4);     // GPE0_BLK
+    put_le(t + 56, cfg->pm_base, 4);     // PM1a_EVT_BLK
+    put_le(t + 64, cfg->pm_base + 4, 4); // PM1a_CNT_BLK
+    put_le(t + 76, cfg->pm_base + 8, 4); // PM_TMR_BLK
+    put_le(t + 80, cfg->gpe_base, 4);    // GPE0_BLK
     t[88] = 4;
     t[89] = 2;
     t[91] = 4;
     t[92] = cfg->gpe_base ? 4 : 0;
-    put_le(t + 96, 0xfff, 2);             // no C2
-    put_le(t + 98, 0xfff, 2);             // no C3
-    t[108] = 0x32;                        // CENTURY in CMOS
-    put_le(t + 109, 3, 2);                // IAPC_BOOT_ARCH: legacy devices, 8042
-    put_le(t + 112, WBINVD | PROC_C1 | SLP_BUTTON | RTC_S4 | RESET_REG_SUP | USE_PLATFORM_CLOCK |
-           TMR_VAL_EXT, 4);
+    put_le(t + 96, 0xfff, 2); // no C2
+    put_le(t + 98, 0xfff, 2); // no C3
+    t[108] = 0x32;            // CENTURY in CMOS
+    put_le(t + 109, 3, 2);    // IAPC_BOOT_ARCH: legacy devices, 8042
+    put_le(t + 112, WBINVD | PROC_C1 | SLP_BUTTON | RTC_S4 | RESET_REG_SUP | USE_PLATFORM_CLOCK | TMR_VAL_EXT, 4);
     put_gas_io(t + 116, 0xcf9, 8, 1);
-    t[128] = 0x0f;                        // RESET_VALUE
+    t[128] = 0x0f; // RESET_VALUE
     // X_FIRMWARE_CTRL (132) stays 0: the FACS is listed once
     put_pointer(b, t + 140, dsdt, 8);
     put_gas_io(t + 148, cfg->pm_base, 32, 0);
@@ -131,8 +130,13 @@ static int build_fadt(struct builder *b, const struct acpi_config *cfg, uint32_t
 static int set_dsdt_values(uint8_t *dsdt, uint32_t len, const struct acpi_config *cfg)
 {
     enum { NAME_OP = 0x08, DWORD_PREFIX = 0x0c, DEF_NAME = 10 };
-    const struct { char name[5]; uint32_t value; } rows[] = {
-        { "COMF", cfg->com_ports }, { "FDCF", cfg->fdc }, { "PCMB", cfg->pci_base },
+    const struct {
+        char name[5];
+        uint32_t value;
+    } rows[] = {
+        {"COMF", cfg->com_ports},
+        {"FDCF", cfg->fdc},
+        {"PCMB", cfg->pci_base},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -151,8 +155,10 @@ static int set_dsdt_values(uint8_t *dsdt, uint32_t len, const struct acpi_config
 static int build_madt(struct builder *b, const struct acpi_config *cfg)
 {
     // ISA interrupts that are not what their number says: the timer on pin 2, PCI's level and active high.
-    static const struct { uint8_t irq, gsi, flags; } overrides[] = {
-        { 0, 2, 0 }, { 5, 5, 0xd }, { 9, 9, 0xd }, { 10, 10, 0xd }, { 11, 11, 0xd },
+    static const struct {
+        uint8_t irq, gsi, flags;
+    } overrides[] = {
+        {0, 2, 0}, {5, 5, 0xd}, {9, 9, 0xd}, {10, 10, 0xd}, {11, 11, 0xd},
     };
     uint32_t len = ACPI_HEADER + 8 + cfg->cpus * 8 + 12 + (uint32_t)ARRAY_SIZE(overrides) * 10 + 6;
     uint8_t *t = new_table(b, "APIC", 3, len), *p;
@@ -225,15 +231,15 @@ static void build_rsdp(struct acpi_tables *t, uint32_t rsdt, uint32_t xsdt)
     put_le(t->rsdp + 16, rsdt, 4);
     put_le(t->rsdp + 20, ACPI_RSDP_SIZE, 4);
     put_le(t->rsdp + 24, xsdt, 8);
-    t->pointer[t->pointers++] = (struct acpi_pointer){ .at = 16, .size = 4, .in_rsdp = true };
-    t->pointer[t->pointers++] = (struct acpi_pointer){ .at = 24, .size = 8, .in_rsdp = true };
-    t->checksum[t->checksums++] = (struct acpi_checksum){ .at = 8, .len = 20, .in_rsdp = true };
-    t->checksum[t->checksums++] = (struct acpi_checksum){ .at = 32, .len = ACPI_RSDP_SIZE, .in_rsdp = true };
+    t->pointer[t->pointers++] = (struct acpi_pointer){.at = 16, .size = 4, .in_rsdp = true};
+    t->pointer[t->pointers++] = (struct acpi_pointer){.at = 24, .size = 8, .in_rsdp = true};
+    t->checksum[t->checksums++] = (struct acpi_checksum){.at = 8, .len = 20, .in_rsdp = true};
+    t->checksum[t->checksums++] = (struct acpi_checksum){.at = 32, .len = ACPI_RSDP_SIZE, .in_rsdp = true};
 }
 
 int acpi_build(const struct acpi_config *cfg, struct acpi_tables *t)
 {
-    struct builder b = { .t = t };
+    struct builder b = {.t = t};
     uint8_t *facs, *dsdt;
     uint32_t rsdt, xsdt;
 

@@ -11,13 +11,20 @@
 
 struct fw_cfg;
 
-enum { ACPI_AREA_BASE = 0xe0000, ACPI_AREA_SIZE = 0x20000, ACPI_RSDP_ADDR = 0xf0000, ACPI_RSDP_SIZE = 36,
-       ACPI_TABLES_SIZE = ACPI_RSDP_ADDR - ACPI_AREA_BASE, ACPI_MAX_POINTERS = 32, ACPI_MAX_CHECKSUMS = 16 };
+enum {
+    ACPI_AREA_BASE = 0xe0000,
+    ACPI_AREA_SIZE = 0x20000,
+    ACPI_RSDP_ADDR = 0xf0000,
+    ACPI_RSDP_SIZE = 36,
+    ACPI_TABLES_SIZE = ACPI_RSDP_ADDR - ACPI_AREA_BASE,
+    ACPI_MAX_POINTERS = 32,
+    ACPI_MAX_CHECKSUMS = 16
+};
 
 struct acpi_config {
     unsigned cpus;
     uint32_t lapic_base, ioapic_base, hpet_base; // hpet_base 0: none
-    uint32_t pci_base; // PCI memory goes from here to FEBFFFFFh
+    uint32_t pci_base;                           // PCI memory goes from here to FEBFFFFFh
     uint16_t pm_base, gpe_base, smi_cmd;
     uint8_t enable_cmd, disable_cmd;
     uint8_t sci_irq;

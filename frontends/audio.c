@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 static const struct audio_driver *const drivers[] = {
-    &audio_none, &audio_wav,
+    &audio_none,
+    &audio_wav,
 #if RING3_HAVE_SDL
     &audio_sdl,
 #endif
@@ -91,14 +92,11 @@ void audio_close(struct audio *a)
 
 // --- none
 
-static int none_open(const char *path, audio_source *source, void *opaque, void **state, struct err *e)
-{
-    return 0;
-}
+static int none_open(const char *path, audio_source *source, void *opaque, void **state, struct err *e) { return 0; }
 
 static void none_close(void *state) {}
 
-const struct audio_driver audio_none = { "none", "silence", false, none_open, none_close };
+const struct audio_driver audio_none = {"none", "silence", false, none_open, none_close};
 
 // --- wav: as much sound as guest time has passed
 
@@ -127,8 +125,18 @@ static bool wav_write_header(const struct wav *w)
         uint16_t block, bits;
         char data[4];
         uint32_t data_length;
-    } h = { "RIFF", htole32(w->bytes + WAV_HEADER - 8), "WAVEfmt ", htole32(16), htole16(1), htole16(1),
-            htole32(AUDIO_RATE), htole32(AUDIO_RATE * 2), htole16(2), htole16(16), "data", htole32(w->bytes) };
+    } h = {"RIFF",
+           htole32(w->bytes + WAV_HEADER - 8),
+           "WAVEfmt ",
+           htole32(16),
+           htole16(1),
+           htole16(1),
+           htole32(AUDIO_RATE),
+           htole32(AUDIO_RATE * 2),
+           htole16(2),
+           htole16(16),
+           "data",
+           htole32(w->bytes)};
 
     return pwrite(w->fd, &h, sizeof(h), 0) == sizeof(h);
 }
@@ -163,7 +171,7 @@ static int wav_open(const char *path, audio_source *source, void *opaque, void *
 
     if (!w)
         return err_set(e, "out of memory");
-    *w = (struct wav){ .source = source, .opaque = opaque, .start = clock_now_ns() };
+    *w = (struct wav){.source = source, .opaque = opaque, .start = clock_now_ns()};
     w->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (w->fd < 0 || !wav_write_header(w)) {
         err_set(e, "cannot write %.120s: %s", path, strerror(errno));
@@ -194,4 +202,4 @@ static void wav_close(void *state)
     free(w);
 }
 
-const struct audio_driver audio_wav = { "wav", "writes a WAV file, path=FILE", true, wav_open, wav_close };
+const struct audio_driver audio_wav = {"wav", "writes a WAV file, path=FILE", true, wav_open, wav_close};

@@ -26,8 +26,8 @@ static int sdl_open(const char *path, audio_source *source, void *opaque, void *
 {
     struct sdl_audio *a = calloc(1, sizeof(*a));
     // 512 samples are 12 ms: what a short beep may lose at its ends.
-    SDL_AudioSpec want = { .freq = AUDIO_RATE, .format = AUDIO_S16SYS, .channels = 1, .samples = 512, .callback = fill,
-                           .userdata = a };
+    SDL_AudioSpec want = {
+        .freq = AUDIO_RATE, .format = AUDIO_S16SYS, .channels = 1, .samples = 512, .callback = fill, .userdata = a};
 
     if (!a)
         return err_set(e, "out of memory");
@@ -54,4 +54,4 @@ static void sdl_close(void *state)
     free(a);
 }
 
-const struct audio_driver audio_sdl = { "sdl", "the host's sound, by SDL", false, sdl_open, sdl_close };
+const struct audio_driver audio_sdl = {"sdl", "the host's sound, by SDL", false, sdl_open, sdl_close};

@@ -23,7 +23,7 @@
 #include <string.h>
 
 enum { PCI_IO_BASE = 0xc000, PCI_IO_END = 0xffff };
-static const uint8_t pirq_routes[4] = { 10, 10, 11, 11 };
+static const uint8_t pirq_routes[4] = {10, 10, 11, 11};
 
 // --- memory map
 
@@ -32,13 +32,13 @@ unsigned board_e820(uint64_t ram_bytes, struct e820_entry *map)
     uint64_t low = board_low_ram(ram_bytes);
     unsigned n = 0;
 
-    map[n++] = (struct e820_entry){ 0, 0x9fc00, 1 };
-    map[n++] = (struct e820_entry){ 0x9fc00, 0x400, 2 };
-    map[n++] = (struct e820_entry){ ACPI_AREA_BASE, ACPI_AREA_SIZE, 2 };
-    map[n++] = (struct e820_entry){ 0x100000, low - 0x100000, 1 };
-    map[n++] = (struct e820_entry){ 0xfeffc000, 0x4000, 2 };
+    map[n++] = (struct e820_entry){0, 0x9fc00, 1};
+    map[n++] = (struct e820_entry){0x9fc00, 0x400, 2};
+    map[n++] = (struct e820_entry){ACPI_AREA_BASE, ACPI_AREA_SIZE, 2};
+    map[n++] = (struct e820_entry){0x100000, low - 0x100000, 1};
+    map[n++] = (struct e820_entry){0xfeffc000, 0x4000, 2};
     if (ram_bytes > low)
-        map[n++] = (struct e820_entry){ 1ull << 32, ram_bytes - low, 1 };
+        map[n++] = (struct e820_entry){1ull << 32, ram_bytes - low, 1};
     return n;
 }
 
@@ -64,7 +64,7 @@ static void setup_virtual_wire(struct board *b)
 {
     static const struct {
         uint32_t offset, value;
-    } regs[] = { { 0xf0, 0x1ff }, { 0x350, 0x700 }, { 0x360, 0x400 } };
+    } regs[] = {{0xf0, 0x1ff}, {0x350, 0x700}, {0x360, 0x400}};
 
     for (unsigned i = 0; i < ARRAY_SIZE(regs); i++)
         as_store(b->cfg.mem, LAPIC_DEFAULT_BASE + regs[i].offset, regs[i].value, 4);
@@ -82,8 +82,7 @@ static void setup_mtrr(struct board *b)
     cpu->mtrr_fixed[2] = UC * every_byte;                      // A0000h..BFFFFh
     for (unsigned i = 3; i < 11; i++)
         cpu->mtrr_fixed[i] = WP * every_byte;
-    cpu->mtrr_base[0] =
-        (board_low_ram(b->cfg.ram->size) > BOARD_RAM_SPLIT ? BOARD_PCI_BASE : BOARD_RAM_SPLIT) | UC;
+    cpu->mtrr_base[0] = (board_low_ram(b->cfg.ram->size) > BOARD_RAM_SPLIT ? BOARD_PCI_BASE : BOARD_RAM_SPLIT) | UC;
     cpu->mtrr_mask[0] = (phys & ~((1ull << 32) - cpu->mtrr_base[0] - 1)) | MASK_VALID;
     cpu->mtrr_def_type = DEF_ENABLE | WB;
 }

@@ -21,17 +21,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-uint64_t board_low_ram(uint64_t ram_bytes)
-{
-    return ram_bytes < BOARD_RAM_HOLE_MAX ? ram_bytes : BOARD_RAM_SPLIT;
-}
+uint64_t board_low_ram(uint64_t ram_bytes) { return ram_bytes < BOARD_RAM_HOLE_MAX ? ram_bytes : BOARD_RAM_SPLIT; }
 
 // --- CMOS
 
-static void set_cmos_byte(void *opaque, uint8_t index, uint8_t value)
-{
-    mc146818_set_cmos(opaque, index, value);
-}
+static void set_cmos_byte(void *opaque, uint8_t index, uint8_t value) { mc146818_set_cmos(opaque, index, value); }
 
 static void set_cmos(struct board *b)
 {
@@ -41,19 +35,19 @@ static void set_cmos(struct board *b)
     const struct {
         uint8_t index, value;
     } bytes[] = {
-        { 0x14, 0x06 }, // equipment: mouse, FPU
-        { 0x15, 640 & 0xff },
-        { 0x16, 640 >> 8 }, // base memory, KiB
-        { 0x17, (uint8_t)ext_k },
-        { 0x18, (uint8_t)(ext_k >> 8) },
-        { 0x30, (uint8_t)ext_k },
-        { 0x31, (uint8_t)(ext_k >> 8) },
-        { 0x34, (uint8_t)above_16m },
-        { 0x35, (uint8_t)(above_16m >> 8) },
-        { 0x5b, (uint8_t)(high >> 16) },
-        { 0x5c, (uint8_t)(high >> 24) },
-        { 0x5d, (uint8_t)(high >> 32) },
-        { 0x5f, 0 }, // CPUs beyond the first
+        {0x14, 0x06}, // equipment: mouse, FPU
+        {0x15, 640 & 0xff},
+        {0x16, 640 >> 8}, // base memory, KiB
+        {0x17, (uint8_t)ext_k},
+        {0x18, (uint8_t)(ext_k >> 8)},
+        {0x30, (uint8_t)ext_k},
+        {0x31, (uint8_t)(ext_k >> 8)},
+        {0x34, (uint8_t)above_16m},
+        {0x35, (uint8_t)(above_16m >> 8)},
+        {0x5b, (uint8_t)(high >> 16)},
+        {0x5c, (uint8_t)(high >> 24)},
+        {0x5d, (uint8_t)(high >> 32)},
+        {0x5f, 0}, // CPUs beyond the first
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(bytes); i++)
@@ -68,7 +62,7 @@ static uint8_t boot_nibble(char drive)
     static const struct {
         char letter;
         uint8_t nibble;
-    } rows[] = { { 'a', 1 }, { 'b', 1 }, { 'c', 2 }, { 'd', 3 }, { 'n', 4 } };
+    } rows[] = {{'a', 1}, {'b', 1}, {'c', 2}, {'d', 3}, {'n', 4}};
 
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
         if (rows[i].letter == drive)
@@ -80,7 +74,7 @@ void board_set_boot_drives(struct board *b)
 {
     const struct boot_options *o = &b->cfg.options->boot;
     const char *order = !b->was_reset && o->once ? o->once : o->order ? o->order : "cad";
-    uint8_t n[3] = { 0 };
+    uint8_t n[3] = {0};
 
     for (unsigned i = 0; i < 3 && order[i]; i++)
         n[i] = boot_nibble(order[i]);
@@ -94,7 +88,9 @@ static int add_e820(struct board *b)
 {
     uint64_t size = b->cfg.ram->size, low = board_low_ram(size);
     const struct e820_entry map[] = {
-        { 0xfeffc000, 0x4000, 2 }, { 0, low, 1 }, { 1ull << 32, size - low, 1 },
+        {0xfeffc000, 0x4000, 2},
+        {0, low, 1},
+        {1ull << 32, size - low, 1},
     };
     uint8_t table[ARRAY_SIZE(map)][20];
     unsigned n = size > low ? 3 : 2;
@@ -197,9 +193,16 @@ static int add_boot_order(struct board *b, struct err *e)
 static struct acpi_config acpi_configuration(const struct board *b)
 {
     struct acpi_config ac = {
-        .cpus = 1, .lapic_base = LAPIC_DEFAULT_BASE, .ioapic_base = IOAPIC_DEFAULT_BASE,
-        .hpet_base = b->hpet ? HPET_DEFAULT_BASE : 0, .pm_base = BOARD_PM_BASE, .gpe_base = BOARD_GPE_BASE,
-        .smi_cmd = ACPI_SMI_CMD, .enable_cmd = 0xf1, .disable_cmd = 0xf0, .sci_irq = BOARD_SCI_IRQ,
+        .cpus = 1,
+        .lapic_base = LAPIC_DEFAULT_BASE,
+        .ioapic_base = IOAPIC_DEFAULT_BASE,
+        .hpet_base = b->hpet ? HPET_DEFAULT_BASE : 0,
+        .pm_base = BOARD_PM_BASE,
+        .gpe_base = BOARD_GPE_BASE,
+        .smi_cmd = ACPI_SMI_CMD,
+        .enable_cmd = 0xf1,
+        .disable_cmd = 0xf0,
+        .sci_irq = BOARD_SCI_IRQ,
         .fdc = b->fdc,
     };
 
@@ -212,7 +215,7 @@ static struct acpi_config acpi_configuration(const struct board *b)
 
 struct smbios_config board_smbios(const struct board *b)
 {
-    struct smbios_config sc = { .product = "Standard PC (i440FX + PIIX, 1996)", .version = RING3_VERSION };
+    struct smbios_config sc = {.product = "Standard PC (i440FX + PIIX, 1996)", .version = RING3_VERSION};
 
     memcpy(sc.uuid, b->cfg.options->uuid, sizeof(sc.uuid));
     return sc;
@@ -260,8 +263,8 @@ int board_finish(struct board *b, struct err *e)
     for (unsigned i = 0; i < o->option_rom_count; i++)
         if (add_option_rom(b, &o->option_roms[i], e))
             return -EINVAL;
-    if (b->cfg.kernel_entered && kernel_rom_add(b->fw_cfg, b->boot_order, b->cfg.ports, b->cfg.kernel_entered,
-                                                b->cfg.opaque, e))
+    if (b->cfg.kernel_entered &&
+        kernel_rom_add(b->fw_cfg, b->boot_order, b->cfg.ports, b->cfg.kernel_entered, b->cfg.opaque, e))
         return -EINVAL;
     return add_boot_order(b, e) || add_tables(b, e) ? -EINVAL : 0;
 }

@@ -38,7 +38,7 @@ struct board {
     struct uart_16550 *uart[BOARD_UARTS];
     struct debugcon *debugcon;
     struct boot_order *boot_order;
-    uint8_t *acpi; // without firmware: ACPI and SMBIOS tables, ACPI_AREA_SIZE bytes
+    uint8_t *acpi;  // without firmware: ACPI and SMBIOS tables, ACPI_AREA_SIZE bytes
     bool was_reset; // since creation: the first reset is power-on
 };
 

@@ -12,15 +12,12 @@
 
 enum { FDC_DMA_CHANNEL = 2, CMOS_FLOPPY_TYPES = 0x10, CMOS_EQUIPMENT = 0x14 };
 
-bool board_create_dma(struct board *b)
-{
-    return (b->dma = i8237_create(b->cfg.ports, b->cfg.mem));
-}
+bool board_create_dma(struct board *b) { return (b->dma = i8237_create(b->cfg.ports, b->cfg.mem)); }
 
 bool board_create_fdc(struct board *b, uint16_t base, struct irq_line irq)
 {
-    struct fdc_config fc = { .ports = b->cfg.ports, .base = base, .irq = irq, .dma = b->dma,
-                             .dma_channel = FDC_DMA_CHANNEL };
+    struct fdc_config fc = {
+        .ports = b->cfg.ports, .base = base, .irq = irq, .dma = b->dma, .dma_channel = FDC_DMA_CHANNEL};
 
     return (b->fdc = fdc_create(&fc));
 }
@@ -38,8 +35,8 @@ void board_set_floppy_cmos(struct board *b)
 
 // --- the VMware port: port accesses run on the thread of the CPU that makes them
 
-static const uint8_t gpr_of[] = { [VMPORT_EAX] = RAX, [VMPORT_EBX] = RBX, [VMPORT_ECX] = RCX,
-                                  [VMPORT_EDX] = RDX, [VMPORT_ESI] = RSI, [VMPORT_EDI] = RDI };
+static const uint8_t gpr_of[] = {[VMPORT_EAX] = RAX, [VMPORT_EBX] = RBX, [VMPORT_ECX] = RCX,
+                                 [VMPORT_EDX] = RDX, [VMPORT_ESI] = RSI, [VMPORT_EDI] = RDI};
 
 static uint32_t get_reg(void *opaque, enum vmport_reg reg) { return (uint32_t)vcpu_self.gpr[gpr_of[reg]]; }
 static void set_reg(void *opaque, enum vmport_reg reg, uint32_t value) { vcpu_self.gpr[gpr_of[reg]] = value; }
@@ -48,9 +45,14 @@ static void poke(void *opaque) { mouse_poke(((struct board *)opaque)->kbd); }
 bool board_create_vmport(struct board *b)
 {
     const struct config *o = b->cfg.options;
-    struct vmport_config vc = { .ports = b->cfg.ports, .ram_size = b->cfg.ram->size, .uuid = o->uuid,
-                                .input = b->cfg.input, .get_reg = get_reg, .set_reg = set_reg, .poke = poke,
-                                .opaque = b };
+    struct vmport_config vc = {.ports = b->cfg.ports,
+                               .ram_size = b->cfg.ram->size,
+                               .uuid = o->uuid,
+                               .input = b->cfg.input,
+                               .get_reg = get_reg,
+                               .set_reg = set_reg,
+                               .poke = poke,
+                               .opaque = b};
 
     return o->no_vmport || (b->vmport = vmport_create(&vc));
 }

@@ -51,7 +51,7 @@ static void isa_set_irq(void *opaque, unsigned n, bool level)
     ioapic_set_irq(b->ioapic, n ? n : 2, level);
 }
 
-static struct irq_line isa_irq(struct board *b, unsigned n) { return (struct irq_line){ isa_set_irq, b, n }; }
+static struct irq_line isa_irq(struct board *b, unsigned n) { return (struct irq_line){isa_set_irq, b, n}; }
 
 static bool tick_periodic(void *opaque)
 {
@@ -92,10 +92,7 @@ static void send_msi(void *opaque, uint64_t addr, uint32_t data)
     lapic_bus_send_msi(((struct board *)opaque)->lapic_bus, addr, data);
 }
 
-static void request_reset(void *opaque)
-{
-    ((struct board *)opaque)->cfg.reset(((struct board *)opaque)->cfg.opaque);
-}
+static void request_reset(void *opaque) { ((struct board *)opaque)->cfg.reset(((struct board *)opaque)->cfg.opaque); }
 static void request_hard_reset(void *opaque, bool hard) { request_reset(opaque); }
 // Port B2h raises an SMI if the PIIX4's APMC_EN says so: 82371AB data sheet, section 7.1.18 "DEVACTB".
 static void raise_smi(void *opaque)
@@ -156,7 +153,7 @@ static bool create_memory(struct board *b, uint32_t base, unsigned irq)
 
 static bool create_lapic(struct board *b, uint32_t base, unsigned irq)
 {
-    struct lapic_config lc = { .cpu = b->cfg.cpu, .bsp = true, .has_x2apic = b->cfg.model->has_x2apic };
+    struct lapic_config lc = {.cpu = b->cfg.cpu, .bsp = true, .has_x2apic = b->cfg.model->has_x2apic};
 
     b->lapic_bus = lapic_bus_create(b->cfg.mem);
     return b->lapic_bus && (b->lapic = lapic_create(b->lapic_bus, &lc));
@@ -164,7 +161,7 @@ static bool create_lapic(struct board *b, uint32_t base, unsigned irq)
 
 static bool create_pic(struct board *b, uint32_t base, unsigned irq)
 {
-    b->pic = i8259_create(b->cfg.ports, (struct irq_line){ lapic_set_lint, b->lapic, 0 });
+    b->pic = i8259_create(b->cfg.ports, (struct irq_line){lapic_set_lint, b->lapic, 0});
     if (b->pic)
         lapic_set_extint(b->lapic, i8259_acknowledge, b->pic);
     return b->pic;
@@ -172,9 +169,7 @@ static bool create_pic(struct board *b, uint32_t base, unsigned irq)
 
 static bool create_ioapic(struct board *b, uint32_t base, unsigned irq)
 {
-    struct ioapic_config ic = {
-        .mem = b->cfg.mem, .base = base, .deliver = lapic_bus_deliver, .opaque = b->lapic_bus
-    };
+    struct ioapic_config ic = {.mem = b->cfg.mem, .base = base, .deliver = lapic_bus_deliver, .opaque = b->lapic_bus};
 
     b->ioapic = ioapic_create(&ic);
     if (b->ioapic)
@@ -184,13 +179,17 @@ static bool create_ioapic(struct board *b, uint32_t base, unsigned irq)
 
 static bool create_pit(struct board *b, uint32_t base, unsigned irq)
 {
-    const struct tick_config tc = { .line = isa_irq(b, irq), .pic = b->pic, .ioapic = b->ioapic, .lapic = b->lapic,
-                                    .periodic = tick_periodic, .opaque = b };
+    const struct tick_config tc = {.line = isa_irq(b, irq),
+                                   .pic = b->pic,
+                                   .ioapic = b->ioapic,
+                                   .lapic = b->lapic,
+                                   .periodic = tick_periodic,
+                                   .opaque = b};
 
     if (!(b->tick = tick_create(&tc)))
         return false;
     lapic_bus_set_taken(b->lapic_bus, tick_taken, b->tick);
-    return (b->pit = i8254_create(b->cfg.ports, (uint16_t)base, (struct irq_line){ tick_set_irq, b->tick, 0 }));
+    return (b->pit = i8254_create(b->cfg.ports, (uint16_t)base, (struct irq_line){tick_set_irq, b->tick, 0}));
 }
 
 static bool create_port_b(struct board *b, uint32_t base, unsigned irq)
@@ -210,41 +209,53 @@ static bool create_vmport(struct board *b, uint32_t base, unsigned irq) { return
 static bool create_rtc(struct board *b, uint32_t base, unsigned irq)
 {
     const struct config *o = b->cfg.options;
-    struct mc146818_config rc = { .ports = b->cfg.ports, .base = (uint16_t)base, .irq = isa_irq(b, irq),
-                                  .time_base = (enum rtc_base)o->rtc_base, .date = o->rtc_date,
-                                  .vm_clock = o->rtc_vm_clock };
+    struct mc146818_config rc = {.ports = b->cfg.ports,
+                                 .base = (uint16_t)base,
+                                 .irq = isa_irq(b, irq),
+                                 .time_base = (enum rtc_base)o->rtc_base,
+                                 .date = o->rtc_date,
+                                 .vm_clock = o->rtc_vm_clock};
 
     return (b->rtc = mc146818_create(&rc));
 }
 
 static bool create_hpet(struct board *b, uint32_t base, unsigned irq)
 {
-    struct hpet_config hc = { .mem = b->cfg.mem, .base = base, .set_irq = hpet_set_irq, .irq_opaque = b,
-                              .legacy = hpet_legacy, .send_msi = send_msi, .opaque = b };
+    struct hpet_config hc = {.mem = b->cfg.mem,
+                             .base = base,
+                             .set_irq = hpet_set_irq,
+                             .irq_opaque = b,
+                             .legacy = hpet_legacy,
+                             .send_msi = send_msi,
+                             .opaque = b};
 
     return b->cfg.options->no_hpet || (b->hpet = hpet_create(&hc));
 }
 
 static bool create_kbd(struct board *b, uint32_t base, unsigned irq)
 {
-    struct i8042_config kc = { .ports = b->cfg.ports, .irq_kbd = isa_irq(b, irq), .irq_aux = isa_irq(b, 12),
-                               .reset = request_reset, .set_a20 = kbd_set_a20, .opaque = b,
-                               .input = b->cfg.input };
+    struct i8042_config kc = {.ports = b->cfg.ports,
+                              .irq_kbd = isa_irq(b, irq),
+                              .irq_aux = isa_irq(b, 12),
+                              .reset = request_reset,
+                              .set_a20 = kbd_set_a20,
+                              .opaque = b,
+                              .input = b->cfg.input};
 
     return (b->kbd = i8042_create(&kc));
 }
 
 static bool create_pci(struct board *b, uint32_t base, unsigned irq)
 {
-    struct pci_bus_config pc = { .mem = b->cfg.mem, .ports = b->cfg.ports, .set_pirq = set_pirq,
-                                 .send_msi = send_msi, .opaque = b };
+    struct pci_bus_config pc = {
+        .mem = b->cfg.mem, .ports = b->cfg.ports, .set_pirq = set_pirq, .send_msi = send_msi, .opaque = b};
 
     return (b->pci = pci_bus_create(&pc));
 }
 
 static bool create_i440fx(struct board *b, uint32_t base, unsigned irq)
 {
-    struct i440fx_config ic = { .bus = b->pci, .mem = b->cfg.mem, .ram = b->cfg.ram };
+    struct i440fx_config ic = {.bus = b->pci, .mem = b->cfg.mem, .ram = b->cfg.ram};
 
     if (b->cfg.firmware)
         ic.rom = &b->cfg.firmware->rom;
@@ -254,28 +265,30 @@ static bool create_i440fx(struct board *b, uint32_t base, unsigned irq)
 
 static bool create_piix3(struct board *b, uint32_t base, unsigned irq)
 {
-    struct piix3_config pc = { .bus = b->pci, .set_isa_irq = isa_set_irq, .opaque = b };
+    struct piix3_config pc = {.bus = b->pci, .set_isa_irq = isa_set_irq, .opaque = b};
 
     return (b->piix3 = piix3_create(&pc));
 }
 
 static bool create_ide(struct board *b, uint32_t base, unsigned irq)
 {
-    struct piix3_ide_config ic = {
-        .bus = b->pci, .ports = b->cfg.ports, .irq = { isa_irq(b, irq), isa_irq(b, irq + 1) }
-    };
+    struct piix3_ide_config ic = {.bus = b->pci, .ports = b->cfg.ports, .irq = {isa_irq(b, irq), isa_irq(b, irq + 1)}};
 
     return (b->ide = piix3_ide_create(&ic));
 }
 
 static bool create_pm(struct board *b, uint32_t base, unsigned irq)
 {
-    struct acpi_pm_config ac = { .ports = b->cfg.ports, .base = (uint16_t)base, .gpe_base = BOARD_GPE_BASE,
-                                 .sci = isa_irq(b, irq), .timer_32bit = false, .smi = raise_smi, .power_off = request_power_off,
-                                 .opaque = b };
+    struct acpi_pm_config ac = {.ports = b->cfg.ports,
+                                .base = (uint16_t)base,
+                                .gpe_base = BOARD_GPE_BASE,
+                                .sci = isa_irq(b, irq),
+                                .timer_32bit = false,
+                                .smi = raise_smi,
+                                .power_off = request_power_off,
+                                .opaque = b};
     struct piix4_pm_config pc = {
-        .bus = b->pci, .ports = b->cfg.ports, .base_changed = pm_base_changed, .opaque = b, .smm = b->cfg.smm
-    };
+        .bus = b->pci, .ports = b->cfg.ports, .base_changed = pm_base_changed, .opaque = b, .smm = b->cfg.smm};
 
     return (b->pm = acpi_pm_create(&ac)) && (b->piix4_pm = piix4_pm_create(&pc));
 }
@@ -283,8 +296,7 @@ static bool create_pm(struct board *b, uint32_t base, unsigned irq)
 static bool create_reset_ports(struct board *b, uint32_t base, unsigned irq)
 {
     struct reset_ports_config rc = {
-        .ports = b->cfg.ports, .reset = request_hard_reset, .set_a20 = port_92_set_a20, .opaque = b
-    };
+        .ports = b->cfg.ports, .reset = request_hard_reset, .set_a20 = port_92_set_a20, .opaque = b};
 
     return (b->reset_ports = reset_ports_create(&rc));
 }
@@ -296,8 +308,8 @@ static bool create_fw_cfg(struct board *b, uint32_t base, unsigned irq)
 
 static bool create_uart(struct board *b, uint32_t base, unsigned irq)
 {
-    static const uint16_t bases[BOARD_UARTS] = { 0x3f8, 0x2f8, 0x3e8, 0x2e8 };
-    struct uart_16550_config uc = { .as = b->cfg.ports, .base = base, .irq = isa_irq(b, irq) };
+    static const uint16_t bases[BOARD_UARTS] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
+    struct uart_16550_config uc = {.as = b->cfg.ports, .base = base, .irq = isa_irq(b, irq)};
     unsigned n = 0;
 
     while (bases[n] != base)
@@ -308,8 +320,7 @@ static bool create_uart(struct board *b, uint32_t base, unsigned irq)
 
 static bool create_debugcon(struct board *b, uint32_t base, unsigned irq)
 {
-    return !b->cfg.debugcon ||
-           (b->debugcon = debugcon_create(b->cfg.ports, (uint16_t)base, 0xe9, b->cfg.debugcon));
+    return !b->cfg.debugcon || (b->debugcon = debugcon_create(b->cfg.ports, (uint16_t)base, 0xe9, b->cfg.debugcon));
 }
 
 static const struct board_row {
@@ -317,31 +328,32 @@ static const struct board_row {
     uint32_t base; // address or port; 0 where the device decides
     unsigned irq;  // ISA IRQ
     bool (*create)(struct board *b, uint32_t base, unsigned irq);
-} board_table[] = { // in the order of creation
-    { "memory", 0, 0, create_memory },
-    { "local APIC", LAPIC_DEFAULT_BASE, 0, create_lapic },
-    { "8259 interrupt controllers", 0x20, 0, create_pic },
-    { "82093AA I/O APIC", IOAPIC_DEFAULT_BASE, 0, create_ioapic },
-    { "8254 timer", 0x40, 0, create_pit },
-    { "port 61h", 0x61, 0, create_port_b },
-    { "8237A DMA controllers", 0x00, 0, create_dma },
-    { "82077AA floppy controller", 0x3f0, 6, create_fdc },
-    { "MC146818 clock", 0x70, 8, create_rtc },
-    { "HPET", HPET_DEFAULT_BASE, 0, create_hpet },
-    { "8042 keyboard controller", 0x60, 1, create_kbd },
-    { "VMware port", 0x5658, 0, create_vmport },
-    { "PCI bus", 0xcf8, 0, create_pci },
-    { "440FX host bridge", 0, 0, create_i440fx },
-    { "PIIX3 ISA bridge", 0, 0, create_piix3 },
-    { "PIIX3 IDE controller", 0, 14, create_ide },
-    { "PIIX4 power management", BOARD_PM_BASE, BOARD_SCI_IRQ, create_pm },
-    { "reset ports", 0x92, 0, create_reset_ports },
-    { "fw_cfg", 0x510, 0, create_fw_cfg },
-    { "COM1", 0x3f8, 4, create_uart },
-    { "COM2", 0x2f8, 3, create_uart },
-    { "COM3", 0x3e8, 4, create_uart },
-    { "COM4", 0x2e8, 3, create_uart },
-    { "debug console", 0xe9, 0, create_debugcon },
+} board_table[] = {
+    // in the order of creation
+    {"memory", 0, 0, create_memory},
+    {"local APIC", LAPIC_DEFAULT_BASE, 0, create_lapic},
+    {"8259 interrupt controllers", 0x20, 0, create_pic},
+    {"82093AA I/O APIC", IOAPIC_DEFAULT_BASE, 0, create_ioapic},
+    {"8254 timer", 0x40, 0, create_pit},
+    {"port 61h", 0x61, 0, create_port_b},
+    {"8237A DMA controllers", 0x00, 0, create_dma},
+    {"82077AA floppy controller", 0x3f0, 6, create_fdc},
+    {"MC146818 clock", 0x70, 8, create_rtc},
+    {"HPET", HPET_DEFAULT_BASE, 0, create_hpet},
+    {"8042 keyboard controller", 0x60, 1, create_kbd},
+    {"VMware port", 0x5658, 0, create_vmport},
+    {"PCI bus", 0xcf8, 0, create_pci},
+    {"440FX host bridge", 0, 0, create_i440fx},
+    {"PIIX3 ISA bridge", 0, 0, create_piix3},
+    {"PIIX3 IDE controller", 0, 14, create_ide},
+    {"PIIX4 power management", BOARD_PM_BASE, BOARD_SCI_IRQ, create_pm},
+    {"reset ports", 0x92, 0, create_reset_ports},
+    {"fw_cfg", 0x510, 0, create_fw_cfg},
+    {"COM1", 0x3f8, 4, create_uart},
+    {"COM2", 0x2f8, 3, create_uart},
+    {"COM3", 0x3e8, 4, create_uart},
+    {"COM4", 0x2e8, 3, create_uart},
+    {"debug console", 0xe9, 0, create_debugcon},
 };
 
 int board_create(const struct board_config *cfg, struct board **out, struct err *e)

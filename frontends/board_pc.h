@@ -36,7 +36,7 @@ struct board_config {
     struct chardev *serial[BOARD_UARTS];
     bool has_uart[BOARD_UARTS];
     struct chardev *debugcon; // NULL: none
-    bool smm; // the firmware may use system management mode
+    bool smm;                 // the firmware may use system management mode
     // Big lock held, on whatever thread the device runs.
     void (*reset)(void *opaque);
     void (*power_off)(void *opaque);
@@ -56,10 +56,10 @@ struct boot_order *board_boot_order(struct board *b);
 // tables. On the vCPU thread with the big lock held (its local APIC is among them).
 void board_reset(struct board *b);
 bool board_hears_power_button(struct board *b); // has the guest asked for its event?
-bool board_power_button(struct board *b); // false: the guest does not listen
+bool board_power_button(struct board *b);       // false: the guest does not listen
 void board_send_nmi(struct board *b);
 // Sends serial output that waits to be sent in one piece: before the process ends.
 void board_flush(struct board *b);
-uint64_t board_low_ram(uint64_t ram_bytes); // bytes of RAM below 4 GiB
+uint64_t board_low_ram(uint64_t ram_bytes);                      // bytes of RAM below 4 GiB
 unsigned board_e820(uint64_t ram_bytes, struct e820_entry *map); // at most BOOT_MAX_E820 entries
 void board_info_irq(struct board *b, void (*print)(void *opaque, const char *line), void *opaque);

@@ -47,8 +47,7 @@ int boot_file_copy(struct address_space *mem, int fd, uint64_t offset, uint64_t 
         ssize_t n = pread(fd, buf, want, (off_t)offset);
 
         if (n <= 0)
-            ret = err_set(e, "a file of -kernel or -initrd cannot be read: %s",
-                          n ? strerror(errno) : "it shrank");
+            ret = err_set(e, "a file of -kernel or -initrd cannot be read: %s", n ? strerror(errno) : "it shrank");
         else if (!as_write(mem, to, buf, (size_t)n))
             ret = err_set(e, "no memory at %#llx for the kernel", (unsigned long long)to);
         else {
@@ -218,11 +217,11 @@ void boot_image_close(struct boot_image *b)
 void boot_cpu_flat32(struct cpu *cpu, uint32_t entry)
 {
     const uint32_t common = SEG_S | SEG_P | SEG_G | SEG_DB;
-    const struct segment data = { .sel = 0x18, .limit = 0xffffffff, .attr = 0x300 | common };
+    const struct segment data = {.sel = 0x18, .limit = 0xffffffff, .attr = 0x300 | common};
 
-    cpu->seg[CS] = (struct segment){ .sel = 0x10, .limit = 0xffffffff, .attr = 0xb00 | common };
+    cpu->seg[CS] = (struct segment){.sel = 0x10, .limit = 0xffffffff, .attr = 0xb00 | common};
     cpu->seg[DS] = cpu->seg[ES] = cpu->seg[SS] = cpu->seg[FS] = cpu->seg[GS] = data;
-    cpu->idtr = (struct table_reg){ 0, 0 };
+    cpu->idtr = (struct table_reg){0, 0};
     cpu->cr0 = CR0_PE | CR0_ET;
     cpu->cr3 = cpu->cr4 = cpu->efer = 0;
     mmu_set_control(&cpu->mmu, cpu->cr0, cpu->cr4, cpu->efer);

@@ -16,7 +16,7 @@ struct e820_entry {
 
 struct boot_image_config {
     const char *kernel, *initrd, *cmdline; // initrd and cmdline may be NULL
-    uint64_t low_ram; // bytes of memory below 4 GiB
+    uint64_t low_ram;                      // bytes of memory below 4 GiB
     struct e820_entry e820[BOOT_MAX_E820];
     unsigned e820_count;
     uint64_t acpi_rsdp;

@@ -16,8 +16,8 @@ struct chardev_fd {
     // The other side hung up (big lock held); may be NULL. The descriptors are still open.
     void (*hung_up)(struct chardev_fd *c);
     void (*on_close)(struct chardev_fd *c); // before the descriptors are closed; may be NULL
-    void *opaque; // of the kind's own file
-    bool keep_fds; // do not close them (0 and 1)
+    void *opaque;                           // of the kind's own file
+    bool keep_fds;                          // do not close them (0 and 1)
 };
 struct chardev_fd *chardev_fd_create(int in_fd, int out_fd); // NULL: out of memory
 // Exchanges the descriptors (old ones are forgotten, not closed); watches them if started.

@@ -13,7 +13,7 @@ enum { CHUNK = 4096 }; // PIPE_BUF: what a writable pipe is sure to take
 
 static bool can_write_now(int fd)
 {
-    struct pollfd p = { .fd = fd, .events = POLLOUT };
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
 
     return poll(&p, 1, 0) == 1;
 }

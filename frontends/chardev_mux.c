@@ -18,7 +18,7 @@ struct chardev_mux {
     struct chardev *real;
     struct mux_port port[MUX_PORTS];
     unsigned count, focused;
-    bool escaped; // the last byte was Ctrl-A
+    bool escaped;    // the last byte was Ctrl-A
     uint8_t *buffer; // input that the focused port cannot take yet
     size_t used;
     void (*quit)(void *opaque);
@@ -41,10 +41,7 @@ static void mux_can_write(void *opaque)
             m->port[i].base.fe->can_write(m->port[i].base.fe_opaque);
 }
 
-static void mux_print(struct chardev_mux *m, const char *s)
-{
-    chardev_write(m->real, (const uint8_t *)s, strlen(s));
-}
+static void mux_print(struct chardev_mux *m, const char *s) { chardev_write(m->real, (const uint8_t *)s, strlen(s)); }
 
 // --- input
 
@@ -83,23 +80,19 @@ static void escape_command(struct chardev_mux *m, uint8_t byte)
     struct mux_port *p = &m->port[m->focused];
 
     switch (byte) {
-    case ESCAPE:
-        queue_byte(m, byte);
-        break;
+    case ESCAPE: queue_byte(m, byte); break;
     case 'h':
     case '?':
-        mux_print(m,
-                  "\r\nCtrl-A h    this help\r\nCtrl-A x    end the machine\r\n"
-                  "Ctrl-A s    save disk data back (nothing is held back)\r\n"
-                  "Ctrl-A b    send a break\r\nCtrl-A c    next of console and monitor\r\n"
-                  "Ctrl-A Ctrl-A    send Ctrl-A\r\n");
+        mux_print(m, "\r\nCtrl-A h    this help\r\nCtrl-A x    end the machine\r\n"
+                     "Ctrl-A s    save disk data back (nothing is held back)\r\n"
+                     "Ctrl-A b    send a break\r\nCtrl-A c    next of console and monitor\r\n"
+                     "Ctrl-A Ctrl-A    send Ctrl-A\r\n");
         break;
     case 'x':
         mux_print(m, "\r\nring3: terminated\r\n");
         m->quit(m->quit_opaque);
         break;
-    case 's':
-        break;
+    case 's': break;
     case 'b':
         deliver(m);
         if (p->base.fe && p->base.fe->break_received)
@@ -111,8 +104,7 @@ static void escape_command(struct chardev_mux *m, uint8_t byte)
         if (m->port[m->focused].focus)
             m->port[m->focused].focus(m->port[m->focused].focus_opaque);
         break;
-    default:
-        break;
+    default: break;
     }
 }
 

@@ -27,8 +27,8 @@ int chardev_pty_create(struct keyval *kv, struct chardev **out, struct err *e)
     struct termios t;
     char name[64];
 
-    if (!slave || !c || master < 0 || grantpt(master) || unlockpt(master) ||
-        ptsname_r(master, name, sizeof(name)) || (*slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC)) < 0) {
+    if (!slave || !c || master < 0 || grantpt(master) || unlockpt(master) || ptsname_r(master, name, sizeof(name)) ||
+        (*slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC)) < 0) {
         err_set(e, "pty: %s", strerror(errno));
         if (master >= 0)
             close(master);

@@ -71,7 +71,7 @@ static void socket_close(struct chardev_fd *c)
 
 static int open_unix(const char *path, bool server, struct err *e)
 {
-    struct sockaddr_un sun = { .sun_family = AF_UNIX };
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
     int fd;
 
     if (strlen(path) >= sizeof(sun.sun_path))
@@ -92,7 +92,7 @@ static int open_unix(const char *path, bool server, struct err *e)
 
 static int open_tcp(const char *host, const char *port, bool server, struct err *e)
 {
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = server ? AI_PASSIVE : 0 }, *list;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = server ? AI_PASSIVE : 0}, *list;
     int fd = -1, ret, one = 1;
 
     if (!host || !*host)
@@ -106,8 +106,7 @@ static int open_tcp(const char *host, const char *port, bool server, struct err 
             continue;
         if (server)
             setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-        if (server ? !bind(fd, a->ai_addr, a->ai_addrlen) && !listen(fd, 1)
-                   : !connect(fd, a->ai_addr, a->ai_addrlen))
+        if (server ? !bind(fd, a->ai_addr, a->ai_addrlen) && !listen(fd, 1) : !connect(fd, a->ai_addr, a->ai_addrlen))
             break;
         close(fd);
         fd = -1;

@@ -57,9 +57,8 @@ int chardev_stdio_create(struct keyval *kv, struct chardev **out, struct err *e)
     if (keyval_get_bool(kv, "signal", &signals, e))
         return -1;
     if (terminal.in_use)
-        return err_set(
-            e,
-            "the terminal (stdio) is used twice; share it with -serial mon:stdio or -chardev stdio,mux=on");
+        return err_set(e,
+                       "the terminal (stdio) is used twice; share it with -serial mon:stdio or -chardev stdio,mux=on");
     c = chardev_fd_create(STDIN_FILENO, STDOUT_FILENO);
     if (!c)
         return err_set(e, "out of memory");

@@ -33,7 +33,7 @@ static void null_close(struct chardev *c) { free(c); }
 
 static int null_create(struct keyval *kv, struct chardev **out, struct err *e)
 {
-    static const struct chardev_backend_ops ops = { .write = null_write, .close = null_close };
+    static const struct chardev_backend_ops ops = {.write = null_write, .close = null_close};
 
     *out = calloc(1, sizeof(**out));
     if (!*out)
@@ -69,8 +69,8 @@ static const struct {
     const char *name;
     int (*create)(struct keyval *kv, struct chardev **out, struct err *e);
 } backends[] = {
-    { "stdio", chardev_stdio_create }, { "file", file_create },   { "pty", chardev_pty_create },
-    { "null", null_create },           { "socket", chardev_socket_create },
+    {"stdio", chardev_stdio_create},   {"file", file_create}, {"pty", chardev_pty_create}, {"null", null_create},
+    {"socket", chardev_socket_create},
 };
 
 // --- the list
@@ -117,8 +117,7 @@ static int take(struct stream *s, struct chardev **out, struct err *e)
     return 0;
 }
 
-int chardevs_create(struct config *cfg, void (*quit)(void *opaque), void *opaque, struct chardevs **out,
-                    struct err *e)
+int chardevs_create(struct config *cfg, void (*quit)(void *opaque), void *opaque, struct chardevs **out, struct err *e)
 {
     struct chardevs *r = calloc(1, sizeof(*r));
     struct stream *s;
@@ -168,8 +167,7 @@ static int expand(const char *spec, char *out, size_t size, struct err *e)
     return n < 0 || (size_t)n >= size ? err_set(e, "'%.80s...' is too long", spec) : 0;
 }
 
-int chardevs_open(struct chardevs *r, const char *spec, struct chardev **out, struct chardev **monitor,
-                  struct err *e)
+int chardevs_open(struct chardevs *r, const char *spec, struct chardev **out, struct chardev **monitor, struct err *e)
 {
     bool mon = !strncmp(spec, "mon:", 4);
     char text[512];
@@ -215,8 +213,8 @@ bool chardevs_have_sockets(struct chardevs *r)
     return false;
 }
 
-void chardevs_for_each(struct chardevs *r,
-                       void (*fn)(void *opaque, const char *id, const char *kind, bool open), void *opaque)
+void chardevs_for_each(struct chardevs *r, void (*fn)(void *opaque, const char *id, const char *kind, bool open),
+                       void *opaque)
 {
     for (unsigned i = 0; i < r->count; i++)
         fn(opaque, r->stream[i].chr->id, r->stream[i].kind, r->stream[i].mux || r->stream[i].taken);

@@ -29,7 +29,7 @@ struct consoles {
 // Where they go if the user did not say: as QEMU's -nographic does it.
 static void set_defaults(struct config *cfg)
 {
-    const struct monitor_option terminal = { .spec = "stdio" };
+    const struct monitor_option terminal = {.spec = "stdio"};
 
     if (!cfg->nographic || cfg->nodefaults)
         return;
@@ -96,10 +96,7 @@ static int open_controls(struct consoles *c, struct err *e)
     return 0;
 }
 
-static void on_quit_key(void *opaque)
-{
-    runstate_shutdown(((struct machine *)opaque)->runstate, RUN_CAUSE_HOST_UI, 0);
-}
+static void on_quit_key(void *opaque) { runstate_shutdown(((struct machine *)opaque)->runstate, RUN_CAUSE_HOST_UI, 0); }
 
 int consoles_open(struct machine *m, struct board_config *bc, struct consoles **out, struct err *e)
 {

@@ -13,5 +13,5 @@ struct consoles;
 int consoles_open(struct machine *m, struct board_config *bc, struct consoles **out, struct err *e);
 // --- big lock held
 int consoles_start(struct consoles *c, struct err *e); // the monitors and QMP servers, once there is a board
-void consoles_destroy(struct consoles *c); // these; the streams stay. NULL is fine
-bool consoles_can_control(const struct consoles *c); // is there a monitor?
+void consoles_destroy(struct consoles *c);             // these; the streams stay. NULL is fine
+bool consoles_can_control(const struct consoles *c);   // is there a monitor?

@@ -11,11 +11,11 @@
 #include <string.h>
 
 const struct device_property floppy_properties[] = {
-    { "drive", "id of the -drive (default: no disk in it)" },
-    { "unit", "0 or 1 (default: the first free one)" },
-    { "drive-type", "120, 144, 288 or auto (default: auto, what suits the disk)" },
-    { "bootindex", "place in the boot order, 0 first" },
-    { NULL, NULL },
+    {"drive", "id of the -drive (default: no disk in it)"},
+    {"unit", "0 or 1 (default: the first free one)"},
+    {"drive-type", "120, 144, 288 or auto (default: auto, what suits the disk)"},
+    {"bootindex", "place in the boot order, 0 first"},
+    {NULL, NULL},
 };
 
 // --- disks that change; a floppy drive has neither tray nor lock
@@ -40,11 +40,11 @@ static int insert(void *opaque, struct block *b)
 
 static void status(void *opaque, bool *tray_open, bool *locked) { *tray_open = *locked = false; }
 
-static const struct drive_media_ops media_ops = { eject, take, insert, status };
+static const struct drive_media_ops media_ops = {eject, take, insert, status};
 
 static void make_removable(struct devices *d, struct drive *drive, unsigned unit)
 {
-    d->floppy[unit] = (struct floppy_place){ d->dc.fdc, unit };
+    d->floppy[unit] = (struct floppy_place){d->dc.fdc, unit};
     drives_set_media_ops(drive, &media_ops, &d->floppy[unit]);
 }
 

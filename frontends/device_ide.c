@@ -13,15 +13,15 @@
 enum { IDE_DEVFN = 1 << 3 | 1, ANYWHERE = 2 };
 
 const struct device_property ide_properties[] = {
-    { "drive", "id of the -drive (ide-cd: without it the drive is empty)" },
-    { "bus", "ide.0 or ide.1 (default: the first with a free place)" },
-    { "unit", "0: master, 1: slave (default: the first free one)" },
-    { "serial", "serial number, at most 20 characters" },
-    { "model", "model, at most 40 characters" },
-    { "ver", "firmware version, at most 8 characters" },
-    { "bootindex", "the firmware tries the lowest first" },
-    { "write-cache", "off: the drive starts with its write cache off (default: auto)" },
-    { NULL, NULL },
+    {"drive", "id of the -drive (ide-cd: without it the drive is empty)"},
+    {"bus", "ide.0 or ide.1 (default: the first with a free place)"},
+    {"unit", "0: master, 1: slave (default: the first free one)"},
+    {"serial", "serial number, at most 20 characters"},
+    {"model", "model, at most 40 characters"},
+    {"ver", "firmware version, at most 8 characters"},
+    {"bootindex", "the firmware tries the lowest first"},
+    {"write-cache", "off: the drive starts with its write cache off (default: auto)"},
+    {NULL, NULL},
 };
 
 // --- removable media
@@ -48,7 +48,7 @@ static void cd_moved(void *opaque, bool open)
         drive->tray_moved(drive->tray_opaque, drive, open);
 }
 
-static const struct drive_media_ops cd_ops = { cd_eject, cd_take, cd_insert, cd_status };
+static const struct drive_media_ops cd_ops = {cd_eject, cd_take, cd_insert, cd_status};
 
 // --- places
 
@@ -124,7 +124,7 @@ static int check_medium(const struct drive *drive, bool cd, struct err *e)
 static int create(struct devices *d, struct keyval *kv, bool cd, struct err *e)
 {
     const char *serial = keyval_get(kv, "serial");
-    struct ide_drive_config ic = { .cd = cd, .model = keyval_get(kv, "model"), .version = keyval_get(kv, "ver") };
+    struct ide_drive_config ic = {.cd = cd, .model = keyval_get(kv, "model"), .version = keyval_get(kv, "ver")};
     unsigned bus = 0, unit = 0;
     struct drive *drive;
     char own_serial[21];

@@ -68,8 +68,8 @@ static int add_rom(struct devices *d, struct pci_device *pci, struct keyval *kv,
     return ret ? err_set(e, "romfile=%.150s: %s", name, strerror(-ret)) : 0;
 }
 
-int device_pci_finish(struct devices *d, struct pci_device *pci, struct keyval *kv,
-                      const struct device_boot_info *info, struct err *e)
+int device_pci_finish(struct devices *d, struct pci_device *pci, struct keyval *kv, const struct device_boot_info *info,
+                      struct err *e)
 {
     int index = -1;
 

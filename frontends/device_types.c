@@ -18,15 +18,15 @@
 #include <string.h>
 
 static const struct device_property pci_properties[] = {
-    { "addr", "slot[.function], hexadecimal; default: the first free one" },
-    { "bus", "pci.0" },
-    { "disable-legacy", "on: no virtio 0.9 interface (default: off)" },
-    { "disable-modern", "on: no virtio 1.x interface (default: off)" },
-    { "vectors", "MSI-X vectors; 0: none" },
-    { "bootindex", "place in the boot order, 0 first" },
-    { "romfile", "option ROM for the firmware; empty: none" },
-    { "rombar", "off: no option ROM" },
-    { NULL, NULL },
+    {"addr", "slot[.function], hexadecimal; default: the first free one"},
+    {"bus", "pci.0"},
+    {"disable-legacy", "on: no virtio 0.9 interface (default: off)"},
+    {"disable-modern", "on: no virtio 1.x interface (default: off)"},
+    {"vectors", "MSI-X vectors; 0: none"},
+    {"bootindex", "place in the boot order, 0 first"},
+    {"romfile", "option ROM for the firmware; empty: none"},
+    {"rombar", "off: no option ROM"},
+    {NULL, NULL},
 };
 
 // --- what the virtio devices share
@@ -62,7 +62,7 @@ static int pci_config_parse(struct keyval *kv, struct virtio_pci_config *pc, str
 {
     uint64_t vectors = ~0ull;
 
-    *pc = (struct virtio_pci_config){ .vectors = -1 };
+    *pc = (struct virtio_pci_config){.vectors = -1};
     if (device_parse_addr(kv, &pc->devfn, e) || keyval_get_uint(kv, "vectors", &vectors, e) ||
         keyval_get_on_off_auto(kv, "disable-legacy", &pc->disable_legacy, e) ||
         keyval_get_bool(kv, "disable-modern", &pc->disable_modern, e))
@@ -112,22 +112,22 @@ struct drive *devices_take_drive(struct devices *d, const char *id, struct err *
 // --- virtio-blk-pci
 
 static const struct device_property blk_properties[] = {
-    { "drive", "id of the -drive (needed)" },
-    { "serial", "what the guest reads as serial number, at most 20 bytes" },
-    { "num-queues", "default: 1" },
-    { "queue-size", "default: 256" },
-    { "logical_block_size", "512 or 4096; default: 512" },
-    { "physical_block_size", "default: 512" },
-    { "write-cache", "off: the guest sees a write-through disk; default: auto" },
-    { "config-wce", "off: the guest cannot change the write cache" },
-    { NULL, NULL },
+    {"drive", "id of the -drive (needed)"},
+    {"serial", "what the guest reads as serial number, at most 20 bytes"},
+    {"num-queues", "default: 1"},
+    {"queue-size", "default: 256"},
+    {"logical_block_size", "512 or 4096; default: 512"},
+    {"physical_block_size", "default: 512"},
+    {"write-cache", "off: the guest sees a write-through disk; default: auto"},
+    {"config-wce", "off: the guest cannot change the write cache"},
+    {NULL, NULL},
 };
 
 static int create_blk(struct devices *d, struct keyval *kv, struct err *e)
 {
-    static const struct device_boot_info boot = { "scsi", "/disk@0,0", NULL };
+    static const struct device_boot_info boot = {"scsi", "/disk@0,0", NULL};
     const char *id = keyval_get(kv, "drive"), *serial = keyval_get(kv, "serial");
-    struct virtio_blk_config vc = { .serial = serial };
+    struct virtio_blk_config vc = {.serial = serial};
     bool write_cache = true, config_wce = true;
     struct drive *drive;
 
@@ -142,8 +142,7 @@ static int create_blk(struct devices *d, struct keyval *kv, struct err *e)
         keyval_get_range(kv, "queue-size", 0, 1024, &vc.queue_size, e) ||
         keyval_get_range(kv, "logical_block_size", 0, 1 << 15, &vc.logical_block_size, e) ||
         keyval_get_range(kv, "physical_block_size", 0, 1 << 15, &vc.physical_block_size, e) ||
-        keyval_get_on_off_auto(kv, "write-cache", &write_cache, e) ||
-        keyval_get_bool(kv, "config-wce", &config_wce, e))
+        keyval_get_on_off_auto(kv, "write-cache", &write_cache, e) || keyval_get_bool(kv, "config-wce", &config_wce, e))
         return -EINVAL;
     vc.block = drive->block;
     vc.no_write_cache = !write_cache;
@@ -156,21 +155,21 @@ static int create_blk(struct devices *d, struct keyval *kv, struct err *e)
 // --- virtio-net-pci
 
 static const struct device_property net_properties[] = {
-    { "netdev", "id of the -netdev" },
-    { "mac", "Ethernet address; default: 52:54:00:12:34:56 and up" },
-    { "host_mtu", "MTU that the guest is told" },
-    { "rx_queue_size", "default: 256" },
-    { "tx_queue_size", "default: 256" },
-    { "csum", "off: no offloads" },
-    { "gso", "off: no offloads" },
-    { NULL, NULL },
+    {"netdev", "id of the -netdev"},
+    {"mac", "Ethernet address; default: 52:54:00:12:34:56 and up"},
+    {"host_mtu", "MTU that the guest is told"},
+    {"rx_queue_size", "default: 256"},
+    {"tx_queue_size", "default: 256"},
+    {"csum", "off: no offloads"},
+    {"gso", "off: no offloads"},
+    {NULL, NULL},
 };
 
 static int create_net(struct devices *d, struct keyval *kv, struct err *e)
 {
-    static const struct device_boot_info boot = { "ethernet", "/ethernet-phy@0", "pxe-virtio.rom" };
+    static const struct device_boot_info boot = {"ethernet", "/ethernet-phy@0", "pxe-virtio.rom"};
     const char *id = keyval_get(kv, "netdev"), *mac = keyval_get(kv, "mac");
-    struct virtio_net_config vc = { 0 };
+    struct virtio_net_config vc = {0};
     unsigned mtu = 0;
     bool csum = true, gso = true;
 
@@ -188,8 +187,8 @@ static int create_net(struct devices *d, struct keyval *kv, struct err *e)
         return err_set(e, "mac=%.40s: expected xx:xx:xx:xx:xx:xx", mac);
     if (keyval_get_range(kv, "host_mtu", 0, 65535, &mtu, e) ||
         keyval_get_range(kv, "rx_queue_size", 0, 1024, &vc.rx_queue_size, e) ||
-        keyval_get_range(kv, "tx_queue_size", 0, 1024, &vc.tx_queue_size, e) ||
-        keyval_get_bool(kv, "csum", &csum, e) || keyval_get_bool(kv, "gso", &gso, e))
+        keyval_get_range(kv, "tx_queue_size", 0, 1024, &vc.tx_queue_size, e) || keyval_get_bool(kv, "csum", &csum, e) ||
+        keyval_get_bool(kv, "gso", &gso, e))
         return -EINVAL;
     vc.mtu = (uint16_t)mtu;
     vc.no_offload = !csum || !gso;
@@ -199,16 +198,16 @@ static int create_net(struct devices *d, struct keyval *kv, struct err *e)
 // --- virtio-rng-pci, virtio-serial-pci, virtconsole
 
 static const struct device_property rng_properties[] = {
-    { "rng", "id of an -object rng-random or rng-builtin (default: one of its own)" },
-    { "max-bytes", "limit per period (default: none)" },
-    { "period", "in ms" },
-    { NULL, NULL },
+    {"rng", "id of an -object rng-random or rng-builtin (default: one of its own)"},
+    {"max-bytes", "limit per period (default: none)"},
+    {"period", "in ms"},
+    {NULL, NULL},
 };
 
 static int create_rng(struct devices *d, struct keyval *kv, struct err *e)
 {
     const char *id = keyval_get(kv, "rng"), *object_id;
-    struct virtio_rng_config vc = { 0 };
+    struct virtio_rng_config vc = {0};
     bool found = !id;
 
     for (unsigned i = 0; i < d->dc.cfg->object_count && !found; i++) {
@@ -224,14 +223,14 @@ static int create_rng(struct devices *d, struct keyval *kv, struct err *e)
 }
 
 static const struct device_property serial_properties[] = {
-    { "max_ports", "accepted; a controller has one console port" },
-    { NULL, NULL },
+    {"max_ports", "accepted; a controller has one console port"},
+    {NULL, NULL},
 };
 static const struct device_property console_properties[] = {
-    { "chardev", "id of the -chardev" },
-    { "name", "accepted" },
-    { "bus", "accepted: each console belongs to the virtio-serial-pci before it" },
-    { NULL, NULL },
+    {"chardev", "id of the -chardev"},
+    {"name", "accepted"},
+    {"bus", "accepted: each console belongs to the virtio-serial-pci before it"},
+    {NULL, NULL},
 };
 
 // The console that belongs to a controller: the first virtconsole after it, before the next controller.
@@ -272,17 +271,15 @@ static int create_console(struct devices *d, struct keyval *kv, struct err *e)
     keyval_get(kv, "name");
     keyval_get(kv, "bus");
     keyval_get(kv, "chardev");
-    return keyval_get(kv, "connected")
-               ? 0
-               : err_set(e, "it needs a -device virtio-serial-pci of its own before it");
+    return keyval_get(kv, "connected") ? 0 : err_set(e, "it needs a -device virtio-serial-pci of its own before it");
 }
 
 // --- isa-debug-exit, isa-debugcon
 
 static const struct device_property exit_properties[] = {
-    { "iobase", "first port (default: 0x501)" },
-    { "iosize", "ports (default: 2)" },
-    { NULL, NULL },
+    {"iobase", "first port (default: 0x501)"},
+    {"iosize", "ports (default: 2)"},
+    {NULL, NULL},
 };
 
 static int create_exit(struct devices *d, struct keyval *kv, struct err *e)
@@ -294,14 +291,15 @@ static int create_exit(struct devices *d, struct keyval *kv, struct err *e)
     if (!size || base + size > 0x10000)
         return err_set(e, "iosize=%u does not fit", size);
     return isa_debug_exit_create(d->dc.ports, (uint16_t)base, (uint16_t)size, d->dc.debug_exit, d->dc.opaque)
-               ? 0 : err_set(e, "out of memory");
+               ? 0
+               : err_set(e, "out of memory");
 }
 
 static const struct device_property debugcon_properties[] = {
-    { "chardev", "id of the -chardev (needed)" },
-    { "iobase", "port (default: 0xe9)" },
-    { "readback", "what a read gives (default: 0xe9)" },
-    { NULL, NULL },
+    {"chardev", "id of the -chardev (needed)"},
+    {"iobase", "port (default: 0xe9)"},
+    {"readback", "what a read gives (default: 0xe9)"},
+    {NULL, NULL},
 };
 
 static int create_debugcon(struct devices *d, struct keyval *kv, struct err *e)
@@ -312,29 +310,27 @@ static int create_debugcon(struct devices *d, struct keyval *kv, struct err *e)
 
     if (!id)
         return err_set(e, "chardev= is missing");
-    if (keyval_get_range(kv, "iobase", 0, 0xffff, &base, e) || keyval_get_range(kv, "readback", 0, 0xff, &readback, e) ||
-        chardevs_find(d->dc.chardevs, id, &chr, e))
+    if (keyval_get_range(kv, "iobase", 0, 0xffff, &base, e) ||
+        keyval_get_range(kv, "readback", 0, 0xff, &readback, e) || chardevs_find(d->dc.chardevs, id, &chr, e))
         return -EINVAL;
-    return debugcon_create(d->dc.ports, (uint16_t)base, (uint8_t)readback, chr) ? 0
-                                                                                : err_set(e, "out of memory");
+    return debugcon_create(d->dc.ports, (uint16_t)base, (uint8_t)readback, chr) ? 0 : err_set(e, "out of memory");
 }
 
 // --- the table
 
 static const struct device_type types[] = {
-    { "ide-hd", NULL, "IDE", "disk", ide_properties, false, device_ide_hd_create },
-    { "ide-cd", NULL, "IDE", "CD/DVD drive", ide_properties, false, device_ide_cd_create },
-    { "virtio-blk-pci", "virtio-blk", "PCI", "disk", blk_properties, true, create_blk },
-    { "virtio-net-pci", "virtio-net", "PCI", "network card", net_properties, true, create_net },
-    { "virtio-rng-pci", "virtio-rng", "PCI", "random numbers", rng_properties, true, create_rng },
-    { "virtio-serial-pci", "virtio-serial", "PCI", "controller of one virtconsole", serial_properties, true,
-      create_serial },
-    { "virtconsole", NULL, "virtio-serial", "console", console_properties, false, create_console },
-    { "floppy", NULL, "floppy-bus", "drive of the floppy controller", floppy_properties, false, device_floppy_create },
-    { "VGA", NULL, "PCI", "graphics adapter with Bochs VBE", vga_properties, false, device_vga_create },
-    { "isa-debug-exit", NULL, "ISA", "ends ring3 with status (v << 1) | 1", exit_properties, false,
-      create_exit },
-    { "isa-debugcon", NULL, "ISA", "debug console", debugcon_properties, false, create_debugcon },
+    {"ide-hd", NULL, "IDE", "disk", ide_properties, false, device_ide_hd_create},
+    {"ide-cd", NULL, "IDE", "CD/DVD drive", ide_properties, false, device_ide_cd_create},
+    {"virtio-blk-pci", "virtio-blk", "PCI", "disk", blk_properties, true, create_blk},
+    {"virtio-net-pci", "virtio-net", "PCI", "network card", net_properties, true, create_net},
+    {"virtio-rng-pci", "virtio-rng", "PCI", "random numbers", rng_properties, true, create_rng},
+    {"virtio-serial-pci", "virtio-serial", "PCI", "controller of one virtconsole", serial_properties, true,
+     create_serial},
+    {"virtconsole", NULL, "virtio-serial", "console", console_properties, false, create_console},
+    {"floppy", NULL, "floppy-bus", "drive of the floppy controller", floppy_properties, false, device_floppy_create},
+    {"VGA", NULL, "PCI", "graphics adapter with Bochs VBE", vga_properties, false, device_vga_create},
+    {"isa-debug-exit", NULL, "ISA", "ends ring3 with status (v << 1) | 1", exit_properties, false, create_exit},
+    {"isa-debugcon", NULL, "ISA", "debug console", debugcon_properties, false, create_debugcon},
 };
 
 const struct device_type *device_type_at(unsigned i) { return i < ARRAY_SIZE(types) ? &types[i] : NULL; }

@@ -6,7 +6,9 @@
 #include "frontends/drives.h"
 
 struct pci_device;
-struct device_property { const char *name, *help; };
+struct device_property {
+    const char *name, *help;
+};
 
 struct device_type {
     const char *name, *alias, *bus, *help;
@@ -65,9 +67,11 @@ bool device_type_has(const struct device_type *t, const char *property);
 void device_type_print_properties(const struct device_type *t);
 
 // How the firmware's boot order names a PCI device, and its usual option ROM (NULL: none).
-struct device_boot_info { const char *kind, *rest, *rom; };
+struct device_boot_info {
+    const char *kind, *rest, *rom;
+};
 // bootindex=, or -1. 0 or -EINVAL.
 int device_boot_index(struct keyval *kv, int *index, struct err *e);
 // bootindex=, romfile= and rombar= of a device that is plugged in. info NULL: nothing to boot from. 0 or -EINVAL.
-int device_pci_finish(struct devices *d, struct pci_device *pci, struct keyval *kv,
-                      const struct device_boot_info *info, struct err *e);
+int device_pci_finish(struct devices *d, struct pci_device *pci, struct keyval *kv, const struct device_boot_info *info,
+                      struct err *e);

@@ -15,14 +15,14 @@
 enum { VGA_ROM_MAX = 256 << 10, VGA_RES_MIN = 160 };
 
 const struct device_property vga_properties[] = {
-    { "addr", "slot[.function], hexadecimal; default: the first free one" },
-    { "bus", "pci.0" },
-    { "vgamem_mb", "video memory, a power of two from 1 to 256 (default: 16)" },
-    { "xres", "the monitor's own resolution, for the EDID (default: 1280)" },
-    { "yres", "default: 800" },
-    { "edid", "off: the monitor does not say what it can do" },
-    { "romfile", "VGA BIOS (default: " VGA_ROM " if firmware boots); empty: none" },
-    { NULL, NULL },
+    {"addr", "slot[.function], hexadecimal; default: the first free one"},
+    {"bus", "pci.0"},
+    {"vgamem_mb", "video memory, a power of two from 1 to 256 (default: 16)"},
+    {"xres", "the monitor's own resolution, for the EDID (default: 1280)"},
+    {"yres", "default: 800"},
+    {"edid", "off: the monitor does not say what it can do"},
+    {"romfile", "VGA BIOS (default: " VGA_ROM " if firmware boots); empty: none"},
+    {NULL, NULL},
 };
 
 // The ROM is for firmware; a kernel that is entered directly needs none.
@@ -37,8 +37,8 @@ static int load_rom(const struct devices *d, struct keyval *kv, uint8_t **rom, s
 
 int device_vga_create(struct devices *d, struct keyval *kv, struct err *e)
 {
-    struct vga_config vc = { .mem = pci_bus_memory(d->dc.bus), .ports = d->dc.ports, .bus = d->dc.bus,
-                             .display = d->dc.screen };
+    struct vga_config vc = {
+        .mem = pci_bus_memory(d->dc.bus), .ports = d->dc.ports, .bus = d->dc.bus, .display = d->dc.screen};
     uint8_t *rom = NULL;
     bool edid = true;
     int ret;

@@ -20,8 +20,8 @@ static int check_device(const struct keyval *kv, const char *name, struct err *e
         return err_set(e, "-device: there is no device '%.80s' (-device help lists them)", name ? name : "");
     for (unsigned i = 0; i < kv->count; i++)
         if (!device_type_has(t, kv->item[i].key))
-            return err_set(e, "-device %s: no property '%.60s' (-device %s,help lists them)", t->name,
-                           kv->item[i].key, t->name);
+            return err_set(e, "-device %s: no property '%.60s' (-device %s,help lists them)", t->name, kv->item[i].key,
+                           t->name);
     return 0;
 }
 
@@ -30,8 +30,7 @@ static int check_object(struct keyval *kv, struct err *e)
     const char *type = keyval_get(kv, "qom-type"), *file = keyval_get(kv, "filename");
 
     if (!type || (strcmp(type, "rng-random") && strcmp(type, "rng-builtin")))
-        return err_set(e, "-object: there is no type '%.60s' (there are rng-random, rng-builtin)",
-                       type ? type : "");
+        return err_set(e, "-object: there is no type '%.60s' (there are rng-random, rng-builtin)", type ? type : "");
     if (!keyval_get(kv, "id"))
         return err_set(e, "-object %s: id= is missing", type);
     if (file && strcmp(file, "/dev/urandom") && strcmp(file, "/dev/random"))
@@ -86,11 +85,11 @@ int devices_imply(struct devices *d, const char *text, struct err *e)
 
 static int open_net(struct devices *d, unsigned n, struct keyval *kv, struct err *e)
 {
-    const char *hostfwd[KEYVAL_MAX + 1] = { NULL }, *dnssearch[KEYVAL_MAX + 1] = { NULL };
+    const char *hostfwd[KEYVAL_MAX + 1] = {NULL}, *dnssearch[KEYVAL_MAX + 1] = {NULL};
     const char *id = keyval_get(kv, "id"), *mac = keyval_get(kv, "mac");
     bool is_nic = keyval_get(kv, "is-nic"), ipv4 = true, ipv6 = true;
     struct net *net = &d->net[d->net_count];
-    struct net_slirp_options so = { 0 };
+    struct net_slirp_options so = {0};
     char name[32], text[160], why[160];
     unsigned fwd = 0, search = 0;
 
@@ -191,16 +190,14 @@ void devices_destroy(struct devices *d)
     free(d);
 }
 
-void devices_for_each_block(struct devices *d, void (*fn)(void *opaque, const char *id, struct block *b),
-                            void *opaque)
+void devices_for_each_block(struct devices *d, void (*fn)(void *opaque, const char *id, struct block *b), void *opaque)
 {
     for (unsigned i = 0; i < d->drive_count; i++)
         if (d->drive[i].block)
             fn(opaque, d->drive[i].id, d->drive[i].block);
 }
 
-void devices_for_each_net(struct devices *d, void (*fn)(void *opaque, const char *card, struct netdev *n),
-                          void *opaque)
+void devices_for_each_net(struct devices *d, void (*fn)(void *opaque, const char *card, struct netdev *n), void *opaque)
 {
     for (unsigned i = 0; i < d->net_count; i++)
         fn(opaque, d->net[i].card ? d->net[i].card : "(no card)", d->net[i].netdev);

@@ -24,7 +24,7 @@ struct devices_config {
     bool firmware;                 // it runs: option ROMs are of use
     struct piix3_ide *ide;
     struct chardevs *chardevs;
-    struct display *screen; // for the graphics adapter
+    struct display *screen;                       // for the graphics adapter
     void (*debug_exit)(void *opaque, int status); // isa-debug-exit
     void *opaque;
 };
@@ -34,12 +34,11 @@ int devices_check(struct config *cfg, struct err *e);
 int devices_create(const struct devices_config *dc, struct devices **out, struct err *e);
 // Big lock held: waits for what is under way and flushes the disks. NULL is fine.
 void devices_destroy(struct devices *d);
-void devices_for_each_block(struct devices *d, void (*fn)(void *opaque, const char *id, struct block *b),
-                            void *opaque);
+void devices_for_each_block(struct devices *d, void (*fn)(void *opaque, const char *id, struct block *b), void *opaque);
 void devices_for_each_net(struct devices *d, void (*fn)(void *opaque, const char *card, struct netdev *n),
                           void *opaque);
 
 // Will there be a VGA, by default or by -device?
 bool device_vga_wanted(const struct config *cfg);
-void devices_print_help(void);                                      // -device help
-int devices_print_properties(const char *name, struct err *e);      // -device NAME,help
+void devices_print_help(void);                                 // -device help
+int devices_print_properties(const char *name, struct err *e); // -device NAME,help

@@ -39,18 +39,15 @@ struct curses_ui {
     uint16_t *cells; // what the screen showed last
     struct display_text text;
     unsigned width, height;
-    bool escape;       // Ctrl-A came
-    bool colours16;    // the terminal has VGA's bright colours too
+    bool escape;    // Ctrl-A came
+    bool colours16; // the terminal has VGA's bright colours too
     uint64_t busy_until;
 };
 
 // --- the screen
 
 // VGA counts blue, green, red; terminals count red, green, blue.
-static int terminal_colour(unsigned vga)
-{
-    return (int)((vga & 8) | (vga & 1) << 2 | (vga & 2) | (vga & 4) >> 2);
-}
+static int terminal_colour(unsigned vga) { return (int)((vga & 8) | (vga & 1) << 2 | (vga & 2) | (vga & 4) >> 2); }
 
 static void set_up_colours(struct curses_ui *ui)
 {
@@ -69,7 +66,7 @@ static void set_up_colours(struct curses_ui *ui)
 static void put_cell(struct curses_ui *ui, unsigned row, unsigned column, uint16_t cell)
 {
     unsigned attribute = cell >> 8, fg = attribute & 15, bg = attribute >> 4;
-    wchar_t text[2] = { cp437_to_unicode((uint8_t)cell), 0 };
+    wchar_t text[2] = {cp437_to_unicode((uint8_t)cell), 0};
     attr_t attrs = A_NORMAL;
     unsigned pair;
     cchar_t c;
@@ -175,7 +172,7 @@ static void send_key(struct curses_ui *ui, struct term_key k)
     static const struct {
         uint8_t modifier;
         uint16_t scancode;
-    } rows[] = { { TERM_CTRL, 0x1d }, { TERM_ALT, 0x38 }, { TERM_SHIFT, 0x2a } };
+    } rows[] = {{TERM_CTRL, 0x1d}, {TERM_ALT, 0x38}, {TERM_SHIFT, 0x2a}};
     uint16_t keys[ARRAY_SIZE(rows) + 1];
     unsigned n = 0;
 
@@ -270,7 +267,7 @@ static void read_keys(struct curses_ui *ui)
 
 static void run(struct curses_ui *ui)
 {
-    struct pollfd p[2] = { { .fd = STDIN_FILENO, .events = POLLIN }, { .fd = ui->wake_fd, .events = POLLIN } };
+    struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = ui->wake_fd, .events = POLLIN}};
 
     while (!ui->stopping) {
         bool busy = clock_host_ns() < ui->busy_until;
@@ -347,8 +344,7 @@ static int start(const struct display_context *c, void **state, struct err *e)
     set_up_locale();
     ui->terminal = newterm(NULL, stdout, stdin);
     if (!ui->terminal) {
-        ret = err_set(e, "-display curses: the terminal type is unknown ($TERM is '%.60s')",
-                      term ? term : "");
+        ret = err_set(e, "-display curses: the terminal type is unknown ($TERM is '%.60s')", term ? term : "");
         goto fail;
     }
     raw();

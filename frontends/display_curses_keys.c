@@ -11,18 +11,18 @@ struct term_key term_key_of_char(unsigned c)
     static const char shifted[0x3a] = "\0\0!@#$%^&*()_+\0\0QWERTYUIOP{}\0\0ASDFGHJKL:\"~\0|ZXCVBNM<>?\0\0\0";
 
     if (!c)
-        return (struct term_key){ 0x03, TERM_CTRL | TERM_SHIFT }; // Ctrl-@
+        return (struct term_key){0x03, TERM_CTRL | TERM_SHIFT}; // Ctrl-@
     if (c == 0x7f)
-        return (struct term_key){ 0x0e, 0 };
+        return (struct term_key){0x0e, 0};
     if (c == '\n')
         c = '\r';
     for (uint16_t code = 1; code < 0x3a && c < 0x80; code++) {
         if (code == 0x37) // the keypad's star
             continue;
         if ((unsigned)plain[code] == c)
-            return (struct term_key){ code, 0 };
+            return (struct term_key){code, 0};
         if ((unsigned)shifted[code] == c)
-            return (struct term_key){ code, TERM_SHIFT };
+            return (struct term_key){code, TERM_SHIFT};
     }
     if (c < 0x20) { // Ctrl and a letter, or one of [ \ ] ^ _
         struct term_key k = term_key_of_char(c < 0x1b ? c + 0x60 : c + 0x40);
@@ -30,7 +30,7 @@ struct term_key term_key_of_char(unsigned c)
         k.modifiers |= TERM_CTRL;
         return k;
     }
-    return (struct term_key){ 0, 0 };
+    return (struct term_key){0, 0};
 }
 
 struct term_key term_key_of_curses(int key)
@@ -53,7 +53,7 @@ struct term_key term_key_of_curses(int key)
         { KEY_SIC, { 0xe052, TERM_SHIFT } }, { KEY_SDC, { 0xe053, TERM_SHIFT } },
     };
     // clang-format on
-    static const uint8_t modifiers[] = { 0, TERM_SHIFT, TERM_CTRL, TERM_CTRL | TERM_SHIFT, TERM_ALT };
+    static const uint8_t modifiers[] = {0, TERM_SHIFT, TERM_CTRL, TERM_CTRL | TERM_SHIFT, TERM_ALT};
 
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
         if (rows[i].curses == key)
@@ -62,17 +62,17 @@ struct term_key term_key_of_curses(int key)
     if (key >= KEY_F(1) && key <= KEY_F(12 * (int)ARRAY_SIZE(modifiers))) {
         unsigned n = (unsigned)(key - KEY_F(1)), f = n % 12;
 
-        return (struct term_key){ (uint16_t)(f < 10 ? 0x3b + f : 0x57 + f - 10), modifiers[n / 12] };
+        return (struct term_key){(uint16_t)(f < 10 ? 0x3b + f : 0x57 + f - 10), modifiers[n / 12]};
     }
-    return (struct term_key){ 0, 0 };
+    return (struct term_key){0, 0};
 }
 
 uint16_t cp437_to_unicode(uint8_t c)
 {
     static const uint16_t low[32] = {
-        0x0020, 0x263a, 0x263b, 0x2665, 0x2666, 0x2663, 0x2660, 0x2022, 0x25d8, 0x25cb, 0x25d9, 0x2642, 0x2640,
-        0x266a, 0x266b, 0x263c, 0x25ba, 0x25c4, 0x2195, 0x203c, 0x00b6, 0x00a7, 0x25ac, 0x21a8, 0x2191, 0x2193,
-        0x2192, 0x2190, 0x221f, 0x2194, 0x25b2, 0x25bc,
+        0x0020, 0x263a, 0x263b, 0x2665, 0x2666, 0x2663, 0x2660, 0x2022, 0x25d8, 0x25cb, 0x25d9,
+        0x2642, 0x2640, 0x266a, 0x266b, 0x263c, 0x25ba, 0x25c4, 0x2195, 0x203c, 0x00b6, 0x00a7,
+        0x25ac, 0x21a8, 0x2191, 0x2193, 0x2192, 0x2190, 0x221f, 0x2194, 0x25b2, 0x25bc,
     };
     static const uint16_t high[128] = {
         0x00c7, 0x00fc, 0x00e9, 0x00e2, 0x00e4, 0x00e0, 0x00e5, 0x00e7, 0x00ea, 0x00eb, 0x00e8, 0x00ef, 0x00ee,

@@ -25,21 +25,21 @@ struct sdl_ui {
     struct display_context context;
     pthread_t thread;
     sem_t started;
-    int error;        // of the start, if started
+    int error; // of the start, if started
     char error_text[200];
     _Atomic bool stopping;
 
     SDL_Window *window;
     struct sdl_canvas *canvas;
     struct display_reader *reader;
-    unsigned width, height;   // of the guest's screen
-    int zoom;                 // per cent; 0: the user chose the window's size
-    int asked_w, asked_h;     // the size that the zoom gave
+    unsigned width, height; // of the guest's screen
+    int zoom;               // per cent; 0: the user chose the window's size
+    int asked_w, asked_h;   // the size that the zoom gave
     bool grabbed, full_screen, absolute, hidden, redraw;
     bool close_asked;
-    bool swallow_hotkey;      // the key that ended a combination is not the guest's
+    bool swallow_hotkey; // the key that ended a combination is not the guest's
     SDL_Scancode swallowed;
-    uint32_t busy_until;      // SDL ticks
+    uint32_t busy_until; // SDL ticks
     char title[160];
 };
 
@@ -195,8 +195,8 @@ static void on_motion(struct sdl_ui *ui, const SDL_MouseMotionEvent *m)
 static void on_button(struct sdl_ui *ui, const SDL_MouseButtonEvent *b)
 {
     static const unsigned buttons[] = {
-        [SDL_BUTTON_LEFT] = INPUT_LEFT,   [SDL_BUTTON_MIDDLE] = INPUT_MIDDLE, [SDL_BUTTON_RIGHT] = INPUT_RIGHT,
-        [SDL_BUTTON_X1] = INPUT_SIDE,     [SDL_BUTTON_X2] = INPUT_EXTRA,
+        [SDL_BUTTON_LEFT] = INPUT_LEFT, [SDL_BUTTON_MIDDLE] = INPUT_MIDDLE, [SDL_BUTTON_RIGHT] = INPUT_RIGHT,
+        [SDL_BUTTON_X1] = INPUT_SIDE,   [SDL_BUTTON_X2] = INPUT_EXTRA,
     };
     bool down = b->state == SDL_PRESSED;
     unsigned x, y;
@@ -276,15 +276,9 @@ static void on_window(struct sdl_ui *ui, const SDL_WindowEvent *w)
         ui->redraw = true;
         break;
     case SDL_WINDOWEVENT_MINIMIZED:
-    case SDL_WINDOWEVENT_HIDDEN:
-        ui->hidden = true;
-        break;
-    case SDL_WINDOWEVENT_FOCUS_LOST:
-        let_go(ui);
-        break;
-    case SDL_WINDOWEVENT_CLOSE:
-        on_close(ui);
-        break;
+    case SDL_WINDOWEVENT_HIDDEN: ui->hidden = true; break;
+    case SDL_WINDOWEVENT_FOCUS_LOST: let_go(ui); break;
+    case SDL_WINDOWEVENT_CLOSE: on_close(ui); break;
     }
 }
 
@@ -358,9 +352,9 @@ static void run(struct sdl_ui *ui)
         if ((int32_t)(next - SDL_GetTicks()) > 0)
             continue;
         refresh(ui);
-        next = SDL_GetTicks() + (ui->hidden                                            ? HIDDEN_MS
+        next = SDL_GetTicks() + (ui->hidden                                       ? HIDDEN_MS
                                  : (int32_t)(ui->busy_until - SDL_GetTicks()) > 0 ? BUSY_MS
-                                                                                   : IDLE_MS);
+                                                                                  : IDLE_MS);
     }
 }
 
@@ -369,12 +363,12 @@ static void run(struct sdl_ui *ui)
 static int open_window(struct sdl_ui *ui)
 {
     static const char *const hints[][2] = {
-        { SDL_HINT_NO_SIGNAL_HANDLERS, "1" },         // main.c has them
-        { SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1" },
-        { SDL_HINT_FRAMEBUFFER_ACCELERATION, "0" },   // gl=on is the user's choice
-        { SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0" },
-        { SDL_HINT_GRAB_KEYBOARD, "1" },
-        { SDL_HINT_MOUSE_RELATIVE_SCALING, "0" },
+        {SDL_HINT_NO_SIGNAL_HANDLERS, "1"}, // main.c has them
+        {SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1"},
+        {SDL_HINT_FRAMEBUFFER_ACCELERATION, "0"}, // gl=on is the user's choice
+        {SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0"},
+        {SDL_HINT_GRAB_KEYBOARD, "1"},
+        {SDL_HINT_MOUSE_RELATIVE_SCALING, "0"},
     };
     const struct display_options *o = ui->context.options;
 
@@ -466,7 +460,7 @@ static int start(const struct display_context *c, void **state, struct err *e)
 static void stop(void *state)
 {
     struct sdl_ui *ui = state;
-    SDL_Event wake = { .type = SDL_USEREVENT };
+    SDL_Event wake = {.type = SDL_USEREVENT};
 
     ui->stopping = true;
     SDL_PushEvent(&wake);
@@ -495,8 +489,8 @@ static int parse_choice(struct keyval *kv, const char *key, const char *const *n
 
 static int parse(struct display_options *o, struct keyval *kv, struct err *e)
 {
-    static const char *const mods[] = { "lctrl-lalt", "lshift-lctrl-lalt", "rctrl" };
-    static const char *const scalings[] = { "smooth", "nearest", "integer" };
+    static const char *const mods[] = {"lctrl-lalt", "lshift-lctrl-lalt", "rctrl"};
+    static const char *const scalings[] = {"smooth", "nearest", "integer"};
     int mod = GRAB_LCTRL_LALT, scaling = SCALING_SMOOTH;
     bool close = true;
 

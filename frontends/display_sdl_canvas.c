@@ -13,8 +13,8 @@ struct sdl_canvas {
     enum display_scaling scaling;
     SDL_Renderer *renderer; // gl=on only
     SDL_Texture *texture;
-    SDL_Surface *image;     // the guest's screen
-    SDL_Rect dirty;         // of the image, not yet shown; w == 0: nothing
+    SDL_Surface *image; // the guest's screen
+    SDL_Rect dirty;     // of the image, not yet shown; w == 0: nothing
 };
 
 struct sdl_canvas *sdl_canvas_create(SDL_Window *window, enum display_scaling scaling, bool gl)
@@ -60,14 +60,13 @@ static bool resize(struct sdl_canvas *c, int w, int h)
         SDL_DestroyTexture(c->texture);
     c->texture = SDL_CreateTexture(c->renderer, SDL_PIXELFORMAT_RGB888, SDL_TEXTUREACCESS_STREAMING, w, h);
     if (c->texture)
-        SDL_SetTextureScaleMode(c->texture, c->scaling == SCALING_SMOOTH ? SDL_ScaleModeLinear
-                                                                         : SDL_ScaleModeNearest);
+        SDL_SetTextureScaleMode(c->texture, c->scaling == SCALING_SMOOTH ? SDL_ScaleModeLinear : SDL_ScaleModeNearest);
     return c->image && c->texture;
 }
 
 bool sdl_canvas_take(struct sdl_canvas *c, const struct display_frame *frame, const struct display_rect *dirty)
 {
-    SDL_Rect d = { (int)dirty->x, (int)dirty->y, (int)dirty->w, (int)dirty->h };
+    SDL_Rect d = {(int)dirty->x, (int)dirty->y, (int)dirty->w, (int)dirty->h};
 
     if (!resize(c, (int)frame->width, (int)frame->height))
         return false;
@@ -114,11 +113,10 @@ static void show_texture(struct sdl_canvas *c, bool all)
     SDL_GetRendererOutputSize(c->renderer, &w, &h);
     to = place(c, w, h);
     if (all) // the card may have lost its copy
-        c->dirty = (SDL_Rect){ 0, 0, c->image->w, c->image->h };
+        c->dirty = (SDL_Rect){0, 0, c->image->w, c->image->h};
     if (c->dirty.w)
         SDL_UpdateTexture(c->texture, &c->dirty,
-                          (uint8_t *)c->image->pixels + c->dirty.y * c->image->pitch + 4 * c->dirty.x,
-                          c->image->pitch);
+                          (uint8_t *)c->image->pixels + c->dirty.y * c->image->pitch + 4 * c->dirty.x, c->image->pitch);
     SDL_SetRenderDrawColor(c->renderer, 0, 0, 0, 255);
     SDL_RenderClear(c->renderer);
     SDL_RenderCopy(c->renderer, c->texture, NULL, &to);
@@ -132,7 +130,7 @@ static SDL_Rect cover(const SDL_Rect *to, const SDL_Surface *image, const SDL_Re
     int y0 = to->y + (int)((int64_t)(part->y - 1) * to->h / image->h) - 1;
     int x1 = to->x + (int)((int64_t)(part->x + part->w + 1) * to->w / image->w) + 2;
     int y1 = to->y + (int)((int64_t)(part->y + part->h + 1) * to->h / image->h) + 2;
-    SDL_Rect r = { x0, y0, x1 - x0, y1 - y0 };
+    SDL_Rect r = {x0, y0, x1 - x0, y1 - y0};
 
     SDL_IntersectRect(&r, to, &r);
     return r;
@@ -149,15 +147,15 @@ static void show_surface(struct sdl_canvas *c, bool all)
     if (all)
         SDL_FillRect(win, NULL, 0);
     if (to.w == c->image->w && to.h == c->image->h) {
-        SDL_Rect from = all ? (SDL_Rect){ 0, 0, to.w, to.h } : c->dirty;
+        SDL_Rect from = all ? (SDL_Rect){0, 0, to.w, to.h} : c->dirty;
 
-        part = (SDL_Rect){ to.x + from.x, to.y + from.y, from.w, from.h };
-        SDL_BlitSurface(c->image, &from, win, &(SDL_Rect){ part.x, part.y, part.w, part.h });
+        part = (SDL_Rect){to.x + from.x, to.y + from.y, from.w, from.h};
+        SDL_BlitSurface(c->image, &from, win, &(SDL_Rect){part.x, part.y, part.w, part.h});
     } else {
         part = all ? to : cover(&to, c->image, &c->dirty);
         if (c->scaling != SCALING_SMOOTH || win->format->format != c->image->format->format ||
             SDL_SoftStretchLinear(c->image, NULL, win, &to))
-            SDL_BlitScaled(c->image, NULL, win, &(SDL_Rect){ to.x, to.y, to.w, to.h });
+            SDL_BlitScaled(c->image, NULL, win, &(SDL_Rect){to.x, to.y, to.w, to.h});
     }
     if (all)
         SDL_UpdateWindowSurface(c->window);
@@ -173,7 +171,7 @@ void sdl_canvas_show(struct sdl_canvas *c, bool all)
         show_texture(c, all);
     else
         show_surface(c, all);
-    c->dirty = (SDL_Rect){ 0, 0, 0, 0 };
+    c->dirty = (SDL_Rect){0, 0, 0, 0};
 }
 
 void sdl_canvas_locate(struct sdl_canvas *c, int window_x, int window_y, unsigned *x, unsigned *y)

@@ -77,14 +77,13 @@ static int check_terminal(const struct config *cfg, const struct display_ops *op
     return used ? err_set(e, "-display %s: standard input and output are taken by %s", ops->name, used) : 0;
 }
 
-int display_start(const struct config *cfg, const struct display_context *c, struct display_running *r,
-                  struct err *e)
+int display_start(const struct config *cfg, const struct display_context *c, struct display_running *r, struct err *e)
 {
     const struct display_ops *ops = cfg->display.ops;
     bool chosen = ops || cfg->nographic;
     int ret;
 
-    *r = (struct display_running){ NULL, NULL };
+    *r = (struct display_running){NULL, NULL};
     if (!ops)
         ops = cfg->nographic ? &display_none : display_default();
     if (!chosen && !ops->window)

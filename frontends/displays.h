@@ -32,8 +32,8 @@ struct display_context {
 
 struct display_ops {
     const char *name, *help;
-    bool terminal;                    // takes standard input and output for itself
-    bool window;                      // talks to a window system
+    bool terminal; // takes standard input and output for itself
+    bool window;   // talks to a window system
     // Reads the properties of -display NAME,... ; those it leaves are unknown. NULL: there are none.
     int (*parse)(struct display_options *o, struct keyval *kv, struct err *e);
     // 0 with *state, or -errno with a message and nothing left behind. Without the big lock.
@@ -52,6 +52,5 @@ struct display_running {
     const struct display_ops *ops;
     void *state;
 };
-int display_start(const struct config *cfg, const struct display_context *c, struct display_running *r,
-                  struct err *e);
+int display_start(const struct config *cfg, const struct display_context *c, struct display_running *r, struct err *e);
 void display_stop(struct display_running *r);

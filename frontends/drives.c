@@ -14,10 +14,10 @@ static const struct { // in the order of enum drive_if
     unsigned buses, units; // 0: the interface has no places
     const char *disk, *cd; // the -device that if= stands for
 } interfaces[] = {
-    { "ide", 2, 2, "ide-hd", "ide-cd" },
-    { "floppy", 1, 2, "floppy", NULL },
-    { "virtio", 0, 0, "virtio-blk-pci", NULL },
-    { "none", 0, 0, NULL, NULL },
+    {"ide", 2, 2, "ide-hd", "ide-cd"},
+    {"floppy", 1, 2, "floppy", NULL},
+    {"virtio", 0, 0, "virtio-blk-pci", NULL},
+    {"none", 0, 0, NULL, NULL},
 };
 
 // --- the argument
@@ -50,11 +50,10 @@ static bool is_cd(struct keyval *kv)
 
 int drives_check(struct keyval *kv, struct err *e)
 {
-    static const char *const known[] = { "if",    "file",         "format",    "id",
-                                         "cache", "readonly",     "read-only", "snapshot",
-                                         "media", "aio",          "discard",   "serial",
-                                         "index", "file.locking", "werror",    "rerror",
-                                         "bus",   "unit",         "detect-zeroes" };
+    static const char *const known[] = {"if",       "file",      "format",   "id",           "cache",
+                                        "readonly", "read-only", "snapshot", "media",        "aio",
+                                        "discard",  "serial",    "index",    "file.locking", "werror",
+                                        "rerror",   "bus",       "unit",     "detect-zeroes"};
     const char *format = keyval_get(kv, "format"), *media = keyval_get(kv, "media");
     int iface = get_iface(kv);
 
@@ -82,18 +81,16 @@ int drives_check(struct keyval *kv, struct err *e)
 
 static int parse(struct devices *d, struct keyval *kv, struct block_options *bo, struct err *e)
 {
-    static const char *const caches[] = { // in the order of enum block_cache
-        "writeback", "none", "writethrough", "directsync", "unsafe" };
-    static const char *const aios[] = { "auto", "threads", "io_uring", "native" };
-    static const char *const discards[] = { "ignore", "off", "unmap", "on" };
-    const char *cache = keyval_get(kv, "cache"), *aio = keyval_get(kv, "aio"),
-               *discard = keyval_get(kv, "discard");
+    static const char *const caches[] = {// in the order of enum block_cache
+                                         "writeback", "none", "writethrough", "directsync", "unsafe"};
+    static const char *const aios[] = {"auto", "threads", "io_uring", "native"};
+    static const char *const discards[] = {"ignore", "off", "unmap", "on"};
+    const char *cache = keyval_get(kv, "cache"), *aio = keyval_get(kv, "aio"), *discard = keyval_get(kv, "discard");
     const char *locking = keyval_get(kv, "file.locking");
     int n = 0;
 
-    *bo = (struct block_options){ .path = keyval_get(kv, "file"), .snapshot = d->dc.cfg->snapshot };
-    if (keyval_get_bool(kv, "readonly", &bo->readonly, e) ||
-        keyval_get_bool(kv, "read-only", &bo->readonly, e) ||
+    *bo = (struct block_options){.path = keyval_get(kv, "file"), .snapshot = d->dc.cfg->snapshot};
+    if (keyval_get_bool(kv, "readonly", &bo->readonly, e) || keyval_get_bool(kv, "read-only", &bo->readonly, e) ||
         keyval_get_bool(kv, "snapshot", &bo->snapshot, e))
         return -EINVAL;
     if (cache && (n = choose("cache", cache, caches, ARRAY_SIZE(caches), e)) < 0)
@@ -115,8 +112,10 @@ static int parse(struct devices *d, struct keyval *kv, struct block_options *bo,
 
 static int refuse_other_formats(const struct keyval *kv, struct block *b, struct err *e)
 {
-    static const struct { const char *magic, *name; } formats[] = {
-        { "QFI\xfb", "qcow2" }, { "KDMV", "VMDK" }, { "vhdx", "VHDX" }, { "cone", "VHD" }, { "<<< ", "VDI" },
+    static const struct {
+        const char *magic, *name;
+    } formats[] = {
+        {"QFI\xfb", "qcow2"}, {"KDMV", "VMDK"}, {"vhdx", "VHDX"}, {"cone", "VHD"}, {"<<< ", "VDI"},
     };
     uint8_t head[512];
 
@@ -127,9 +126,8 @@ static int refuse_other_formats(const struct keyval *kv, struct block *b, struct
         return 0;
     for (unsigned i = 0; i < ARRAY_SIZE(formats); i++)
         if (!memcmp(head, formats[i].magic, 4))
-            return err_set(
-                e, "-drive %.150s: it is a %s image; only raw ones are supported (qemu-img convert -O raw)",
-                block_name(b), formats[i].name);
+            return err_set(e, "-drive %.150s: it is a %s image; only raw ones are supported (qemu-img convert -O raw)",
+                           block_name(b), formats[i].name);
     return 0;
 }
 
@@ -187,8 +185,7 @@ static void name(struct drive *drive, const char *id, unsigned n)
     if (id)
         snprintf(drive->id, sizeof(drive->id), "%s", id);
     else if (drive->iface == DRIVE_IDE)
-        snprintf(drive->id, sizeof(drive->id), "%s%u-%s%u", iface, drive->bus, drive->cd ? "cd" : "hd",
-                 drive->unit);
+        snprintf(drive->id, sizeof(drive->id), "%s%u-%s%u", iface, drive->bus, drive->cd ? "cd" : "hd", drive->unit);
     else
         snprintf(drive->id, sizeof(drive->id), "%s%u", iface, drive->iface == DRIVE_FLOPPY ? drive->unit : n);
 }
@@ -218,7 +215,7 @@ static struct drive *new_drive(struct devices *d, enum drive_if iface)
 
     if (d->drive_count == ARRAY_SIZE(d->drive))
         return NULL;
-    *drive = (struct drive){ .iface = iface };
+    *drive = (struct drive){.iface = iface};
     return drive;
 }
 
@@ -350,7 +347,7 @@ int drives_eject(struct devices *d, const char *id, bool force, struct err *e)
 
 int drives_change(struct devices *d, const char *id, const char *path, bool force, struct err *e)
 {
-    struct block_options bo = { .path = path };
+    struct block_options bo = {.path = path};
     struct drive *drive = removable(d, id, e);
     struct block *block;
     char why[160];

@@ -45,11 +45,11 @@ static int read_header(struct reader *r, struct header *h, struct err *e)
     if (r->image->is_64 && !r->read(r->opaque, 0, &u.h64, sizeof(u.h64)))
         return err_set(e, "the ELF file is truncated");
     if (r->image->is_64) {
-        *h = (struct header){ u.h64.e_entry, u.h64.e_phoff, u.h64.e_phentsize, u.h64.e_phnum };
+        *h = (struct header){u.h64.e_entry, u.h64.e_phoff, u.h64.e_phentsize, u.h64.e_phnum};
         r->image->machine = u.h64.e_machine;
         type = u.h64.e_type;
     } else {
-        *h = (struct header){ u.h32.e_entry, u.h32.e_phoff, u.h32.e_phentsize, u.h32.e_phnum };
+        *h = (struct header){u.h32.e_entry, u.h32.e_phoff, u.h32.e_phentsize, u.h32.e_phnum};
         r->image->machine = u.h32.e_machine;
         type = u.h32.e_type;
     }
@@ -57,8 +57,8 @@ static int read_header(struct reader *r, struct header *h, struct err *e)
         return err_set(e, "it is an ELF file of another machine (%u)", r->image->machine);
     if (type != ET_EXEC && type != ET_DYN)
         return err_set(e, "it is an ELF file, but no executable");
-    if (h->phentsize != (r->image->is_64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)) ||
-        h->phnum > MAX_PROGRAM_HEADERS || !inside(r, h->phoff, (uint64_t)h->phnum * h->phentsize))
+    if (h->phentsize != (r->image->is_64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)) || h->phnum > MAX_PROGRAM_HEADERS ||
+        !inside(r, h->phoff, (uint64_t)h->phnum * h->phentsize))
         return err_set(e, "the ELF file's program headers are damaged");
     return 0;
 }
@@ -72,9 +72,14 @@ static bool read_program_header(const struct reader *r, const struct header *h, 
         return r->read(r->opaque, at, p, sizeof(*p));
     if (!r->read(r->opaque, at, &p32, sizeof(p32)))
         return false;
-    *p = (Elf64_Phdr){ .p_type = p32.p_type, .p_flags = p32.p_flags, .p_offset = p32.p_offset,
-                       .p_vaddr = p32.p_vaddr, .p_paddr = p32.p_paddr, .p_filesz = p32.p_filesz,
-                       .p_memsz = p32.p_memsz, .p_align = p32.p_align };
+    *p = (Elf64_Phdr){.p_type = p32.p_type,
+                      .p_flags = p32.p_flags,
+                      .p_offset = p32.p_offset,
+                      .p_vaddr = p32.p_vaddr,
+                      .p_paddr = p32.p_paddr,
+                      .p_filesz = p32.p_filesz,
+                      .p_memsz = p32.p_memsz,
+                      .p_align = p32.p_align};
     return true;
 }
 
@@ -91,7 +96,7 @@ static int add_segment(struct reader *r, const struct header *h, const Elf64_Phd
         return err_set(e, "the ELF file is truncated");
     if (p->p_filesz > p->p_memsz || __builtin_add_overflow(p->p_paddr, p->p_memsz, &end))
         return err_set(e, "a segment of the ELF file has an absurd size");
-    m->segment[m->segments++] = (struct elf_segment){ p->p_offset, p->p_filesz, p->p_paddr, p->p_memsz };
+    m->segment[m->segments++] = (struct elf_segment){p->p_offset, p->p_filesz, p->p_paddr, p->p_memsz};
     if (m->segments == 1 || p->p_paddr < m->low)
         m->low = p->p_paddr;
     if (end > m->high)
@@ -149,8 +154,8 @@ static void read_notes(struct reader *r, const Elf64_Phdr *p)
 
 int elf_parse(elf_read_fn *read, void *opaque, uint64_t file_size, struct elf_image *image, struct err *e)
 {
-    struct reader r = { read, opaque, file_size, image };
-    struct header h = { 0 };
+    struct reader r = {read, opaque, file_size, image};
+    struct header h = {0};
 
     memset(image, 0, sizeof(*image));
     if (read_header(&r, &h, e))

@@ -13,8 +13,8 @@
 enum { ROM_BELOW = -2 }; // below PCI's BARs, which a guest may place anywhere
 
 static const char *const default_dirs[] = {
-    "/usr/local/share/ring3", "/usr/share/ring3", "/usr/share/seabios", "/usr/share/qemu", "/usr/share/kvm",
-    "/usr/lib/ipxe/qemu", "/usr/share/ipxe/qemu", "/usr/local/share/qemu",
+    "/usr/local/share/ring3", "/usr/share/ring3",   "/usr/share/seabios",   "/usr/share/qemu",
+    "/usr/share/kvm",         "/usr/lib/ipxe/qemu", "/usr/share/ipxe/qemu", "/usr/local/share/qemu",
 };
 
 const char *firmware_default_dir(unsigned i) { return i < ARRAY_SIZE(default_dirs) ? default_dirs[i] : NULL; }
@@ -95,7 +95,7 @@ int firmware_load_file(const struct config *cfg, const char *what, const char *n
 
 static int find_usual_bios(const struct config *cfg, char *path, size_t size)
 {
-    static const char *const names[] = { "bios-256k.bin", "bios.bin" };
+    static const char *const names[] = {"bios-256k.bin", "bios.bin"};
 
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
         if (!firmware_find(cfg, names[i], path, size))

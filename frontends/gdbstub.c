@@ -75,7 +75,8 @@ static unsigned signal_of(const struct gdbstub *s)
     case RUN_STATE_SHUTDOWN: return SIG_QUIT;
     case RUN_STATE_IO_ERROR: return SIG_IO;
     case RUN_STATE_INTERNAL_ERROR: return SIG_ABRT;
-    case RUN_STATE_PRELAUNCH: case RUN_STATE_DEBUG: return SIG_TRAP;
+    case RUN_STATE_PRELAUNCH:
+    case RUN_STATE_DEBUG: return SIG_TRAP;
     default: return SIG_UNKNOWN;
     }
 }
@@ -83,7 +84,7 @@ static unsigned signal_of(const struct gdbstub *s)
 void gdbstub_put_stop(struct gdbstub *s)
 {
     static const char *const watch[DEBUG_KINDS] = {
-        [DEBUG_WATCH_WRITE] = "watch", [DEBUG_WATCH_READ] = "rwatch", [DEBUG_WATCH_ACCESS] = "awatch" };
+        [DEBUG_WATCH_WRITE] = "watch", [DEBUG_WATCH_READ] = "rwatch", [DEBUG_WATCH_ACCESS] = "awatch"};
     const struct debug_point *hit = &s->points.hit;
 
     gdb_putf(&s->reply, "T%02xthread:01;", signal_of(s));
@@ -158,21 +159,15 @@ static void take_packet(struct gdbstub *s)
 static void take_byte(struct gdbstub *s, uint8_t byte)
 {
     switch (gdb_read_byte(&s->in, byte)) {
-    case GDB_PACKET:
-        take_packet(s);
-        break;
+    case GDB_PACKET: take_packet(s); break;
     case GDB_BROKEN:
         if (!s->no_ack)
             put_out(s, "-", 1);
         break;
-    case GDB_NAK:
-        put_out(s, s->sent, s->sent_len);
-        break;
-    case GDB_INTERRUPT:
-        runstate_stop(s->runstate, RUN_STATE_PAUSED);
-        break;
-    case GDB_ACK: case GDB_NOTHING:
-        break;
+    case GDB_NAK: put_out(s, s->sent, s->sent_len); break;
+    case GDB_INTERRUPT: runstate_stop(s->runstate, RUN_STATE_PAUSED); break;
+    case GDB_ACK:
+    case GDB_NOTHING: break;
     }
 }
 
@@ -230,7 +225,7 @@ int gdbstub_chardev_spec(const char *dev, char *out, size_t size, struct err *e)
 int gdbstub_create(struct machine *m, struct chardev *chr, struct gdbstub **out)
 {
     static const struct chardev_frontend_ops ops = {
-        .can_receive = can_receive, .receive = receive, .can_write = flush_out, .connected = connected };
+        .can_receive = can_receive, .receive = receive, .can_write = flush_out, .connected = connected};
     struct gdbstub *s = calloc(1, sizeof(*s));
 
     if (!s)
@@ -241,7 +236,7 @@ int gdbstub_create(struct machine *m, struct chardev *chr, struct gdbstub **out)
     s->chr = chr;
     s->points.stopped = debug_stopped;
     s->points.opaque = s;
-    s->listener = (struct run_listener){ .event = on_event, .opaque = s };
+    s->listener = (struct run_listener){.event = on_event, .opaque = s};
     debug_points_attach(s->cpu, &s->points);
     runstate_listen(s->runstate, &s->listener);
     chr->fe = &ops;

@@ -59,9 +59,8 @@ static void cmd_write_one(struct gdbstub *s, const char *args, size_t len)
     uint64_t n;
     const struct gdb_reg *r;
 
-    if (!gdb_take_hex(&args, &n) || n > 0xffff || !(r = gdb_reg_row(s->arch, (unsigned)n)) ||
-        !gdb_take(&args, "=") || !gdb_take_bytes(&args, value, r->bits / 8u) ||
-        gdb_reg_write(s->cpu, s->arch, (unsigned)n, value) < 0)
+    if (!gdb_take_hex(&args, &n) || n > 0xffff || !(r = gdb_reg_row(s->arch, (unsigned)n)) || !gdb_take(&args, "=") ||
+        !gdb_take_bytes(&args, value, r->bits / 8u) || gdb_reg_write(s->cpu, s->arch, (unsigned)n, value) < 0)
         fail(s, EINVAL);
     else
         ok(s);
@@ -101,8 +100,7 @@ static void cmd_write_memory(struct gdbstub *s, const char *args, size_t len)
     uint8_t buf[GDB_PACKET_MAX / 2];
     uint64_t addr, n;
 
-    if (!take_range(&args, &addr, &n) || n > sizeof(buf) || !gdb_take(&args, ":") ||
-        !gdb_take_bytes(&args, buf, n))
+    if (!take_range(&args, &addr, &n) || n > sizeof(buf) || !gdb_take(&args, ":") || !gdb_take_bytes(&args, buf, n))
         fail(s, EINVAL);
     else
         write_memory(s, addr, buf, n);

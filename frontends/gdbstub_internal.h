@@ -32,16 +32,16 @@ struct gdbstub {
     enum gdb_arch arch;
     enum gdb_arch next_arch; // and of the next connection, if it is
     bool arch_fixed;         // by a Qring3.Arch packet
-    bool physical;   // addresses are guest-physical
-    unsigned sstep;  // GDB_SSTEP_*
-    char *xml;       // target.xml as it was begun to be read
+    bool physical;           // addresses are guest-physical
+    unsigned sstep;          // GDB_SSTEP_*
+    char *xml;               // target.xml as it was begun to be read
     size_t xml_len;
 };
 
 // --- gdbstub.c. Big lock held, which the run control releases meanwhile.
 void gdbstub_resume(struct gdbstub *s, bool step);
-void gdbstub_send(struct gdbstub *s);            // s->reply, which is empty afterwards
-void gdbstub_put_stop(struct gdbstub *s);        // the reason of the last stop, into s->reply
+void gdbstub_send(struct gdbstub *s);     // s->reply, which is empty afterwards
+void gdbstub_put_stop(struct gdbstub *s); // the reason of the last stop, into s->reply
 
 // --- gdbstub_commands.c: the packet in s->in, to s->reply
 void gdbstub_execute(struct gdbstub *s);

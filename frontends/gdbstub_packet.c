@@ -8,7 +8,10 @@
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 // --- in
@@ -32,17 +35,11 @@ static void start(struct gdb_reader *r)
 static enum gdb_event idle_byte(struct gdb_reader *r, uint8_t byte)
 {
     switch (byte) {
-    case '$':
-        start(r);
-        return GDB_NOTHING;
-    case '+':
-        return GDB_ACK;
-    case '-':
-        return GDB_NAK;
-    case 3:
-        return GDB_INTERRUPT;
-    default:
-        return GDB_NOTHING; // line noise
+    case '$': start(r); return GDB_NOTHING;
+    case '+': return GDB_ACK;
+    case '-': return GDB_NAK;
+    case 3: return GDB_INTERRUPT;
+    default: return GDB_NOTHING; // line noise
     }
 }
 
@@ -88,27 +85,21 @@ enum gdb_event gdb_read_byte(struct gdb_reader *r, uint8_t byte)
     int digit;
 
     switch (r->state) {
-    case GDB_IDLE:
-        return idle_byte(r, byte);
-    case GDB_DATA:
-        data_byte(r, byte);
-        return GDB_NOTHING;
+    case GDB_IDLE: return idle_byte(r, byte);
+    case GDB_DATA: data_byte(r, byte); return GDB_NOTHING;
     case GDB_ESCAPE:
         r->sum += byte;
         append(r, byte ^ 0x20);
         r->state = GDB_DATA;
         return GDB_NOTHING;
-    case GDB_RUN:
-        run_byte(r, byte);
-        return GDB_NOTHING;
+    case GDB_RUN: run_byte(r, byte); return GDB_NOTHING;
     case GDB_SUM1:
         digit = hex_digit((char)byte);
         r->bad |= digit < 0;
         r->want = (uint8_t)((unsigned)digit << 4);
         r->state = GDB_SUM2;
         return GDB_NOTHING;
-    case GDB_SUM2:
-        break;
+    case GDB_SUM2: break;
     }
     digit = hex_digit((char)byte);
     r->state = GDB_IDLE;
@@ -149,7 +140,7 @@ void gdb_put_hex(struct gdb_reply *p, const void *data, size_t len)
     const uint8_t *from = data;
 
     for (; len; len--, from++)
-        gdb_put(p, (char[]){ digits[*from >> 4], digits[*from & 15] }, 2);
+        gdb_put(p, (char[]){digits[*from >> 4], digits[*from & 15]}, 2);
 }
 
 static bool wants_escape(uint8_t c) { return c == '$' || c == '#' || c == '}' || c == '*'; }

@@ -12,7 +12,21 @@
 #include <string.h>
 
 enum kind {
-    K_GPR, K_PC, K_FLAGS, K_SEL, K_ST, K_FCTL, K_XMM, K_MXCSR, K_YMMH, K_BASE, K_KGS, K_CR, K_EFER, K_XCR0, K_DR,
+    K_GPR,
+    K_PC,
+    K_FLAGS,
+    K_SEL,
+    K_ST,
+    K_FCTL,
+    K_XMM,
+    K_MXCSR,
+    K_YMMH,
+    K_BASE,
+    K_KGS,
+    K_CR,
+    K_EFER,
+    K_XCR0,
+    K_DR,
     K_TABLE,
 };
 enum { T_GDT_BASE, T_GDT_LIMIT, T_IDT_BASE, T_IDT_LIMIT, T_LDT, T_TR, T_TR_BASE };
@@ -32,19 +46,21 @@ enum { T_GDT_BASE, T_GDT_LIMIT, T_IDT_BASE, T_IDT_LIMIT, T_LDT, T_TR, T_TR_BASE 
 // clang-format on
 
 #define SELECTORS SEL("cs", CS), SEL("ss", SS), SEL("ds", DS), SEL("es", ES), SEL("fs", FS), SEL("gs", GS)
-#define X87                                                                                                  \
-    ST(0), ST(1), ST(2), ST(3), ST(4), ST(5), ST(6), ST(7), FCTL("fctrl", 0), FCTL("fstat", 1),              \
-        FCTL("ftag", 2), FCTL("fiseg", 3), FCTL("fioff", 4), FCTL("foseg", 5), FCTL("fooff", 6), FCTL("fop", 7)
-#define CONTROL                                                                                              \
-    { "k_gs_base", "int", NULL, 64, K_KGS, 0, GDB_CONTROL }, CR("cr0", "x86_cr0", 0), CR("cr2", "int", 2),   \
-        CR("cr3", "int", 3), CR("cr4", "x86_cr4", 4), CR("cr8", "int", 8),                                   \
-        { "efer", "x86_efer", NULL, 64, K_EFER, 0, GDB_CONTROL }
-#define TABLES                                                                                               \
-    SYS("xcr0", 64, K_XCR0, 0), SYS("cs_base", 64, K_BASE, CS), SYS("ss_base", 64, K_BASE, SS),              \
+#define X87                                                                                                      \
+    ST(0), ST(1), ST(2), ST(3), ST(4), ST(5), ST(6), ST(7), FCTL("fctrl", 0), FCTL("fstat", 1), FCTL("ftag", 2), \
+        FCTL("fiseg", 3), FCTL("fioff", 4), FCTL("foseg", 5), FCTL("fooff", 6), FCTL("fop", 7)
+#define CONTROL                                                                                          \
+    {"k_gs_base", "int", NULL, 64, K_KGS, 0, GDB_CONTROL}, CR("cr0", "x86_cr0", 0), CR("cr2", "int", 2), \
+        CR("cr3", "int", 3), CR("cr4", "x86_cr4", 4), CR("cr8", "int", 8),                               \
+    {                                                                                                    \
+        "efer", "x86_efer", NULL, 64, K_EFER, 0, GDB_CONTROL                                             \
+    }
+#define TABLES                                                                                                    \
+    SYS("xcr0", 64, K_XCR0, 0), SYS("cs_base", 64, K_BASE, CS), SYS("ss_base", 64, K_BASE, SS),                   \
         SYS("ds_base", 64, K_BASE, DS), SYS("es_base", 64, K_BASE, ES), SYS("gdt_base", 64, K_TABLE, T_GDT_BASE), \
-        SYS("gdt_limit", 32, K_TABLE, T_GDT_LIMIT), SYS("idt_base", 64, K_TABLE, T_IDT_BASE),                \
+        SYS("gdt_limit", 32, K_TABLE, T_GDT_LIMIT), SYS("idt_base", 64, K_TABLE, T_IDT_BASE),                     \
         SYS("idt_limit", 32, K_TABLE, T_IDT_LIMIT), SYS("ldt", 32, K_TABLE, T_LDT), SYS("tr", 32, K_TABLE, T_TR), \
-        SYS("tr_base", 64, K_TABLE, T_TR_BASE), SYS("dr0", 64, K_DR, 0), SYS("dr1", 64, K_DR, 1),            \
+        SYS("tr_base", 64, K_TABLE, T_TR_BASE), SYS("dr0", 64, K_DR, 0), SYS("dr1", 64, K_DR, 1),                 \
         SYS("dr2", 64, K_DR, 2), SYS("dr3", 64, K_DR, 3), SYS("dr6", 64, K_DR, 6), SYS("dr7", 64, K_DR, 7)
 
 // clang-format off
@@ -80,9 +96,9 @@ static const struct {
     const struct gdb_reg *regs;
     unsigned count;
 } arches[GDB_ARCHS] = {
-    [GDB_X86_64] = { "x86-64", regs64, ARRAY_SIZE(regs64) },
-    [GDB_I386] = { "i386", regs32, ARRAY_SIZE(regs32) },
-    [GDB_I8086] = { "i8086", regs32, ARRAY_SIZE(regs32) },
+    [GDB_X86_64] = {"x86-64", regs64, ARRAY_SIZE(regs64)},
+    [GDB_I386] = {"i386", regs32, ARRAY_SIZE(regs32)},
+    [GDB_I8086] = {"i8086", regs32, ARRAY_SIZE(regs32)},
 };
 
 const char *gdb_arch_name(enum gdb_arch a) { return arches[a].name; }
@@ -129,8 +145,19 @@ const char *gdb_reg_name(enum gdb_arch a, unsigned n)
 
 // --- vector state: the XSAVE area, SDM vol. 1, sections 13.4.1 "Legacy Region of an XSAVE Area" and 13.4.2
 
-enum { FX_FCW = 0, FX_FSW = 2, FX_FTW = 4, FX_FOP = 6, FX_FIP = 8, FX_FDP = 16, FX_MXCSR = 24, FX_ST = 32, FX_XMM = 160,
-       XS_BV = 512, XS_AVX = 576 };
+enum {
+    FX_FCW = 0,
+    FX_FSW = 2,
+    FX_FTW = 4,
+    FX_FOP = 6,
+    FX_FIP = 8,
+    FX_FDP = 16,
+    FX_MXCSR = 24,
+    FX_ST = 32,
+    FX_XMM = 160,
+    XS_BV = 512,
+    XS_AVX = 576
+};
 enum { BV_X87 = 1, BV_SSE = 2, BV_AVX = 4 };
 
 static bool in_use(const struct cpu *cpu, uint64_t component) { return *(uint64_t *)(cpu->xsave + XS_BV) & component; }
@@ -179,7 +206,7 @@ static uint16_t full_tags(const uint8_t *fx)
 
 static uint32_t fctl_read(const uint8_t *fx, unsigned n)
 {
-    static const uint8_t at[8] = { FX_FCW, FX_FSW, 0, FX_FIP + 4, FX_FIP, FX_FDP + 4, FX_FDP, FX_FOP };
+    static const uint8_t at[8] = {FX_FCW, FX_FSW, 0, FX_FIP + 4, FX_FIP, FX_FDP + 4, FX_FDP, FX_FOP};
     uint32_t v = 0;
 
     if (n == 2)
@@ -190,7 +217,7 @@ static uint32_t fctl_read(const uint8_t *fx, unsigned n)
 
 static void fctl_write(uint8_t *fx, unsigned n, uint32_t v)
 {
-    static const uint8_t at[8] = { FX_FCW, FX_FSW, 0, FX_FIP + 4, FX_FIP, FX_FDP + 4, FX_FDP, FX_FOP };
+    static const uint8_t at[8] = {FX_FCW, FX_FSW, 0, FX_FIP + 4, FX_FIP, FX_FDP + 4, FX_FDP, FX_FOP};
 
     if (n == 2) {
         fx[FX_FTW] = 0;
@@ -206,14 +233,10 @@ static void fctl_write(uint8_t *fx, unsigned n, uint32_t v)
 static uint8_t *vector_bytes(struct cpu *cpu, const struct gdb_reg *r)
 {
     switch (r->kind) {
-    case K_ST:
-        return area(cpu, BV_X87, FX_ST + 16u * r->n);
-    case K_XMM:
-        return area(cpu, BV_SSE, FX_XMM + 16u * r->n);
-    case K_YMMH:
-        return area(cpu, BV_AVX, XS_AVX + 16u * r->n);
-    default:
-        return NULL;
+    case K_ST: return area(cpu, BV_X87, FX_ST + 16u * r->n);
+    case K_XMM: return area(cpu, BV_SSE, FX_XMM + 16u * r->n);
+    case K_YMMH: return area(cpu, BV_AVX, XS_AVX + 16u * r->n);
+    default: return NULL;
     }
 }
 
@@ -299,29 +322,25 @@ enum write_op { W_CR, W_EFER, W_SEL, W_CS };
 // False, and the state as it was, if it raised.
 static bool by_instruction(struct cpu *cpu, enum write_op op, unsigned n, uint64_t v)
 {
-    const struct { uint64_t rax, rcx, rdx, rip, next; uint8_t cpl, ss; } old = {
-        cpu->gpr[RAX], cpu->gpr[RCX], cpu->gpr[RDX], cpu->rip, cpu->next_rip, cpu->cpl, cpu->shadow_ss };
+    const struct {
+        uint64_t rax, rcx, rdx, rip, next;
+        uint8_t cpl, ss;
+    } old = {cpu->gpr[RAX], cpu->gpr[RCX], cpu->gpr[RDX], cpu->rip, cpu->next_rip, cpu->cpl, cpu->shadow_ss};
     volatile bool ok = false;
 
     if (!setjmp(cpu->unwind)) {
         if (op == W_CR || op == W_EFER)
             cpu->cpl = 0;
         switch (op) {
-        case W_CR:
-            cpu_op_mov_to_cr(cpu, n, v);
-            break;
+        case W_CR: cpu_op_mov_to_cr(cpu, n, v); break;
         case W_EFER:
             cpu->gpr[RCX] = 0xc0000080;
             cpu->gpr[RAX] = (uint32_t)v;
             cpu->gpr[RDX] = v >> 32;
             cpu_op_wrmsr(cpu);
             break;
-        case W_SEL:
-            cpu_op_load_sreg(cpu, (enum sreg)n, (uint16_t)v);
-            break;
-        case W_CS:
-            cpu_op_far_jmp(cpu, (uint16_t)v, cpu->rip, cpu->mode & MODE_CS64 ? 8 : 4);
-            break;
+        case W_SEL: cpu_op_load_sreg(cpu, (enum sreg)n, (uint16_t)v); break;
+        case W_CS: cpu_op_far_jmp(cpu, (uint16_t)v, cpu->rip, cpu->mode & MODE_CS64 ? 8 : 4); break;
         }
         ok = true;
     }
@@ -387,18 +406,11 @@ static bool base_write(uint64_t *base, uint64_t v)
 static bool value_write(struct cpu *cpu, enum gdb_arch a, const struct gdb_reg *r, uint64_t v)
 {
     switch ((enum kind)r->kind) {
-    case K_GPR:
-        cpu->gpr[r->n] = v;
-        return true;
-    case K_PC:
-        return pc_write(cpu, a, v);
-    case K_FLAGS:
-        return flags_write(cpu, v);
-    case K_SEL:
-        return v <= 0xffff && by_instruction(cpu, r->n == CS ? W_CS : W_SEL, r->n, v);
-    case K_FCTL:
-        fctl_write(area(cpu, BV_X87, 0), r->n, (uint32_t)v);
-        return true;
+    case K_GPR: cpu->gpr[r->n] = v; return true;
+    case K_PC: return pc_write(cpu, a, v);
+    case K_FLAGS: return flags_write(cpu, v);
+    case K_SEL: return v <= 0xffff && by_instruction(cpu, r->n == CS ? W_CS : W_SEL, r->n, v);
+    case K_FCTL: fctl_write(area(cpu, BV_X87, 0), r->n, (uint32_t)v); return true;
     case K_MXCSR:
         if (v & ~(uint64_t)cpu->fpu_mxcsr_mask)
             return false;
@@ -406,14 +418,10 @@ static bool value_write(struct cpu *cpu, enum gdb_arch a, const struct gdb_reg *
         return true;
     case K_BASE: // the others follow their selectors
         return (r->n == FS || r->n == GS) && (cpu->efer & EFER_LMA) && base_write(&cpu->seg[r->n].base, v);
-    case K_KGS:
-        return base_write(&cpu->kernel_gs_base, v);
-    case K_CR:
-        return cr_write(cpu, r->n, v);
-    case K_EFER:
-        return by_instruction(cpu, W_EFER, 0, v);
-    default:
-        return false;
+    case K_KGS: return base_write(&cpu->kernel_gs_base, v);
+    case K_CR: return cr_write(cpu, r->n, v);
+    case K_EFER: return by_instruction(cpu, W_EFER, 0, v);
+    default: return false;
     }
 }
 

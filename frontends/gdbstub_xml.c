@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 static const char *const feature_names[] = {
-    [GDB_CORE] = "org.gnu.gdb.i386.core", [GDB_SSE] = "org.gnu.gdb.i386.sse",
-    [GDB_AVX] = "org.gnu.gdb.i386.avx", [GDB_SEGMENTS] = "org.gnu.gdb.i386.segments",
+    [GDB_CORE] = "org.gnu.gdb.i386.core",    [GDB_SSE] = "org.gnu.gdb.i386.sse",
+    [GDB_AVX] = "org.gnu.gdb.i386.avx",      [GDB_SEGMENTS] = "org.gnu.gdb.i386.segments",
     [GDB_CONTROL] = "org.ring3.x86.control", [GDB_TABLES] = "org.ring3.x86.tables",
 };
 
@@ -21,19 +21,22 @@ struct flags {
 // SDM vol. 1, section 3.4.3 "EFLAGS Register" and 10.2.3 "MXCSR Control and Status Register"; vol. 3A, section 2.5
 // "Control Registers"; vol. 4, IA32_EFER.
 static const struct flags flag_types[] = {
-    { "i386_eflags", 4, GDB_CORE,
-      { "CF", "", "PF", "", "AF", "", "ZF", "SF", "TF", "IF", "DF", "OF", "", "", "NT", "", "RF", "VM", "AC",
-        "VIF", "VIP", "ID" } },
-    { "i386_mxcsr", 4, GDB_SSE,
-      { "IE", "DE", "ZE", "OE", "UE", "PE", "DAZ", "IM", "DM", "ZM", "OM", "UM", "PM", "", "", "FZ" } },
-    { "x86_cr0", 8, GDB_CONTROL,
-      { "PE", "MP", "EM", "TS", "ET", "NE", [6] = "", "", "", "", "", "", "", "", "", "", "WP", "", "AM",
-        [19] = "", "", "", "", "", "", "", "", "", "", "NW", "CD", "PG" } },
-    { "x86_cr4", 8, GDB_CONTROL,
-      { "VME", "PVI", "TSD", "DE", "PSE", "PAE", "MCE", "PGE", "PCE", "OSFXSR", "OSXMMEXCPT", "UMIP", "LA57",
-        "VMXE", "SMXE", "", "FSGSBASE", "PCIDE", "OSXSAVE", "KL", "SMEP", "SMAP", "PKE", "CET", "PKS" } },
-    { "x86_efer", 8, GDB_CONTROL,
-      { "SCE", "", "", "", "", "", "", "", "LME", "", "LMA", "NXE", "SVME", "LMSLE", "FFXSR", "TCE" } },
+    {"i386_eflags", 4, GDB_CORE, {"CF", "", "PF", "",   "AF", "",   "ZF", "SF", "TF",  "IF",  "DF",
+                                  "OF", "", "",   "NT", "",   "RF", "VM", "AC", "VIF", "VIP", "ID"}},
+    {"i386_mxcsr",
+     4,
+     GDB_SSE,
+     {"IE", "DE", "ZE", "OE", "UE", "PE", "DAZ", "IM", "DM", "ZM", "OM", "UM", "PM", "", "", "FZ"}},
+    {"x86_cr0", 8, GDB_CONTROL, {"PE", "MP", "EM", "TS", "ET", "NE", [6] = "", "",   "",        "",  "",
+                                 "",   "",   "",   "",   "",   "WP", "",       "AM", [19] = "", "",  "",
+                                 "",   "",   "",   "",   "",   "",   "",       "NW", "CD",      "PG"}},
+    {"x86_cr4", 8, GDB_CONTROL, {"VME",     "PVI",        "TSD",  "DE",   "PSE",  "PAE",  "MCE", "PGE",      "PCE",
+                                 "OSFXSR",  "OSXMMEXCPT", "UMIP", "LA57", "VMXE", "SMXE", "",    "FSGSBASE", "PCIDE",
+                                 "OSXSAVE", "KL",         "SMEP", "SMAP", "PKE",  "CET",  "PKS"}},
+    {"x86_efer",
+     8,
+     GDB_CONTROL,
+     {"SCE", "", "", "", "", "", "", "", "LME", "", "LMA", "NXE", "SVME", "LMSLE", "FFXSR", "TCE"}},
 };
 
 static void put_flags(FILE *f, const struct flags *t)
@@ -48,9 +51,12 @@ static void put_flags(FILE *f, const struct flags *t)
 // The ways to look at an XMM register.
 static void put_vectors(FILE *f)
 {
-    static const struct { const char *id, *type; unsigned count; } ways[] = {
-        { "v4_float", "ieee_single", 4 }, { "v2_double", "ieee_double", 2 }, { "v16_int8", "int8", 16 },
-        { "v8_int16", "int16", 8 },       { "v4_int32", "int32", 4 },        { "v2_int64", "int64", 2 },
+    static const struct {
+        const char *id, *type;
+        unsigned count;
+    } ways[] = {
+        {"v4_float", "ieee_single", 4}, {"v2_double", "ieee_double", 2}, {"v16_int8", "int8", 16},
+        {"v8_int16", "int16", 8},       {"v4_int32", "int32", 4},        {"v2_int64", "int64", 2},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(ways); i++)
@@ -74,15 +80,17 @@ static void begin_feature(FILE *f, unsigned feature)
 char *gdb_target_xml(enum gdb_arch a, size_t *len)
 {
     static const char *const bfd_names[GDB_ARCHS] = {
-        [GDB_X86_64] = "i386:x86-64", [GDB_I386] = "i386", [GDB_I8086] = "i8086" };
+        [GDB_X86_64] = "i386:x86-64", [GDB_I386] = "i386", [GDB_I8086] = "i8086"};
     char *text = NULL;
     FILE *f = open_memstream(&text, len);
     int feature = -1;
 
     if (!f)
         return NULL;
-    fprintf(f, "<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n<target version=\"1.0\">\n"
-               "<architecture>%s</architecture>\n", bfd_names[a]);
+    fprintf(f,
+            "<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n<target version=\"1.0\">\n"
+            "<architecture>%s</architecture>\n",
+            bfd_names[a]);
     for (unsigned n = 0; n < gdb_reg_count(a); n++) {
         const struct gdb_reg *r = gdb_reg_row(a, n);
 

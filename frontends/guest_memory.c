@@ -87,8 +87,7 @@ static int save_pages(struct machine *m, int fd, uint64_t addr, bool physical, u
     return 0;
 }
 
-int guest_memory_save(struct machine *m, uint64_t addr, bool physical, uint64_t size, const char *path,
-                      struct err *e)
+int guest_memory_save(struct machine *m, uint64_t addr, bool physical, uint64_t size, const char *path, struct err *e)
 {
     int fd, ret;
 

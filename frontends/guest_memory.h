@@ -12,5 +12,4 @@ struct machine;
 bool guest_memory_read(struct machine *m, uint64_t addr, bool physical, void *buf, size_t len);
 // Writes [addr, addr + size) to a file, which is created or emptied. Big lock held; holds the CPU itself. 0 or
 // -EINVAL with a message.
-int guest_memory_save(struct machine *m, uint64_t addr, bool physical, uint64_t size, const char *path,
-                      struct err *e);
+int guest_memory_save(struct machine *m, uint64_t addr, bool physical, uint64_t size, const char *path, struct err *e);

@@ -26,7 +26,7 @@ static void port_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     k->entered(k->opaque);
 }
 
-static const struct io_ops port_ops = { .write = port_write, .min_size = 1, .max_size = 1 };
+static const struct io_ops port_ops = {.write = port_write, .min_size = 1, .max_size = 1};
 
 int kernel_rom_add(struct fw_cfg *f, struct boot_order *order, struct address_space *ports,
                    void (*entered)(void *opaque), void *opaque, struct err *e)
@@ -36,7 +36,7 @@ int kernel_rom_add(struct fw_cfg *f, struct boot_order *order, struct address_sp
 
     if (!k)
         return err_set(e, "out of memory");
-    *k = (struct kernel_rom){ entered, opaque };
+    *k = (struct kernel_rom){entered, opaque};
     memcpy(rom, kernel_rom, sizeof(rom));
     pnp[PNP_CHECKSUM] = byte_checksum(pnp, PNP_SIZE);
     rom[ROM_SIZE - 1] = byte_checksum(rom, ROM_SIZE);

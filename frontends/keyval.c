@@ -108,9 +108,7 @@ const char *keyval_get(struct keyval *kv, const char *key)
 
 int parse_bool(const char *s, bool *out)
 {
-    static const char *const words[][2] = {
-        { "off", "on" }, { "no", "yes" }, { "false", "true" }, { "0", "1" }
-    };
+    static const char *const words[][2] = {{"off", "on"}, {"no", "yes"}, {"false", "true"}, {"0", "1"}};
 
     for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
         for (unsigned v = 0; v < 2; v++)

@@ -52,16 +52,14 @@ struct linux_boot {
     char *cmdline;
 };
 
-int linux_parse_header(const uint8_t *file, size_t len, uint64_t file_size, struct linux_header *h,
-                       struct err *e)
+int linux_parse_header(const uint8_t *file, size_t len, uint64_t file_size, struct linux_header *h, struct err *e)
 {
     unsigned sects;
 
     memset(h, 0, sizeof(*h));
     if (len >= 4 && !memcmp(file, "\177ELF", 4))
         return err_set(e, "it is an ELF file; the boot image (arch/x86/boot/bzImage, vmlinuz) is needed");
-    if (len < HEADER_BYTES || get_le(file + HDR_BOOT_FLAG, 2) != 0xaa55 ||
-        memcmp(file + HDR_MAGIC, "HdrS", 4))
+    if (len < HEADER_BYTES || get_le(file + HDR_BOOT_FLAG, 2) != 0xaa55 || memcmp(file + HDR_MAGIC, "HdrS", 4))
         return err_set(e, "it is not a Linux kernel (no boot header)");
     h->version = (uint16_t)get_le(file + HDR_VERSION, 2);
     h->header_end = HDR_MAGIC + file[HDR_JUMP_LEN];
@@ -143,14 +141,13 @@ int linux_boot_open(const struct boot_image_config *cfg, struct boot_image **out
 
     if (!b)
         return err_set(e, "out of memory");
-    b->image = (struct boot_image){ .ops = &linux_boot_ops, .cfg = *cfg };
+    b->image = (struct boot_image){.ops = &linux_boot_ops, .cfg = *cfg};
     b->initrd_fd = -1;
     b->kernel_fd = boot_file_open(cfg->kernel, &size, "-kernel", e);
     if (b->kernel_fd < 0)
         goto fail;
     n = pread(b->kernel_fd, b->first, sizeof(b->first), 0);
-    if (linux_parse_header(b->first, n < 0 ? 0 : (size_t)n, size, &b->header, &why) ||
-        place_kernel(b, &why)) {
+    if (linux_parse_header(b->first, n < 0 ? 0 : (size_t)n, size, &b->header, &why) || place_kernel(b, &why)) {
         err_set(e, "-kernel %.100s: %.200s", cfg->kernel, why.text);
         goto fail;
     }
@@ -192,8 +189,13 @@ static void linux_boot_close(struct boot_image *image)
 // vga=: boot.rst, section "Special Command Line Options".
 static uint16_t video_mode(const char *cmdline)
 {
-    static const struct { const char *name; uint16_t mode; } names[] = {
-        { "normal", 0xffff }, { "ext", 0xfffe }, { "ask", 0xfffd },
+    static const struct {
+        const char *name;
+        uint16_t mode;
+    } names[] = {
+        {"normal", 0xffff},
+        {"ext", 0xfffe},
+        {"ask", 0xfffd},
     };
     const char *p = strstr(cmdline, "vga=");
 
@@ -208,7 +210,7 @@ static uint16_t video_mode(const char *cmdline)
 
 static bool load_boot_params(struct linux_boot *b, struct address_space *mem)
 {
-    uint8_t bp[BP_SIZE] = { 0 };
+    uint8_t bp[BP_SIZE] = {0};
 
     memcpy(bp + HDR_SETUP_SECTS, b->first + HDR_SETUP_SECTS, b->header.header_end - HDR_SETUP_SECTS);
     bp[HDR_TYPE_OF_LOADER] = LOADER_UNDEFINED;
@@ -236,8 +238,7 @@ static bool load_boot_params(struct linux_boot *b, struct address_space *mem)
 // __BOOT_CS = 10h and __BOOT_DS = 18h: boot.rst, sections "32-bit Boot Protocol" and "64-bit Boot Protocol".
 static bool load_gdt(struct linux_boot *b, struct address_space *mem)
 {
-    uint64_t gdt[4] = { 0, 0, b->header.has_64 ? 0x00af9b000000ffff : 0x00cf9b000000ffff,
-                        0x00cf93000000ffff };
+    uint64_t gdt[4] = {0, 0, b->header.has_64 ? 0x00af9b000000ffff : 0x00cf9b000000ffff, 0x00cf93000000ffff};
 
     return as_write(mem, LINUX_GDT, gdt, sizeof(gdt));
 }
@@ -245,7 +246,7 @@ static bool load_gdt(struct linux_boot *b, struct address_space *mem)
 // PML4, one PDPT, four page directories of 2 MiB pages: the first 4 GiB, one to one.
 static bool load_page_tables(struct address_space *mem)
 {
-    uint64_t page[512] = { 0 };
+    uint64_t page[512] = {0};
     const uint64_t p_rw = 3, p_rw_ps = 0x83;
 
     page[0] = (LINUX_PAGE_TABLES + PAGE_SIZE) | p_rw;
@@ -294,9 +295,8 @@ static int linux_boot_load(struct boot_image *image, struct address_space *mem, 
     if (b->initrd_size && boot_file_copy(mem, b->initrd_fd, 0, b->initrd_size, b->initrd_addr, e))
         return -EINVAL;
     if (image->cfg.firmware)
-        return as_write(mem, LINUX_CMDLINE, b->cmdline, strlen(b->cmdline) + 1)
-                   ? load_setup(b, mem, e)
-                   : err_set(e, "low memory is missing");
+        return as_write(mem, LINUX_CMDLINE, b->cmdline, strlen(b->cmdline) + 1) ? load_setup(b, mem, e)
+                                                                                : err_set(e, "low memory is missing");
     if (!load_boot_params(b, mem) || !load_gdt(b, mem) || !load_page_tables(mem) ||
         !as_write(mem, LINUX_CMDLINE, b->cmdline, strlen(b->cmdline) + 1))
         return err_set(e, "low memory is missing");
@@ -308,15 +308,15 @@ static int linux_boot_load(struct boot_image *image, struct address_space *mem, 
 // Real mode, wherever the guest called from: anybody may write to the option ROM's port.
 static void enter_setup(struct cpu *cpu)
 {
-    const struct segment data = { .sel = LINUX_SETUP >> 4, .base = LINUX_SETUP, .limit = 0xffff,
-                                  .attr = SEG_P | SEG_S | 0x300 };
+    const struct segment data = {
+        .sel = LINUX_SETUP >> 4, .base = LINUX_SETUP, .limit = 0xffff, .attr = SEG_P | SEG_S | 0x300};
 
     for (unsigned i = 0; i < SREG_COUNT; i++)
         cpu->seg[i] = data;
     cpu->seg[CS].sel += 0x20;
     cpu->seg[CS].base += 0x200;
     cpu->seg[CS].attr |= 0x800;
-    cpu->idtr = (struct table_reg){ 0, 0x3ff };
+    cpu->idtr = (struct table_reg){0, 0x3ff};
     cpu->cr0 &= ~(uint64_t)(CR0_PE | CR0_PG);
     cpu->cr4 = cpu->efer = 0;
     mmu_set_control(&cpu->mmu, cpu->cr0, cpu->cr4, cpu->efer);
@@ -337,7 +337,7 @@ static void linux_boot_set_cpu(const struct boot_image *image, struct cpu *cpu)
         return;
     }
     boot_cpu_flat32(cpu, (uint32_t)b->kernel_addr);
-    cpu->gdtr = (struct table_reg){ LINUX_GDT, 4 * 8 - 1 };
+    cpu->gdtr = (struct table_reg){LINUX_GDT, 4 * 8 - 1};
     cpu->gpr[RSI] = LINUX_BOOT_PARAMS;
     if (!b->header.has_64)
         return;
@@ -353,5 +353,7 @@ static void linux_boot_set_cpu(const struct boot_image *image, struct cpu *cpu)
 }
 
 static const struct boot_image_ops linux_boot_ops = {
-    .load = linux_boot_load, .set_cpu = linux_boot_set_cpu, .close = linux_boot_close,
+    .load = linux_boot_load,
+    .set_cpu = linux_boot_set_cpu,
+    .close = linux_boot_close,
 };

@@ -117,8 +117,14 @@ static void rs_exit(void *opaque, int status)
 }
 
 static const struct runstate_ops runstate_ops = {
-    .halt = rs_halt, .pause = rs_pause, .clocks = rs_clocks, .resume = rs_resume, .flush = rs_flush,
-    .reset = rs_reset, .power_button = rs_power_button, .exit = rs_exit,
+    .halt = rs_halt,
+    .pause = rs_pause,
+    .clocks = rs_clocks,
+    .resume = rs_resume,
+    .flush = rs_flush,
+    .reset = rs_reset,
+    .power_button = rs_power_button,
+    .exit = rs_exit,
 };
 
 // The firmware handed over to -kernel (kernel_rom.h): the CPU is stopped behind the instruction that said so.
@@ -201,8 +207,11 @@ static bool behind_firmware(const struct config *cfg)
 static int open_boot(struct machine *m, struct err *e)
 {
     struct config *cfg = m->cfg;
-    struct boot_image_config ic = { .kernel = cfg->kernel, .initrd = cfg->initrd, .cmdline = cfg->append,
-                                    .low_ram = board_low_ram(cfg->ram_bytes), .acpi_rsdp = ACPI_RSDP_ADDR };
+    struct boot_image_config ic = {.kernel = cfg->kernel,
+                                   .initrd = cfg->initrd,
+                                   .cmdline = cfg->append,
+                                   .low_ram = board_low_ram(cfg->ram_bytes),
+                                   .acpi_rsdp = ACPI_RSDP_ADDR};
 
     if (!cfg->kernel && (cfg->initrd || cfg->append))
         return err_set(e, "-initrd and -append need -kernel");
@@ -231,8 +240,8 @@ static int create_memory(struct machine *m, struct err *e)
                        (unsigned long long)(m->cfg->ram_bytes >> 20), (unsigned long long)(host >> 20));
     ret = ram_create(&m->ram, m->cfg->ram_bytes);
     if (ret)
-        return err_set(e, "-m: cannot set up %llu MiB of memory: %s",
-                       (unsigned long long)(m->cfg->ram_bytes >> 20), strerror(-ret));
+        return err_set(e, "-m: cannot set up %llu MiB of memory: %s", (unsigned long long)(m->cfg->ram_bytes >> 20),
+                       strerror(-ret));
     m->mem = as_create("memory", 1ull << m->model.maxphyaddr);
     m->ports = as_create("ports", 1 << 16);
     return m->mem && m->ports ? 0 : err_set(e, "out of memory");
@@ -251,14 +260,13 @@ static int open_debugger(struct machine *m, struct err *e)
 
 static int create_vcpu(struct machine *m, struct err *e)
 {
-    struct vcpu_config vc = { .accel = accel_find(m->cfg->accel),
-                              .accel_config = { .tb_bytes = m->cfg->tb_bytes,
-                                                .disable = m->cfg->accel_disable },
-                              .model = &m->model,
-                              .mem = m->mem,
-                              .ports = m->ports,
-                              .reset = reset_machine,
-                              .opaque = m };
+    struct vcpu_config vc = {.accel = accel_find(m->cfg->accel),
+                             .accel_config = {.tb_bytes = m->cfg->tb_bytes, .disable = m->cfg->accel_disable},
+                             .model = &m->model,
+                             .mem = m->mem,
+                             .ports = m->ports,
+                             .reset = reset_machine,
+                             .opaque = m};
     int ret = vcpu_create(&vc, &m->vcpu);
 
     return ret ? err_set(e, "cannot start the CPU's thread: %s", strerror(-ret)) : 0;
@@ -267,8 +275,7 @@ static int create_vcpu(struct machine *m, struct err *e)
 static int create_board(struct machine *m, struct board_config *bc, struct err *e)
 {
     struct devices_config dc = {
-        .cfg = m->cfg, .ports = m->ports, .chardevs = m->chardevs, .debug_exit = on_debug_exit, .opaque = m
-    };
+        .cfg = m->cfg, .ports = m->ports, .chardevs = m->chardevs, .debug_exit = on_debug_exit, .opaque = m};
     int ret;
 
     bc->ram = &m->ram;
@@ -322,7 +329,7 @@ static int open_sound(struct machine *m, struct err *e)
 int machine_create(struct config *cfg, struct machine **out, struct err *e)
 {
     struct machine *m = calloc(1, sizeof(*m));
-    struct board_config bc = { 0 };
+    struct board_config bc = {0};
     char why[160];
 
     if (!m)
@@ -347,9 +354,8 @@ int machine_create(struct config *cfg, struct machine **out, struct err *e)
         err_set(e, "-m: the CPU model addresses at most %llu GiB", 1ull << (m->model.maxphyaddr - 31));
         goto fail;
     }
-    if (devices_check(cfg, e) || open_boot(m, e) || create_memory(m, e) ||
-        consoles_open(m, &bc, &m->consoles, e) || open_debugger(m, e) ||
-        create_vcpu(m, e) || create_board(m, &bc, e) || open_sound(m, e))
+    if (devices_check(cfg, e) || open_boot(m, e) || create_memory(m, e) || consoles_open(m, &bc, &m->consoles, e) ||
+        open_debugger(m, e) || create_vcpu(m, e) || create_board(m, &bc, e) || open_sound(m, e))
         goto fail;
     *out = m;
     return 0;
@@ -364,7 +370,7 @@ int machine_start(struct machine *m, struct err *e)
 
     if (ret)
         return runstate_ending(m->runstate) ? err_set(e, "the machine cannot start") // it was said why
-                          : err_set(e, "accelerator '%s': %s", m->cfg->accel, strerror(-ret));
+                                            : err_set(e, "accelerator '%s': %s", m->cfg->accel, strerror(-ret));
     big_lock();
     chardevs_start(m->chardevs);
     if (!m->cfg->start_paused)
@@ -380,7 +386,7 @@ void machine_destroy(struct machine *m)
     big_lock();
     close_frontends(m);
     big_unlock();
-    vcpu_destroy(m->vcpu);
+    vcpu_stop(m->vcpu);
     audio_close(m->audio);
     big_lock();
     devices_destroy(m->devices); // waits for the disks
@@ -388,6 +394,7 @@ void machine_destroy(struct machine *m)
         board_flush(m->board);
     big_unlock();
     loop_stop();
+    vcpu_destroy(m->vcpu); // behind the I/O thread, whose timers raise interrupts to the last
     big_lock();
     chardevs_destroy(m->chardevs);
     big_unlock();

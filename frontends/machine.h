@@ -29,11 +29,11 @@ struct machine {
     struct chardev *gdb_chr;
     struct gdbstub *gdbstub;
     struct vcpu *vcpu;
-    struct input *input;     // keyboard and pointer
+    struct input *input; // keyboard and pointer
     struct board *board;
     struct audio *audio; // NULL: none
     struct devices *devices;
-    struct display *screen; // what the graphics adapter shows
+    struct display *screen;    // what the graphics adapter shows
     struct runstate *runstate; // stop, cont, reset, shutdown, power button and their events
     uint64_t stopped_tsc;      // the host's TSC when guest time was stopped
     int event_fd;              // written when the main thread has to look

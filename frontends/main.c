@@ -25,7 +25,7 @@
 // What a display on the terminal handles itself is for its thread alone.
 static int block_signals(bool terminal)
 {
-    static const int list[] = { SIGINT, SIGTERM, SIGHUP, SIGCONT };
+    static const int list[] = {SIGINT, SIGTERM, SIGHUP, SIGCONT};
     sigset_t set;
     int fd;
 
@@ -55,20 +55,17 @@ static int set_up_log(const struct config *cfg, struct err *e)
     return 0;
 }
 
-static bool hears_power_button(void *opaque)
-{
-    return board_hears_power_button(((struct machine *)opaque)->board);
-}
+static bool hears_power_button(void *opaque) { return board_hears_power_button(((struct machine *)opaque)->board); }
 
 static int open_display(struct machine *m, struct display_running *r, struct err *e)
 {
-    const struct display_context dc = { .options = &m->cfg->display,
-                                        .name = m->cfg->name,
-                                        .screen = m->screen,
-                                        .input = m->input,
-                                        .runstate = m->runstate,
-                                        .hears_power_button = hears_power_button,
-                                        .opaque = m };
+    const struct display_context dc = {.options = &m->cfg->display,
+                                       .name = m->cfg->name,
+                                       .screen = m->screen,
+                                       .input = m->input,
+                                       .runstate = m->runstate,
+                                       .hears_power_button = hears_power_button,
+                                       .opaque = m};
 
     return display_start(m->cfg, &dc, r, e);
 }
@@ -76,7 +73,7 @@ static int open_display(struct machine *m, struct display_running *r, struct err
 // Waits for a signal and for the machine's end. Returns the exit status.
 static int wait_for_end(struct machine *m, int signal_fd)
 {
-    struct pollfd p[2] = { { .fd = signal_fd, .events = POLLIN }, { .fd = m->event_fd, .events = POLLIN } };
+    struct pollfd p[2] = {{.fd = signal_fd, .events = POLLIN}, {.fd = m->event_fd, .events = POLLIN}};
     struct signalfd_siginfo si;
 
     while (!m->ended) {
@@ -96,7 +93,7 @@ static int run(struct config *cfg, struct err *e)
 {
     int signal_fd = block_signals(cfg->display.ops && cfg->display.ops->terminal), status, ret;
     bool pidfile_written = false;
-    struct display_running display = { NULL, NULL };
+    struct display_running display = {NULL, NULL};
     struct machine *m;
 
     if (signal_fd < 0 || loop_init())
@@ -111,11 +108,12 @@ static int run(struct config *cfg, struct err *e)
     if (!ret)
         ret = machine_start(m, e);
     if (!ret && !cfg->no_sandbox) {
-        struct sandbox_needs needs = { .network = cfg->netdev_count,
-                                       .files = consoles_can_control(m->consoles), // its user names files
-                                       .unlink = cfg->pidfile || chardevs_have_sockets(m->chardevs),
-                                       .window = display.ops && display.ops->window,
-                                       .sound = *cfg->speaker_audiodev, .gl = cfg->display.gl };
+        struct sandbox_needs needs = {.network = cfg->netdev_count,
+                                      .files = consoles_can_control(m->consoles), // its user names files
+                                      .unlink = cfg->pidfile || chardevs_have_sockets(m->chardevs),
+                                      .window = display.ops && display.ops->window,
+                                      .sound = *cfg->speaker_audiodev,
+                                      .gl = cfg->display.gl};
 
         ret = sandbox_enter(&needs);
         if (ret == -ENOSYS)
@@ -135,17 +133,13 @@ static int run(struct config *cfg, struct err *e)
 int main(int argc, char **argv)
 {
     static struct config cfg;
-    struct err e = { "" };
+    struct err e = {""};
     int status;
 
     switch (options_parse(&cfg, argc, argv, &e)) {
-    case OPTIONS_DONE:
-        return fflush(stdout) ? 1 : 0;
-    case OPTIONS_ERROR:
-        error_report("%s", e.text);
-        return 1;
-    case OPTIONS_RUN:
-        break;
+    case OPTIONS_DONE: return fflush(stdout) ? 1 : 0;
+    case OPTIONS_ERROR: error_report("%s", e.text); return 1;
+    case OPTIONS_RUN: break;
     }
     if (cfg.name)
         prctl(PR_SET_NAME, cfg.name);

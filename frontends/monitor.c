@@ -11,9 +11,11 @@
 #include <string.h>
 
 static const struct monitor_command *const command_lists[] = {
-    monitor_control_commands, monitor_device_commands, monitor_memory_commands,
+    monitor_control_commands,
+    monitor_device_commands,
+    monitor_memory_commands,
 };
-static const struct monitor_command *const info_lists[] = { monitor_info_commands, monitor_info_cpu_commands };
+static const struct monitor_command *const info_lists[] = {monitor_info_commands, monitor_info_cpu_commands};
 
 // --- output
 
@@ -51,8 +53,8 @@ static bool name_matches(const char *names, const char *name, size_t len)
     }
 }
 
-static const struct monitor_command *find(const struct monitor_command *const *lists, unsigned count,
-                                          const char *name, size_t len)
+static const struct monitor_command *find(const struct monitor_command *const *lists, unsigned count, const char *name,
+                                          size_t len)
 {
     for (unsigned i = 0; i < count; i++)
         for (const struct monitor_command *c = lists[i]; c->name; c++)
@@ -199,8 +201,8 @@ static void capture_put(void *opaque, const char *text, size_t len)
 
 char *monitor_run_captured(struct machine *m, const char *line)
 {
-    struct capture c = { .text = calloc(1, 1) };
-    struct monitor mon = { .machine = m, .put = capture_put, .opaque = &c };
+    struct capture c = {.text = calloc(1, 1)};
+    struct monitor mon = {.machine = m, .put = capture_put, .opaque = &c};
 
     if (c.text)
         monitor_run(&mon, line);
@@ -222,10 +224,10 @@ static void offer(const struct monitor_command *const *lists, unsigned count, co
         }
 }
 
-void monitor_complete(struct monitor *mon, const char *line, size_t len,
-                      void (*fn)(void *opaque, const char *name), void *opaque)
+void monitor_complete(struct monitor *mon, const char *line, size_t len, void (*fn)(void *opaque, const char *name),
+                      void *opaque)
 {
-    static const char *const own[] = { "help", "info" };
+    static const char *const own[] = {"help", "info"};
     size_t word = len, first = 0;
 
     while (first < len && isspace((unsigned char)line[first]))

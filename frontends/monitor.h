@@ -10,7 +10,7 @@ struct monitor_console;
 
 // A console on a stream. Big lock held for all of these.
 int monitor_create(struct machine *m, struct chardev *chr, struct monitor_console **out); // 0 or -errno
-void monitor_destroy(struct monitor_console *mc); // NULL is fine
+void monitor_destroy(struct monitor_console *mc);                                         // NULL is fine
 
 // Runs one command line and returns what it printed, for QMP's human-monitor-command; the caller frees it.
 // NULL: out of memory. Big lock held, not on a vCPU thread.

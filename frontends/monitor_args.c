@@ -56,10 +56,10 @@ static bool take_format(const char **text, struct monitor_format *f, char why[12
     static const struct {
         char letter;
         uint8_t size;
-    } sizes[] = { { 'b', 1 }, { 'h', 2 }, { 'w', 4 }, { 'l', 4 }, { 'g', 8 } };
+    } sizes[] = {{'b', 1}, {'h', 2}, {'w', 4}, {'l', 4}, {'g', 8}};
     const char *s = monitor_skip_blanks(*text);
 
-    *f = (struct monitor_format){ .count = 1 };
+    *f = (struct monitor_format){.count = 1};
     if (*s == '/') {
         s++;
         if (isdigit((unsigned char)*s)) {
@@ -98,15 +98,13 @@ static bool take_value(struct monitor *mon, char type, const char **text, struct
                        struct monitor_arg *a, char why[128])
 {
     switch (type) {
-    case 'l':
-        return monitor_expr(mon, text, &a->number, why);
+    case 'l': return monitor_expr(mon, text, &a->number, why);
     case 'S':
         a->text = args->text + args->used;
         snprintf(args->text + args->used, sizeof(args->text) - args->used, "%s", *text);
         *text += strlen(*text);
         return true;
-    default:
-        return take_word(text, args, &a->text, why);
+    default: return take_word(text, args, &a->text, why);
     }
 }
 
@@ -114,9 +112,10 @@ static bool missing(const char *command, const char *name, char type, char why[1
 {
     if (type == 'l')
         return fail(why, "", "unexpected end of expression");
-    return fail(why, command, !strcmp(name, "filename") ? "filename expected"
-                              : !strcmp(name, "device") ? "block device name expected"
-                                                        : "string expected");
+    return fail(why, command,
+                !strcmp(name, "filename") ? "filename expected"
+                : !strcmp(name, "device") ? "block device name expected"
+                                          : "string expected");
 }
 
 bool monitor_args_parse(struct monitor *mon, const char *command, const char *spec, const char *text,
@@ -124,7 +123,7 @@ bool monitor_args_parse(struct monitor *mon, const char *command, const char *sp
 {
     args->count = 0;
     args->used = 0;
-    args->format = (struct monitor_format){ .count = 1 };
+    args->format = (struct monitor_format){.count = 1};
     if (strlen(text) >= sizeof(args->text) - MONITOR_ARGS_MAX) // each word's end, too, has room in the copy
         return fail(why, command, "line too long");
     while (*spec) {
@@ -133,7 +132,7 @@ bool monitor_args_parse(struct monitor *mon, const char *command, const char *sp
         char type = spec[name + 1];
         bool optional;
 
-        *a = (struct monitor_arg){ .present = false };
+        *a = (struct monitor_arg){.present = false};
         snprintf(a->name, sizeof(a->name), "%.*s", (int)name, spec);
         spec += name + 2;
         args->count++;

@@ -68,10 +68,7 @@ static void console_put(void *opaque, const char *text, size_t len)
 
 // --- the simple editor
 
-static void prompt(struct monitor_console *mc)
-{
-    monitor_printf(&mc->mon, "(ring3) %.*s", (int)mc->used, mc->line);
-}
+static void prompt(struct monitor_console *mc) { monitor_printf(&mc->mon, "(ring3) %.*s", (int)mc->used, mc->line); }
 
 static void run_line(struct monitor_console *mc)
 {
@@ -94,13 +91,9 @@ static void take_byte(struct monitor_console *mc, uint8_t byte)
 {
     switch (byte) {
     case '\r':
-    case '\n':
-        run_line(mc);
-        break;
+    case '\n': run_line(mc); break;
     case 0x7f:
-    case '\b':
-        erase(mc, 1);
-        break;
+    case '\b': erase(mc, 1); break;
     case 0x15: // Ctrl-U
     case 0x03: // Ctrl-C
         erase(mc, mc->used);
@@ -169,13 +162,12 @@ static void receive(void *opaque, const uint8_t *buf, size_t len)
 int monitor_create(struct machine *m, struct chardev *chr, struct monitor_console **out)
 {
     static const struct chardev_frontend_ops ops = {
-        .can_receive = can_receive, .receive = receive, .can_write = flush_output, .connected = connected
-    };
+        .can_receive = can_receive, .receive = receive, .can_write = flush_output, .connected = connected};
     struct monitor_console *mc = calloc(1, sizeof(*mc));
 
     if (!mc)
         return -ENOMEM;
-    mc->mon = (struct monitor){ .machine = m, .put = console_put, .opaque = mc };
+    mc->mon = (struct monitor){.machine = m, .put = console_put, .opaque = mc};
     mc->chr = chr;
     if (chr->terminal)
         mc->edit = monitor_edit_create(&mc->mon);

@@ -66,13 +66,13 @@ static void cmd_logfile(struct monitor *mon, const struct monitor_args *args)
 }
 
 const struct monitor_command monitor_control_commands[] = {
-    { "stop|s", "", "", "stop emulation", cmd_stop },
-    { "cont|c", "", "", "resume emulation", cmd_cont },
-    { "quit|q", "", "", "quit the emulator", cmd_quit },
-    { "system_reset", "", "", "reset the system", cmd_system_reset },
-    { "system_powerdown", "", "", "send system power down event", cmd_system_powerdown },
-    { "nmi", "", "", "inject an NMI", cmd_nmi },
-    { "log", "items:s", "item1[,...]", "activate logging of the specified items (none: of nothing)", cmd_log },
-    { "logfile", "filename:s", "filename", "output logs to 'filename'", cmd_logfile },
-    { NULL, NULL, NULL, NULL, NULL },
+    {"stop|s", "", "", "stop emulation", cmd_stop},
+    {"cont|c", "", "", "resume emulation", cmd_cont},
+    {"quit|q", "", "", "quit the emulator", cmd_quit},
+    {"system_reset", "", "", "reset the system", cmd_system_reset},
+    {"system_powerdown", "", "", "send system power down event", cmd_system_powerdown},
+    {"nmi", "", "", "inject an NMI", cmd_nmi},
+    {"log", "items:s", "item1[,...]", "activate logging of the specified items (none: of nothing)", cmd_log},
+    {"logfile", "filename:s", "filename", "output logs to 'filename'", cmd_logfile},
+    {NULL, NULL, NULL, NULL, NULL},
 };

@@ -59,7 +59,7 @@ static void cmd_mouse_move(struct monitor *mon, const struct monitor_args *args)
 
 static void cmd_mouse_button(struct monitor *mon, const struct monitor_args *args)
 {
-    static const enum input_button buttons[] = { INPUT_LEFT, INPUT_MIDDLE, INPUT_RIGHT }; // 1, 2, 4
+    static const enum input_button buttons[] = {INPUT_LEFT, INPUT_MIDDLE, INPUT_RIGHT}; // 1, 2, 4
     uint64_t state = (uint64_t)monitor_arg_number(args, "button_state", 0);
 
     for (unsigned i = 0; i < ARRAY_SIZE(buttons); i++)
@@ -111,14 +111,14 @@ static void cmd_change(struct monitor *mon, const struct monitor_args *args)
 }
 
 const struct monitor_command monitor_device_commands[] = {
-    { "eject", "force:-f,device:s", "[-f] device", "eject a removable medium (use -f to force it)", cmd_eject },
-    { "change", "force:-f,device:s,filename:s,format:s?", "[-f] device filename [format]",
-      "change a removable medium (-f: even if the guest has locked it)", cmd_change },
-    { "sendkey", "keys:s,hold-time:l?", "keys [hold_ms]",
-      "send keys to the VM (e.g. 'sendkey ctrl-alt-f1', default hold time=100 ms)", cmd_sendkey },
-    { "mouse_move", "dx_str:s,dy_str:s,dz_str:s?", "dx dy [dz]", "send mouse move events", cmd_mouse_move },
-    { "mouse_button", "button_state:l", "state", "change mouse button state (1=L, 2=M, 4=R)", cmd_mouse_button },
-    { "screendump", "filename:s,f:-f,format:s?", "filename [-f format]",
-      "save screen into PPM image 'filename' (or PNG, with -f png)", cmd_screendump },
-    { NULL, NULL, NULL, NULL, NULL },
+    {"eject", "force:-f,device:s", "[-f] device", "eject a removable medium (use -f to force it)", cmd_eject},
+    {"change", "force:-f,device:s,filename:s,format:s?", "[-f] device filename [format]",
+     "change a removable medium (-f: even if the guest has locked it)", cmd_change},
+    {"sendkey", "keys:s,hold-time:l?", "keys [hold_ms]",
+     "send keys to the VM (e.g. 'sendkey ctrl-alt-f1', default hold time=100 ms)", cmd_sendkey},
+    {"mouse_move", "dx_str:s,dy_str:s,dz_str:s?", "dx dy [dz]", "send mouse move events", cmd_mouse_move},
+    {"mouse_button", "button_state:l", "state", "change mouse button state (1=L, 2=M, 4=R)", cmd_mouse_button},
+    {"screendump", "filename:s,f:-f,format:s?", "filename [-f format]",
+     "save screen into PPM image 'filename' (or PNG, with -f png)", cmd_screendump},
+    {NULL, NULL, NULL, NULL, NULL},
 };

@@ -101,7 +101,7 @@ static unsigned char complete(EditLine *el, int key)
 {
     const LineInfo *line = el_line(el);
     size_t len = (size_t)(line->cursor - line->buffer), word = len;
-    struct candidates c = { .count = 0 };
+    struct candidates c = {.count = 0};
     bool longer;
 
     el_get(el, EL_CLIENTDATA, &c.ed);
@@ -202,18 +202,18 @@ void monitor_edit_input(struct monitor_edit *ed, const uint8_t *buf, size_t len)
     pthread_mutex_unlock(&ed->lock);
 }
 
-void monitor_edit_refresh(struct monitor_edit *ed) { monitor_edit_input(ed, (const uint8_t[]){ KEY_REDRAW }, 1); }
+void monitor_edit_refresh(struct monitor_edit *ed) { monitor_edit_input(ed, (const uint8_t[]){KEY_REDRAW}, 1); }
 
 // --- life
 
 static bool open_terminal(struct monitor_edit *ed)
 {
-    struct winsize size = { .ws_row = 24, .ws_col = 80 };
+    struct winsize size = {.ws_row = 24, .ws_col = 80};
     char name[64];
 
     ed->master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (ed->master < 0 || grantpt(ed->master) || unlockpt(ed->master) ||
-        ptsname_r(ed->master, name, sizeof(name)) || (ed->slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC)) < 0)
+    if (ed->master < 0 || grantpt(ed->master) || unlockpt(ed->master) || ptsname_r(ed->master, name, sizeof(name)) ||
+        (ed->slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC)) < 0)
         return false;
     if (isatty(STDOUT_FILENO))
         ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
@@ -224,8 +224,11 @@ static bool open_editor(struct monitor_edit *ed)
 {
     static const struct {
         const char *key, *command;
-    } keys[] = { { "^I", "ring3-complete" }, { "^C", "em-kill-line" }, { "^D", "ed-delete-next-char" }, { "^_", "ed-redisplay" },
-                 { "^R", "em-inc-search-prev" } };
+    } keys[] = {{"^I", "ring3-complete"},
+                {"^C", "em-kill-line"},
+                {"^D", "ed-delete-next-char"},
+                {"^_", "ed-redisplay"},
+                {"^R", "em-inc-search-prev"}};
     HistEvent event;
 
     ed->el = el_init_fd("ring3", stdin, ed->out, ed->out, ed->slave, ed->slave, ed->slave);
@@ -247,7 +250,7 @@ static bool open_editor(struct monitor_edit *ed)
 
 struct monitor_edit *monitor_edit_create(struct monitor *mon)
 {
-    static const cookie_io_functions_t io = { .write = cookie_write };
+    static const cookie_io_functions_t io = {.write = cookie_write};
     struct monitor_edit *ed = calloc(1, sizeof(*ed));
 
     if (!ed)

@@ -44,14 +44,14 @@ static const struct {
     uint32_t offset;
     uint8_t size;
 } registers[] = {
-    GPR("rax", "eax", 0), GPR("rcx", "ecx", 1), GPR("rdx", "edx", 2), GPR("rbx", "ebx", 3),
-    GPR("rsp", "esp", 4), GPR("rbp", "ebp", 5), GPR("rsi", "esi", 6), GPR("rdi", "edi", 7),
-    REGISTER("r8", gpr[8]), REGISTER("r9", gpr[9]), REGISTER("r10", gpr[10]), REGISTER("r11", gpr[11]),
-    REGISTER("r12", gpr[12]), REGISTER("r13", gpr[13]), REGISTER("r14", gpr[14]), REGISTER("r15", gpr[15]),
-    REGISTER("rip", rip), REGISTER("eip", rip), REGISTER("rflags", rflags), REGISTER("eflags", rflags),
-    SEGMENT("es", ES), SEGMENT("cs", CS), SEGMENT("ss", SS), SEGMENT("ds", DS), SEGMENT("fs", FS),
-    SEGMENT("gs", GS), REGISTER("cr0", cr0), REGISTER("cr2", cr2), REGISTER("cr3", cr3),
-    REGISTER("cr4", cr4), REGISTER("efer", efer),
+    GPR("rax", "eax", 0),     GPR("rcx", "ecx", 1),     GPR("rdx", "edx", 2),       GPR("rbx", "ebx", 3),
+    GPR("rsp", "esp", 4),     GPR("rbp", "ebp", 5),     GPR("rsi", "esi", 6),       GPR("rdi", "edi", 7),
+    REGISTER("r8", gpr[8]),   REGISTER("r9", gpr[9]),   REGISTER("r10", gpr[10]),   REGISTER("r11", gpr[11]),
+    REGISTER("r12", gpr[12]), REGISTER("r13", gpr[13]), REGISTER("r14", gpr[14]),   REGISTER("r15", gpr[15]),
+    REGISTER("rip", rip),     REGISTER("eip", rip),     REGISTER("rflags", rflags), REGISTER("eflags", rflags),
+    SEGMENT("es", ES),        SEGMENT("cs", CS),        SEGMENT("ss", SS),          SEGMENT("ds", DS),
+    SEGMENT("fs", FS),        SEGMENT("gs", GS),        REGISTER("cr0", cr0),       REGISTER("cr2", cr2),
+    REGISTER("cr3", cr3),     REGISTER("cr4", cr4),     REGISTER("efer", efer),
 };
 
 static bool register_value(const struct cpu *cpu, const char *name, size_t len, int64_t *out)
@@ -200,7 +200,7 @@ static int64_t sum(struct expr *x)
 
 bool monitor_expr(struct monitor *mon, const char **text, int64_t *out, char why[128])
 {
-    struct expr x = { .mon = mon, .s = *text, .why = why };
+    struct expr x = {.mon = mon, .s = *text, .why = why};
 
     *out = sum(&x);
     *text = x.s;

@@ -46,10 +46,18 @@ static const char *pci_class_name(const uint8_t *config)
         uint16_t class; // class and subclass; FFh: any subclass
         const char *name;
     } names[] = {
-        { 0x0100, "SCSI controller" }, { 0x0101, "IDE controller" }, { 0x0102, "Floppy controller" },
-        { 0x01ff, "Storage controller" }, { 0x0200, "Ethernet controller" }, { 0x02ff, "Network controller" },
-        { 0x0300, "VGA controller" }, { 0x03ff, "Display controller" }, { 0x0600, "Host bridge" },
-        { 0x0601, "ISA bridge" }, { 0x06ff, "Bridge" }, { 0x0780, "Communication controller" },
+        {0x0100, "SCSI controller"},
+        {0x0101, "IDE controller"},
+        {0x0102, "Floppy controller"},
+        {0x01ff, "Storage controller"},
+        {0x0200, "Ethernet controller"},
+        {0x02ff, "Network controller"},
+        {0x0300, "VGA controller"},
+        {0x03ff, "Display controller"},
+        {0x0600, "Host bridge"},
+        {0x0601, "ISA bridge"},
+        {0x06ff, "Bridge"},
+        {0x0780, "Communication controller"},
     };
     uint16_t class = (uint16_t)(config[11] << 8 | config[10]);
 
@@ -68,8 +76,7 @@ static void print_bar(struct monitor *mon, unsigned n, const struct pci_bar *bar
                        bar->addr + bar->size - 1);
     else
         monitor_printf(mon, "      BAR%u: %d bit%s memory at 0x%08" PRIx64 " [0x%08" PRIx64 "].\n", n,
-                       bar->is64 ? 64 : 32, bar->prefetch ? " prefetchable" : "", bar->addr,
-                       bar->addr + bar->size - 1);
+                       bar->is64 ? 64 : 32, bar->prefetch ? " prefetchable" : "", bar->addr, bar->addr + bar->size - 1);
 }
 
 static void print_pci(void *opaque, struct pci_device *d)
@@ -106,12 +113,12 @@ static void print_qtree(void *opaque, struct pci_device *d)
 
     monitor_printf(mon, "      dev: %s, id \"\"\n        addr = %02x.%x\n", d->name, d->devfn >> 3, d->devfn & 7);
     monitor_printf(mon, "        class %s, addr 00:%02x.%x, pci id %02x%02x:%02x%02x (sub %02x%02x:%02x%02x)\n",
-                   class ? class : "?", d->devfn >> 3, d->devfn & 7, c[1], c[0], c[3], c[2], c[0x2d], c[0x2c],
-                   c[0x2f], c[0x2e]);
+                   class ? class : "?", d->devfn >> 3, d->devfn & 7, c[1], c[0], c[3], c[2], c[0x2d], c[0x2c], c[0x2f],
+                   c[0x2e]);
     for (unsigned i = 0; i < PCI_BARS; i++)
         if (d->bar[i].size)
-            monitor_printf(mon, "        bar %u: %s at 0x%" PRIx64 " [0x%" PRIx64 "]\n", i, d->bar[i].io ? "i/o" : "mem",
-                           d->bar[i].addr, d->bar[i].addr + d->bar[i].size - 1);
+            monitor_printf(mon, "        bar %u: %s at 0x%" PRIx64 " [0x%" PRIx64 "]\n", i,
+                           d->bar[i].io ? "i/o" : "mem", d->bar[i].addr, d->bar[i].addr + d->bar[i].size - 1);
 }
 
 static void info_qtree(struct monitor *mon, const struct monitor_args *args)
@@ -163,7 +170,7 @@ static void print_block(void *opaque, const struct drive *d)
 
 static void info_block(struct monitor *mon, const struct monitor_args *args)
 {
-    struct block_list l = { mon, monitor_arg_text(args, "device"), true };
+    struct block_list l = {mon, monitor_arg_text(args, "device"), true};
 
     drives_for_each(mon->machine->devices, print_block, &l);
     if (l.only && l.first)
@@ -173,8 +180,8 @@ static void info_block(struct monitor *mon, const struct monitor_args *args)
 static void print_net(void *mon, const char *card, struct netdev *n)
 {
     monitor_printf(mon,
-                   "%s: user, %s; to guest %" PRIu64 " frames %" PRIu64 " bytes, from guest %" PRIu64
-                   " frames %" PRIu64 " bytes, %" PRIu64 " dropped\n",
+                   "%s: user, %s; to guest %" PRIu64 " frames %" PRIu64 " bytes, from guest %" PRIu64 " frames %" PRIu64
+                   " bytes, %" PRIu64 " dropped\n",
                    n->id, card, n->rx_frames, n->rx_bytes, n->tx_frames, n->tx_bytes, n->dropped);
 }
 
@@ -239,19 +246,19 @@ static void info_accel(struct monitor *mon, const struct monitor_args *args)
 }
 
 const struct monitor_command monitor_info_commands[] = {
-    { "status", "", "", "show the current VM status (running|paused)", info_status },
-    { "mtree", "", "", "show memory and port regions", info_mtree },
-    { "pci", "", "", "show PCI info", info_pci },
-    { "qtree", "", "", "show device tree", info_qtree },
-    { "pic|irq", "", "", "show PIC state", info_pic },
-    { "block", "device:s?", "[device]", "show info of one block device or all block devices", info_block },
-    { "network", "", "", "show the network state", info_network },
-    { "chardev", "", "", "show the character devices", info_chardev },
-    { "stats|jit", "", "", "show the counters of the translator and the devices", info_stats },
-    { "accel", "", "", "show what executes guest code", info_accel },
-    { "kvm", "", "", "show KVM information", info_kvm },
-    { "version", "", "", "show the version", info_version },
-    { "name", "", "", "show the current VM name", info_name },
-    { "uuid", "", "", "show the current VM UUID", info_uuid },
-    { NULL, NULL, NULL, NULL, NULL },
+    {"status", "", "", "show the current VM status (running|paused)", info_status},
+    {"mtree", "", "", "show memory and port regions", info_mtree},
+    {"pci", "", "", "show PCI info", info_pci},
+    {"qtree", "", "", "show device tree", info_qtree},
+    {"pic|irq", "", "", "show PIC state", info_pic},
+    {"block", "device:s?", "[device]", "show info of one block device or all block devices", info_block},
+    {"network", "", "", "show the network state", info_network},
+    {"chardev", "", "", "show the character devices", info_chardev},
+    {"stats|jit", "", "", "show the counters of the translator and the devices", info_stats},
+    {"accel", "", "", "show what executes guest code", info_accel},
+    {"kvm", "", "", "show KVM information", info_kvm},
+    {"version", "", "", "show the version", info_version},
+    {"name", "", "", "show the current VM name", info_name},
+    {"uuid", "", "", "show the current VM UUID", info_uuid},
+    {NULL, NULL, NULL, NULL, NULL},
 };

@@ -12,7 +12,7 @@
 static void print_fpu(struct monitor *mon, const struct cpu *cpu)
 {
     enum { XSTATE_BV = 512, ST = 32, XMM = 160, MXCSR = 24 };
-    static const uint8_t initial[416] = { 0x7f, 0x03 };
+    static const uint8_t initial[416] = {0x7f, 0x03};
     const uint8_t *x = cpu->xsave[XSTATE_BV] & 1 ? cpu->xsave : initial;
     const uint8_t *xmm = cpu->xsave[XSTATE_BV] & 2 ? cpu->xsave + XMM : initial + XMM;
     uint16_t fcw, fsw, exponent;
@@ -52,8 +52,7 @@ static void info_cpus(struct monitor *mon, const struct monitor_args *args)
 
 // --- page tables: SDM vol. 3A, chapter 4 "Paging"
 
-enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_PWT = 8, PTE_PCD = 16, PTE_A = 32, PTE_D = 64, PTE_PS = 128,
-       PTE_G = 256 };
+enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_PWT = 8, PTE_PCD = 16, PTE_A = 32, PTE_D = 64, PTE_PS = 128, PTE_G = 256 };
 #define PTE_NX BIT(63)
 #define PTE_ADDR 0x000ffffffffff000ull
 // A guest can point its tables at themselves; nobody reads more than this.
@@ -151,7 +150,7 @@ static void print_mapping(struct tables *t, gva va, uint64_t size, uint64_t entr
 
 static void info_tlb(struct monitor *mon, const struct monitor_args *args)
 {
-    struct tables t = { .mon = mon, .page = print_mapping };
+    struct tables t = {.mon = mon, .page = print_mapping};
 
     monitor_hold_cpu(mon);
     if (walk_all(&t))
@@ -164,8 +163,8 @@ static void print_run(struct tables *t)
     if (t->end == t->start)
         return;
     t->lines_left--;
-    monitor_printf(t->mon, "%016" PRIx64 "-%016" PRIx64 " %016" PRIx64 " %cr%c\n", t->start, t->end,
-                   t->end - t->start, t->run_rights & PTE_U ? 'u' : '-', t->run_rights & PTE_W ? 'w' : '-');
+    monitor_printf(t->mon, "%016" PRIx64 "-%016" PRIx64 " %016" PRIx64 " %cr%c\n", t->start, t->end, t->end - t->start,
+                   t->run_rights & PTE_U ? 'u' : '-', t->run_rights & PTE_W ? 'w' : '-');
 }
 
 static void add_to_run(struct tables *t, gva va, uint64_t size, uint64_t entry, unsigned rights)
@@ -181,7 +180,7 @@ static void add_to_run(struct tables *t, gva va, uint64_t size, uint64_t entry, 
 
 static void info_mem(struct monitor *mon, const struct monitor_args *args)
 {
-    struct tables t = { .mon = mon, .page = add_to_run };
+    struct tables t = {.mon = mon, .page = add_to_run};
 
     monitor_hold_cpu(mon);
     if (walk_all(&t)) {
@@ -192,9 +191,9 @@ static void info_mem(struct monitor *mon, const struct monitor_args *args)
 }
 
 const struct monitor_command monitor_info_cpu_commands[] = {
-    { "registers", "", "", "show the cpu registers", info_registers },
-    { "cpus", "", "", "show infos for each CPU", info_cpus },
-    { "mem", "", "", "show the active virtual memory mappings", info_mem },
-    { "tlb", "", "", "show virtual to physical memory mappings", info_tlb },
-    { NULL, NULL, NULL, NULL, NULL },
+    {"registers", "", "", "show the cpu registers", info_registers},
+    {"cpus", "", "", "show infos for each CPU", info_cpus},
+    {"mem", "", "", "show the active virtual memory mappings", info_mem},
+    {"tlb", "", "", "show virtual to physical memory mappings", info_tlb},
+    {NULL, NULL, NULL, NULL, NULL},
 };

@@ -61,14 +61,14 @@ struct monitor_command {
     void (*fn)(struct monitor *mon, const struct monitor_args *args);
 };
 // Each list ends with a NULL name.
-extern const struct monitor_command monitor_control_commands[], monitor_device_commands[],
-    monitor_memory_commands[], monitor_info_commands[], monitor_info_cpu_commands[];
+extern const struct monitor_command monitor_control_commands[], monitor_device_commands[], monitor_memory_commands[],
+    monitor_info_commands[], monitor_info_cpu_commands[];
 
 void monitor_run(struct monitor *mon, const char *line);
 
 // The names that continue the line's last word, for completion: calls fn for each.
-void monitor_complete(struct monitor *mon, const char *line, size_t len,
-                      void (*fn)(void *opaque, const char *name), void *opaque);
+void monitor_complete(struct monitor *mon, const char *line, size_t len, void (*fn)(void *opaque, const char *name),
+                      void *opaque);
 
 // --- a terminal's line editor (monitor_edit.c): a thread that waits for input without the big lock
 struct monitor_edit;

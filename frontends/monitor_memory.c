@@ -68,7 +68,8 @@ static void print_char(struct monitor *mon, uint64_t v)
 
 static void print_value(struct monitor *mon, uint64_t v, char kind, unsigned size)
 {
-    static const uint8_t octal_digits[] = { 0, 3, 6, 0, 11, 0, 0, 0, 22 }, decimal_digits[] = { 0, 4, 6, 0, 11, 0, 0, 0, 20 };
+    static const uint8_t octal_digits[] = {0, 3, 6, 0, 11, 0, 0, 0, 22},
+                         decimal_digits[] = {0, 4, 6, 0, 11, 0, 0, 0, 20};
     unsigned shift = 64 - 8 * size;
 
     switch (kind) {
@@ -134,7 +135,8 @@ static void cmd_print(struct monitor *mon, const struct monitor_args *args)
 // BSD's sum(1), to compare two machines quickly.
 static void cmd_sum(struct monitor *mon, const struct monitor_args *args)
 {
-    uint64_t addr = (uint64_t)monitor_arg_number(args, "start", 0), size = (uint64_t)monitor_arg_number(args, "size", 0);
+    uint64_t addr = (uint64_t)monitor_arg_number(args, "start", 0),
+             size = (uint64_t)monitor_arg_number(args, "size", 0);
     uint8_t chunk[PAGE_SIZE];
     uint16_t sum = 0;
 
@@ -161,7 +163,8 @@ static void cmd_gva2gpa(struct monitor *mon, const struct monitor_args *args)
     bool mapped;
 
     monitor_hold_cpu(mon);
-    mapped = mmu_debug_translate(&vcpu_cpu(mon->machine->vcpu)->mmu, (uint64_t)monitor_arg_number(args, "addr", 0), &pa);
+    mapped = mmu_debug_translate(&vcpu_cpu(mon->machine->vcpu)->mmu, (uint64_t)monitor_arg_number(args, "addr", 0),
+                                 &pa);
     monitor_release_cpu(mon);
     if (mapped)
         monitor_printf(mon, "gpa: %#" PRIx64 "\n", pa);
@@ -185,8 +188,11 @@ static void cmd_port_read(struct monitor *mon, const struct monitor_args *args)
     monitor_hold_cpu(mon); // what a port does may move the memory map
     v = as_load(mon->machine->ports, port, size);
     monitor_release_cpu(mon);
-    monitor_printf(mon, "port%c[0x%04x] = 0x%0*" PRIx64 "\n", size == 1 ? 'b' : size == 2 ? 'w' : 'l', port,
-                   (int)size * 2, v);
+    monitor_printf(mon, "port%c[0x%04x] = 0x%0*" PRIx64 "\n",
+                   size == 1   ? 'b'
+                   : size == 2 ? 'w'
+                               : 'l',
+                   port, (int)size * 2, v);
 }
 
 static void cmd_port_write(struct monitor *mon, const struct monitor_args *args)
@@ -212,16 +218,16 @@ static void cmd_memsave(struct monitor *mon, const struct monitor_args *args) { 
 static void cmd_pmemsave(struct monitor *mon, const struct monitor_args *args) { save(mon, args, true); }
 
 const struct monitor_command monitor_memory_commands[] = {
-    { "x", "fmt:/,addr:l", "/fmt addr", "virtual memory dump starting at 'addr' (x/4i $pc, x/8xg $rsp)", cmd_x },
-    { "xp", "fmt:/,addr:l", "/fmt addr", "physical memory dump starting at 'addr'", cmd_xp },
-    { "print|p", "fmt:/,val:l", "/fmt expr", "print expression value (use $reg for CPU register access)", cmd_print },
-    { "sum", "start:l,size:l", "addr size", "compute the checksum of a memory region", cmd_sum },
-    { "gva2gpa", "addr:l", "addr", "print the guest physical address of a guest virtual address", cmd_gva2gpa },
-    { "i", "fmt:/,addr:l", "/fmt addr", "I/O port read", cmd_port_read },
-    { "o", "fmt:/,addr:l,val:l", "/fmt addr value", "I/O port write", cmd_port_write },
-    { "memsave", "val:l,size:l,filename:s", "addr size file",
-      "save to disk virtual memory dump starting at 'addr' of size 'size'", cmd_memsave },
-    { "pmemsave", "val:l,size:l,filename:s", "addr size file",
-      "save to disk physical memory dump starting at 'addr' of size 'size'", cmd_pmemsave },
-    { NULL, NULL, NULL, NULL, NULL },
+    {"x", "fmt:/,addr:l", "/fmt addr", "virtual memory dump starting at 'addr' (x/4i $pc, x/8xg $rsp)", cmd_x},
+    {"xp", "fmt:/,addr:l", "/fmt addr", "physical memory dump starting at 'addr'", cmd_xp},
+    {"print|p", "fmt:/,val:l", "/fmt expr", "print expression value (use $reg for CPU register access)", cmd_print},
+    {"sum", "start:l,size:l", "addr size", "compute the checksum of a memory region", cmd_sum},
+    {"gva2gpa", "addr:l", "addr", "print the guest physical address of a guest virtual address", cmd_gva2gpa},
+    {"i", "fmt:/,addr:l", "/fmt addr", "I/O port read", cmd_port_read},
+    {"o", "fmt:/,addr:l,val:l", "/fmt addr value", "I/O port write", cmd_port_write},
+    {"memsave", "val:l,size:l,filename:s", "addr size file",
+     "save to disk virtual memory dump starting at 'addr' of size 'size'", cmd_memsave},
+    {"pmemsave", "val:l,size:l,filename:s", "addr size file",
+     "save to disk physical memory dump starting at 'addr' of size 'size'", cmd_pmemsave},
+    {NULL, NULL, NULL, NULL, NULL},
 };

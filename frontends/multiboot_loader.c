@@ -16,21 +16,31 @@
 
 enum { HEADER_MAGIC = 0x1badb002, LOADER_MAGIC = 0x2badb002 };
 enum { // section 3.1.2 "The magic fields of Multiboot header"
-    WANT_PAGES = 1 << 0, WANT_MEMORY = 1 << 1, WANT_VIDEO = 1 << 2, HAS_ADDRESSES = 1 << 16,
-    KNOWN_REQUIREMENTS = WANT_PAGES | WANT_MEMORY | WANT_VIDEO, REQUIREMENTS = 0xffff,
+    WANT_PAGES = 1 << 0,
+    WANT_MEMORY = 1 << 1,
+    WANT_VIDEO = 1 << 2,
+    HAS_ADDRESSES = 1 << 16,
+    KNOWN_REQUIREMENTS = WANT_PAGES | WANT_MEMORY | WANT_VIDEO,
+    REQUIREMENTS = 0xffff,
 };
 enum { // section 3.3 "Boot information format"
-    INFO_MEMORY = 1 << 0, INFO_BOOT_DEVICE = 1 << 1, INFO_CMDLINE = 1 << 2, INFO_MODS = 1 << 3,
-    INFO_MMAP = 1 << 6, INFO_LOADER_NAME = 1 << 9,
+    INFO_MEMORY = 1 << 0,
+    INFO_BOOT_DEVICE = 1 << 1,
+    INFO_CMDLINE = 1 << 2,
+    INFO_MODS = 1 << 3,
+    INFO_MMAP = 1 << 6,
+    INFO_LOADER_NAME = 1 << 9,
 };
 enum { BOOT_DEVICE = 0x8000ffff, STRINGS_MAX = 64 << 10 }; // the first partition of the first disk
 static const char loader_name[] = "ring3";
 
 struct mb_info {
-    uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4], mmap_length,
-        mmap_addr, drives_length, drives_addr, config_table, boot_loader_name, apm_table, vbe[4];
+    uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4], mmap_length, mmap_addr,
+        drives_length, drives_addr, config_table, boot_loader_name, apm_table, vbe[4];
 };
-struct mb_module { uint32_t start, end, string, reserved; };
+struct mb_module {
+    uint32_t start, end, string, reserved;
+};
 struct mb_memory {
     uint32_t size;
     uint64_t addr, len;
@@ -72,7 +82,7 @@ int multiboot_find_header(const uint8_t *file, size_t len, struct multiboot_head
 
         if (get32(file + at) != HEADER_MAGIC || HEADER_MAGIC + flags + get32(file + at + 8))
             continue;
-        *h = (struct multiboot_header){ .offset = (uint32_t)at, .flags = flags };
+        *h = (struct multiboot_header){.offset = (uint32_t)at, .flags = flags};
         if (flags & REQUIREMENTS & ~KNOWN_REQUIREMENTS)
             return err_set(e, "its multiboot header asks for features %#x that we do not have",
                            flags & REQUIREMENTS & ~KNOWN_REQUIREMENTS);
@@ -223,17 +233,21 @@ static void fill_info(const struct multiboot *b, struct mb_area *a)
     a->info = (struct mb_info){
         .flags = INFO_MEMORY | INFO_BOOT_DEVICE | INFO_CMDLINE | INFO_MMAP | INFO_LOADER_NAME |
                  (b->mods ? INFO_MODS : 0),
-        .mem_lower = 639, .mem_upper = (uint32_t)(cfg->low_ram / 1024 - 1024), .boot_device = BOOT_DEVICE,
-        .cmdline = string_addr(b, b->cmdline), .mods_count = b->mods,
-        .mods_addr = at + offsetof(struct mb_area, mod), .mmap_length = cfg->e820_count * sizeof(a->map[0]),
-        .mmap_addr = at + offsetof(struct mb_area, map), .boot_loader_name = string_addr(b, 0),
+        .mem_lower = 639,
+        .mem_upper = (uint32_t)(cfg->low_ram / 1024 - 1024),
+        .boot_device = BOOT_DEVICE,
+        .cmdline = string_addr(b, b->cmdline),
+        .mods_count = b->mods,
+        .mods_addr = at + offsetof(struct mb_area, mod),
+        .mmap_length = cfg->e820_count * sizeof(a->map[0]),
+        .mmap_addr = at + offsetof(struct mb_area, map),
+        .boot_loader_name = string_addr(b, 0),
     };
     for (unsigned i = 0; i < cfg->e820_count; i++)
-        a->map[i] = (struct mb_memory){ sizeof(a->map[0]) - 4, cfg->e820[i].addr, cfg->e820[i].size,
-                                        cfg->e820[i].type };
+        a->map[i] = (struct mb_memory){sizeof(a->map[0]) - 4, cfg->e820[i].addr, cfg->e820[i].size, cfg->e820[i].type};
     for (unsigned i = 0; i < b->mods; i++)
-        a->mod[i] = (struct mb_module){ (uint32_t)b->mod[i].addr, (uint32_t)(b->mod[i].addr + b->mod[i].size),
-                                        string_addr(b, b->mod[i].string), 0 };
+        a->mod[i] = (struct mb_module){(uint32_t)b->mod[i].addr, (uint32_t)(b->mod[i].addr + b->mod[i].size),
+                                       string_addr(b, b->mod[i].string), 0};
     memcpy(a->strings, b->strings, b->string_bytes);
 }
 
@@ -269,7 +283,9 @@ static void multiboot_set_cpu(const struct boot_image *image, struct cpu *cpu)
 }
 
 static const struct boot_image_ops multiboot_ops = {
-    .load = multiboot_load, .set_cpu = multiboot_set_cpu, .close = multiboot_close,
+    .load = multiboot_load,
+    .set_cpu = multiboot_set_cpu,
+    .close = multiboot_close,
 };
 
 // QEMU refuses x86-64 ELF files here, too: the entry point runs in 32-bit mode.
@@ -291,7 +307,7 @@ int multiboot_open(const struct boot_image_config *cfg, const struct multiboot_h
 
     if (!b)
         return err_set(e, "out of memory");
-    b->image = (struct boot_image){ .ops = &multiboot_ops, .cfg = *cfg };
+    b->image = (struct boot_image){.ops = &multiboot_ops, .cfg = *cfg};
     b->fd = -1;
     if (read_image(b, h, fd, size, e) || add_string(b, loader_name, "", "", e) < 0 ||
         (at = add_string(b, cfg->kernel, *append ? " " : "", append, e)) < 0)

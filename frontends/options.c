@@ -32,8 +32,8 @@ static const struct option options[] = {
 };
 
 // Parses arg into the next element of an array of keyvals.
-static int add_keyval(struct keyval *array, unsigned *count, unsigned max, const char *arg,
-                      const char *implied, const char *flag, struct err *e)
+static int add_keyval(struct keyval *array, unsigned *count, unsigned max, const char *arg, const char *implied,
+                      const char *flag, struct err *e)
 {
     if (*count == max)
         return err_set(e, "-%s: more than %u of them", flag, max);
@@ -66,8 +66,7 @@ int opt_machine(struct config *c, const char *flag, const char *arg, struct err 
     else if (accel && !accel_find(accel))
         ret = err_set(e, "-%s: unknown accelerator '%.60s' (-accel help lists them)", flag, accel);
     else if (keyval_get_on_off_auto(&kv, "vmport", &vmport, e) || keyval_get_on_off_auto(&kv, "smm", &smm, e) ||
-             keyval_get_bool(&kv, "usb", &off, e) ||
-             (off && err_set(e, "-%s: usb=on is not supported", flag)))
+             keyval_get_bool(&kv, "usb", &off, e) || (off && err_set(e, "-%s: usb=on is not supported", flag)))
         ret = -EINVAL;
     else
         ret = keyval_check_used(&kv, "-machine", e);
@@ -88,18 +87,10 @@ static int parse_optimisations(struct keyval *kv, uint32_t *disable, struct err 
         const char *name;
         uint32_t bit;
     } rows[] = {
-        { "chain", ACCEL_NO_CHAIN },
-        { "ibl", ACCEL_NO_IBL },
-        { "flags", ACCEL_NO_FLAGS },
-        { "runs", ACCEL_NO_RUNS },
-        { "remat", ACCEL_NO_REMAT },
-        { "high", ACCEL_NO_HIGH },
-        { "legacy", ACCEL_NO_LEGACY },
-        { "spans", ACCEL_NO_SPANS },
-        { "clone", ACCEL_NO_CLONE },
-        { "window", ACCEL_NO_WINDOW },
-        { "strings", ACCEL_NO_STRINGS },
-        { "unroll", ACCEL_NO_UNROLL },
+        {"chain", ACCEL_NO_CHAIN},   {"ibl", ACCEL_NO_IBL},         {"flags", ACCEL_NO_FLAGS},
+        {"runs", ACCEL_NO_RUNS},     {"remat", ACCEL_NO_REMAT},     {"high", ACCEL_NO_HIGH},
+        {"legacy", ACCEL_NO_LEGACY}, {"spans", ACCEL_NO_SPANS},     {"clone", ACCEL_NO_CLONE},
+        {"window", ACCEL_NO_WINDOW}, {"strings", ACCEL_NO_STRINGS}, {"unroll", ACCEL_NO_UNROLL},
     };
 
     *disable = 0;
@@ -122,7 +113,7 @@ int opt_accel(struct config *c, const char *flag, const char *arg, struct err *e
     int ret;
 
     if (wants_help(arg)) {
-        static const char *const names[] = { "bt", "interp" };
+        static const char *const names[] = {"bt", "interp"};
         for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
             if (accel_find(names[i]))
                 printf("%-8s %s\n", names[i], accel_find(names[i])->help);
@@ -163,9 +154,7 @@ int opt_cpu(struct config *c, const char *flag, const char *arg, struct err *e)
 
 int opt_smp(struct config *c, const char *flag, const char *arg, struct err *e)
 {
-    static const char *const keys[] = {
-        "cpus", "sockets", "cores", "threads", "maxcpus", "dies", "clusters"
-    };
+    static const char *const keys[] = {"cpus", "sockets", "cores", "threads", "maxcpus", "dies", "clusters"};
     struct keyval kv;
     uint64_t n;
     int ret;
@@ -177,8 +166,7 @@ int opt_smp(struct config *c, const char *flag, const char *arg, struct err *e)
         n = 1;
         ret = keyval_get_uint(&kv, keys[i], &n, e);
         if (!ret && n != 1)
-            ret =
-                err_set(e, "-smp: %s=%llu: only 1 CPU is supported for now", keys[i], (unsigned long long)n);
+            ret = err_set(e, "-smp: %s=%llu: only 1 CPU is supported for now", keys[i], (unsigned long long)n);
     }
     if (!ret)
         ret = keyval_check_used(&kv, "-smp", e);
@@ -221,8 +209,7 @@ int opt_uuid(struct config *c, const char *flag, const char *arg, struct err *e)
     for (unsigned i = 0; i < 16; i++, s += 2) {
         if (i == 4 || i == 6 || i == 8 || i == 10)
             s += *s == '-';
-        if (!isxdigit((unsigned char)s[0]) || !isxdigit((unsigned char)s[1]) ||
-            sscanf(s, "%2hhx", &c->uuid[i]) != 1)
+        if (!isxdigit((unsigned char)s[0]) || !isxdigit((unsigned char)s[1]) || sscanf(s, "%2hhx", &c->uuid[i]) != 1)
             return err_set(e, "-uuid: '%.60s' is no UUID", arg);
     }
     return *s ? err_set(e, "-uuid: '%.60s' is no UUID", arg) : 0;
@@ -230,7 +217,7 @@ int opt_uuid(struct config *c, const char *flag, const char *arg, struct err *e)
 
 static int parse_rtc_base(struct config *c, const char *base, struct err *e)
 {
-    struct tm tm = { 0 };
+    struct tm tm = {0};
     const char *end;
 
     if (!strcmp(base, "utc")) {
@@ -240,8 +227,7 @@ static int parse_rtc_base(struct config *c, const char *base, struct err *e)
     } else {
         end = strptime(base, strchr(base, 'T') ? "%Y-%m-%dT%H:%M:%S" : "%Y-%m-%d", &tm);
         if (!end || *end)
-            return err_set(
-                e, "-rtc: base=%.60s: expected utc, localtime or a date such as 2026-11-22T16:00:00", base);
+            return err_set(e, "-rtc: base=%.60s: expected utc, localtime or a date such as 2026-11-22T16:00:00", base);
         c->rtc_base = CONFIG_RTC_DATE;
         c->rtc_date = timegm(&tm);
     }
@@ -325,9 +311,7 @@ int opt_nic(struct config *c, const char *flag, const char *arg, struct err *e)
         return 0;
     if (add_keyval(c->netdevs, &c->netdev_count, CONFIG_NETDEVS, arg, "type", flag, e))
         return -EINVAL;
-    return keyval_add(&c->netdevs[c->netdev_count - 1], "is-nic", "on")
-               ? err_set(e, "-nic: too many properties")
-               : 0;
+    return keyval_add(&c->netdevs[c->netdev_count - 1], "is-nic", "on") ? err_set(e, "-nic: too many properties") : 0;
 }
 
 int opt_net(struct config *c, const char *flag, const char *arg, struct err *e)
@@ -344,9 +328,8 @@ int opt_device(struct config *c, const char *flag, const char *arg, struct err *
     if (add_keyval(c->devices, &c->device_count, CONFIG_DEVICES, arg, "driver", flag, e))
         return -EINVAL;
     if (keyval_get(&c->devices[c->device_count - 1], "help"))
-        return devices_print_properties(keyval_get(&c->devices[c->device_count - 1], "driver"), e)
-                   ? -EINVAL
-                   : HANDLED_HELP;
+        return devices_print_properties(keyval_get(&c->devices[c->device_count - 1], "driver"), e) ? -EINVAL
+                                                                                                   : HANDLED_HELP;
     return 0;
 }
 
@@ -419,7 +402,7 @@ int opt_d(struct config *c, const char *flag, const char *arg, struct err *e)
     static const char *const rows[][2] = {
 // clang-format off
 #define X(name, help) { #name, help },
-// clang-format on
+        // clang-format on
         LOG_CATEGORIES(X)
 #undef X
     };
@@ -510,8 +493,7 @@ static void print_roff(const char *s)
 int opt_man(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     puts(".\\\" SPDX-License-Identifier: MIT\n.\\\" Written by 'ring3 -man' from frontends/options.def.\n"
-         ".TH RING3 1 \"\" \"ring3 " RING3_VERSION
-         "\"\n.SH NAME\nring3 \\- run an x86 PC in one unprivileged process\n"
+         ".TH RING3 1 \"\" \"ring3 " RING3_VERSION "\"\n.SH NAME\nring3 \\- run an x86 PC in one unprivileged process\n"
          ".SH SYNOPSIS\n.B ring3\n[\\fIoptions\\fR]\n.SH DESCRIPTION\n"
          "ring3 runs a whole PC by binary translation. It needs no hardware virtualization, no kernel module "
          "and "
@@ -597,11 +579,13 @@ enum options_result options_parse(struct config *c, int argc, char **argv, struc
 
 void config_free(struct config *c)
 {
-    struct { struct keyval *kv; unsigned count; } lists[] = {
-        { c->drives, c->drive_count }, { c->devices, c->device_count }, { c->netdevs, c->netdev_count },
-        { c->audiodevs, c->audiodev_count },
-        { c->chardevs, c->chardev_count }, { c->objects, c->object_count },
-        { c->option_roms, c->option_rom_count },
+    struct {
+        struct keyval *kv;
+        unsigned count;
+    } lists[] = {
+        {c->drives, c->drive_count},           {c->devices, c->device_count},   {c->netdevs, c->netdev_count},
+        {c->audiodevs, c->audiodev_count},     {c->chardevs, c->chardev_count}, {c->objects, c->object_count},
+        {c->option_roms, c->option_rom_count},
     };
 
     for (unsigned i = 0; i < c->monitor_count; i++)

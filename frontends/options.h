@@ -12,19 +12,19 @@ enum { CONFIG_DRIVES = 16, CONFIG_DEVICES = 32, CONFIG_NETDEVS = 8, CONFIG_CHARD
 
 // -boot: what is told to the firmware.
 struct boot_options {
-    const char *order, *once;         // letters a to p; NULL: not given
+    const char *order, *once; // letters a to p; NULL: not given
     bool menu, strict;
     bool has_splash_time;
-    uint16_t splash_time;             // ms
-    int32_t reboot_timeout;           // ms; -1: never
-    const char *splash;               // file
-    char text[160];                   // what the strings above point into
+    uint16_t splash_time;   // ms
+    int32_t reboot_timeout; // ms; -1: never
+    const char *splash;     // file
+    char text[160];         // what the strings above point into
 };
 
 struct config {
     // --- machine
     const char *accel, *cpu, *name;
-    uint64_t tb_bytes; // 0: the accelerator's default
+    uint64_t tb_bytes;      // 0: the accelerator's default
     uint32_t accel_disable; // ACCEL_NO_*
     uint64_t ram_bytes;
     enum { CONFIG_RTC_UTC, CONFIG_RTC_LOCALTIME, CONFIG_RTC_DATE } rtc_base;
@@ -58,7 +58,7 @@ struct config {
     } monitors[CONFIG_MONITORS];
     unsigned monitor_count;
     bool monitor_chosen; // also by -monitor none: there is no default
-    const char *vga; // NULL: not given
+    const char *vga;     // NULL: not given
     bool nographic;
     struct display_options display;
     // --- running

@@ -36,8 +36,7 @@ static int check_order(const char *key, const char *order, struct err *e)
         return err_set(e, "-boot: %s=%.40s: at most three drives", key, order);
     for (const char *p = order; *p; p++) {
         if (!strchr("abcdn", *p))
-            return err_set(e, "-boot: %s=%.40s: there is no drive '%c' (there are a, b, c, d, n)", key, order,
-                           *p);
+            return err_set(e, "-boot: %s=%.40s: there is no drive '%c' (there are a, b, c, d, n)", key, order, *p);
         if (strchr(p + 1, *p))
             return err_set(e, "-boot: %s=%.40s: drive '%c' is given twice", key, order, *p);
     }
@@ -83,9 +82,8 @@ static int parse_boot(struct keyval *kv, struct boot_options *b, struct err *e)
     if ((order && check_order("order", order, e)) || (once && check_order("once", once, e)) ||
         keyval_get_bool(kv, "menu", &b->menu, e) || keyval_get_bool(kv, "strict", &b->strict, e) ||
         get_int(kv, "splash-time", 0, 65535, &splash_time, e) ||
-        get_int(kv, "reboot-timeout", -1, 65535, &timeout, e) ||
-        keep(b, &used, order, &b->order, e) || keep(b, &used, once, &b->once, e) ||
-        keep(b, &used, keyval_get(kv, "splash"), &b->splash, e))
+        get_int(kv, "reboot-timeout", -1, 65535, &timeout, e) || keep(b, &used, order, &b->order, e) ||
+        keep(b, &used, once, &b->once, e) || keep(b, &used, keyval_get(kv, "splash"), &b->splash, e))
         return -EINVAL;
     b->has_splash_time = keyval_get(kv, "splash-time");
     b->splash_time = (uint16_t)splash_time;
@@ -95,7 +93,7 @@ static int parse_boot(struct keyval *kv, struct boot_options *b, struct err *e)
 
 int opt_boot(struct config *c, const char *flag, const char *arg, struct err *e)
 {
-    struct boot_options b = { .reboot_timeout = -1 };
+    struct boot_options b = {.reboot_timeout = -1};
     struct keyval kv;
     int ret;
 

@@ -19,7 +19,7 @@ int opt_full_screen(struct config *c, const char *flag, const char *arg, struct 
 
 int opt_display(struct config *c, const char *flag, const char *arg, struct err *e)
 {
-    struct display_options o = { .full_screen = c->display.full_screen };
+    struct display_options o = {.full_screen = c->display.full_screen};
     struct keyval kv;
     const char *name;
     int ret = 0;

@@ -36,8 +36,7 @@ static int add_file(struct config *c, const char *flag, const char *place, const
 
 int opt_hd(struct config *c, const char *flag, const char *arg, struct err *e)
 {
-    static const char *const places[] = { "if=ide,index=0", "if=ide,index=1", "if=ide,index=2",
-                                          "if=ide,index=3" };
+    static const char *const places[] = {"if=ide,index=0", "if=ide,index=1", "if=ide,index=2", "if=ide,index=3"};
 
     return add_file(c, flag, places[(flag[2] - 'a') & 3], arg, e);
 }

@@ -18,19 +18,19 @@ static int add(struct config *c, const char *flag, struct monitor_option m, stru
 int opt_monitor(struct config *c, const char *flag, const char *arg, struct err *e)
 {
     c->monitor_chosen = true;
-    return strcmp(arg, "none") ? add(c, flag, (struct monitor_option){ .spec = arg }, e) : 0;
+    return strcmp(arg, "none") ? add(c, flag, (struct monitor_option){.spec = arg}, e) : 0;
 }
 
 int opt_qmp(struct config *c, const char *flag, const char *arg, struct err *e)
 {
-    struct monitor_option m = { .spec = arg, .qmp = true, .pretty = !strcmp(flag, "qmp-pretty") };
+    struct monitor_option m = {.spec = arg, .qmp = true, .pretty = !strcmp(flag, "qmp-pretty")};
 
     return strcmp(arg, "none") ? add(c, flag, m, e) : 0;
 }
 
 int opt_mon(struct config *c, const char *flag, const char *arg, struct err *e)
 {
-    struct monitor_option m = { .is_id = true };
+    struct monitor_option m = {.is_id = true};
     const char *id, *mode;
     struct keyval kv;
     int ret;

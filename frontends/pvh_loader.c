@@ -20,8 +20,13 @@ struct start_info {
     uint64_t module_list, cmdline, rsdp, memory_map;
     uint32_t memory_map_entries, reserved;
 };
-struct start_module { uint64_t addr, size, cmdline, reserved; };
-struct start_memory { uint64_t addr, size; uint32_t type, reserved; };
+struct start_module {
+    uint64_t addr, size, cmdline, reserved;
+};
+struct start_memory {
+    uint64_t addr, size;
+    uint32_t type, reserved;
+};
 struct start_area {
     struct start_info info;
     struct start_module module;
@@ -75,15 +80,19 @@ static int pvh_load(struct boot_image *image, struct address_space *mem, struct 
     const struct boot_image_config *cfg = &image->cfg;
     uint64_t at = b->info_addr, cmdline = at + sizeof(struct start_area);
     struct start_area area = {
-        .info = { .magic = START_MAGIC, .version = START_VERSION, .modules = b->initrd_size ? 1 : 0,
-                  .module_list = at + offsetof(struct start_area, module), .cmdline = cmdline,
-                  .rsdp = cfg->acpi_rsdp, .memory_map = at + offsetof(struct start_area, map),
-                  .memory_map_entries = cfg->e820_count },
-        .module = { .addr = b->initrd_addr, .size = b->initrd_size },
+        .info = {.magic = START_MAGIC,
+                 .version = START_VERSION,
+                 .modules = b->initrd_size ? 1 : 0,
+                 .module_list = at + offsetof(struct start_area, module),
+                 .cmdline = cmdline,
+                 .rsdp = cfg->acpi_rsdp,
+                 .memory_map = at + offsetof(struct start_area, map),
+                 .memory_map_entries = cfg->e820_count},
+        .module = {.addr = b->initrd_addr, .size = b->initrd_size},
     };
 
     for (unsigned i = 0; i < cfg->e820_count; i++)
-        area.map[i] = (struct start_memory){ cfg->e820[i].addr, cfg->e820[i].size, cfg->e820[i].type, 0 };
+        area.map[i] = (struct start_memory){cfg->e820[i].addr, cfg->e820[i].size, cfg->e820[i].type, 0};
     if (boot_elf_copy(mem, b->fd, &b->elf, e))
         return -EINVAL;
     if (b->initrd_size && boot_file_copy(mem, b->initrd_fd, 0, b->initrd_size, b->initrd_addr, e))
@@ -99,11 +108,13 @@ static void pvh_set_cpu(const struct boot_image *image, struct cpu *cpu)
 
     boot_cpu_flat32(cpu, (uint32_t)b->elf.pvh_entry);
     cpu->gpr[RBX] = b->info_addr;
-    cpu->tr = (struct segment){ .limit = 0x67, .attr = SEG_P | 0xb00 }; // a busy 32-bit TSS at 0
+    cpu->tr = (struct segment){.limit = 0x67, .attr = SEG_P | 0xb00}; // a busy 32-bit TSS at 0
 }
 
 static const struct boot_image_ops pvh_ops = {
-    .load = pvh_load, .set_cpu = pvh_set_cpu, .close = pvh_close,
+    .load = pvh_load,
+    .set_cpu = pvh_set_cpu,
+    .close = pvh_close,
 };
 
 int pvh_open(const struct boot_image_config *cfg, int fd, uint64_t size, struct boot_image **out, struct err *e)
@@ -112,7 +123,7 @@ int pvh_open(const struct boot_image_config *cfg, int fd, uint64_t size, struct 
 
     if (!b)
         return err_set(e, "out of memory");
-    b->image = (struct boot_image){ .ops = &pvh_ops, .cfg = *cfg };
+    b->image = (struct boot_image){.ops = &pvh_ops, .cfg = *cfg};
     b->fd = b->initrd_fd = -1;
     if (elf_parse(boot_file_read, &fd, size, &b->elf, e))
         goto fail;

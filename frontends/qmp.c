@@ -120,9 +120,8 @@ void qmp_tray_moved(struct qmp *q, const char *drive, const char *device, bool o
 static void on_run_event(void *opaque, enum run_event event, enum run_cause cause)
 {
     static const char *const names[] = {
-        [RUN_EVENT_STOP] = "STOP",         [RUN_EVENT_RESUME] = "RESUME",
-        [RUN_EVENT_RESET] = "RESET",       [RUN_EVENT_SHUTDOWN] = "SHUTDOWN",
-        [RUN_EVENT_POWERDOWN] = "POWERDOWN",
+        [RUN_EVENT_STOP] = "STOP",         [RUN_EVENT_RESUME] = "RESUME",       [RUN_EVENT_RESET] = "RESET",
+        [RUN_EVENT_SHUTDOWN] = "SHUTDOWN", [RUN_EVENT_POWERDOWN] = "POWERDOWN",
     };
     cJSON *data = NULL;
 
@@ -202,8 +201,7 @@ static void connected(void *opaque, bool on)
 int qmp_create(struct machine *m, struct chardev *chr, bool pretty, struct qmp **out)
 {
     static const struct chardev_frontend_ops ops = {
-        .can_receive = can_receive, .receive = receive, .can_write = flush_output, .connected = connected
-    };
+        .can_receive = can_receive, .receive = receive, .can_write = flush_output, .connected = connected};
     struct qmp *q = calloc(1, sizeof(*q));
 
     if (!q)
@@ -211,7 +209,7 @@ int qmp_create(struct machine *m, struct chardev *chr, bool pretty, struct qmp *
     q->machine = m;
     q->chr = chr;
     q->pretty = pretty;
-    q->listener = (struct run_listener){ .event = on_run_event, .opaque = q };
+    q->listener = (struct run_listener){.event = on_run_event, .opaque = q};
     runstate_listen(m->runstate, &q->listener);
     chr->fe = &ops;
     chr->fe_opaque = q;

@@ -13,4 +13,4 @@ struct qmp;
 int qmp_create(struct machine *m, struct chardev *chr, bool pretty, struct qmp **out); // 0 or -errno
 // DEVICE_TRAY_MOVED: of the drive with this id, and this id of its device.
 void qmp_tray_moved(struct qmp *q, const char *drive, const char *device, bool open);
-void qmp_destroy(struct qmp *q);                                                       // NULL is fine
+void qmp_destroy(struct qmp *q); // NULL is fine

@@ -62,14 +62,14 @@ static void cmd_human_monitor_command(struct qmp_call *c)
 }
 
 const struct qmp_command qmp_control_commands[] = {
-    { "stop", "", cmd_stop },
-    { "cont", "", cmd_cont },
-    { "quit", "", cmd_quit },
-    { "system_reset", "", cmd_system_reset },
-    { "system_powerdown", "", cmd_system_powerdown },
-    { "inject-nmi", "", cmd_inject_nmi },
-    { "memsave", "val:i,size:i,filename:s,cpu-index:i?", cmd_memsave },
-    { "pmemsave", "val:i,size:i,filename:s", cmd_pmemsave },
-    { "human-monitor-command", "command-line:s,cpu-index:i?", cmd_human_monitor_command },
-    { NULL, NULL, NULL },
+    {"stop", "", cmd_stop},
+    {"cont", "", cmd_cont},
+    {"quit", "", cmd_quit},
+    {"system_reset", "", cmd_system_reset},
+    {"system_powerdown", "", cmd_system_powerdown},
+    {"inject-nmi", "", cmd_inject_nmi},
+    {"memsave", "val:i,size:i,filename:s,cpu-index:i?", cmd_memsave},
+    {"pmemsave", "val:i,size:i,filename:s", cmd_pmemsave},
+    {"human-monitor-command", "command-line:s,cpu-index:i?", cmd_human_monitor_command},
+    {NULL, NULL, NULL},
 };

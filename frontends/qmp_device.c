@@ -41,7 +41,8 @@ static void cmd_send_key(struct qmp_call *c)
     uint16_t codes[KEYS_MAX];
     unsigned n = 0;
 
-    cJSON_ArrayForEach(key, keys) {
+    cJSON_ArrayForEach(key, keys)
+    {
         if (n == KEYS_MAX) {
             qmp_fail(c, "too many keys");
             return;
@@ -73,8 +74,8 @@ static bool parse_button(const char *name, struct input_event *ev)
         unsigned button;
         int wheel;
     } buttons[] = {
-        { "left", INPUT_LEFT, 0 }, { "middle", INPUT_MIDDLE, 0 }, { "right", INPUT_RIGHT, 0 }, { "wheel-up", 0, -1 },
-        { "wheel-down", 0, 1 }, { "side", INPUT_SIDE, 0 }, { "extra", INPUT_EXTRA, 0 },
+        {"left", INPUT_LEFT, 0}, {"middle", INPUT_MIDDLE, 0}, {"right", INPUT_RIGHT, 0}, {"wheel-up", 0, -1},
+        {"wheel-down", 0, 1},    {"side", INPUT_SIDE, 0},     {"extra", INPUT_EXTRA, 0},
     };
 
     for (unsigned i = 0; name && i < ARRAY_SIZE(buttons); i++)
@@ -88,7 +89,7 @@ static bool parse_button(const char *name, struct input_event *ev)
 
 static bool parse_event(struct qmp_call *c, const cJSON *event, struct input_event *ev)
 {
-    static const char *const kinds[] = { "key", "btn", "rel", "abs" };
+    static const char *const kinds[] = {"key", "btn", "rel", "abs"};
     const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(event, "type"));
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(event, "data"),
                 *down = cJSON_GetObjectItemCaseSensitive(data, "down"),
@@ -97,7 +98,7 @@ static bool parse_event(struct qmp_call *c, const cJSON *event, struct input_eve
     unsigned kind = 0;
     bool ok = true;
 
-    *ev = (struct input_event){ .down = cJSON_IsTrue(down) };
+    *ev = (struct input_event){.down = cJSON_IsTrue(down)};
     while (type && kind < ARRAY_SIZE(kinds) && strcmp(kinds[kind], type))
         kind++;
     if (!type || kind == ARRAY_SIZE(kinds) || !cJSON_IsObject(data)) {
@@ -143,10 +144,11 @@ static void cmd_input_send_event(struct qmp_call *c)
     const cJSON *events = cJSON_GetObjectItemCaseSensitive(c->args, "events"), *event;
     struct input *in = c->machine->input;
     struct input_event list[EVENTS_MAX];
-    int64_t at[2] = { -1, -1 };
+    int64_t at[2] = {-1, -1};
     unsigned n = 0, x, y;
 
-    cJSON_ArrayForEach(event, events) {
+    cJSON_ArrayForEach(event, events)
+    {
         if (n == EVENTS_MAX) {
             qmp_fail(c, "too many input events");
             return;
@@ -158,9 +160,7 @@ static void cmd_input_send_event(struct qmp_call *c)
     input_position(in, &x, &y);
     for (unsigned i = 0; i < n; i++)
         if (list[i].kind == EVENT_ABS)
-            at[list[i].is_y] = list[i].value < 0               ? 0
-                               : list[i].value > INPUT_ABS_MAX ? INPUT_ABS_MAX
-                                                               : list[i].value;
+            at[list[i].is_y] = list[i].value < 0 ? 0 : list[i].value > INPUT_ABS_MAX ? INPUT_ABS_MAX : list[i].value;
     if (at[0] >= 0 || at[1] >= 0)
         input_move_to(in, at[0] >= 0 ? (unsigned)at[0] : x, at[1] >= 0 ? (unsigned)at[1] : y);
     for (unsigned i = 0; i < n; i++)
@@ -220,11 +220,11 @@ static void cmd_blockdev_change_medium(struct qmp_call *c)
 }
 
 const struct qmp_command qmp_device_commands[] = {
-    { "send-key", "keys:a,hold-time:i?", cmd_send_key },
-    { "input-send-event", "events:a,device:s?,head:i?", cmd_input_send_event },
-    { "screendump", "filename:s,device:s?,head:i?,format:s?", cmd_screendump },
-    { "eject", "device:s?,id:s?,force:b?", cmd_eject },
-    { "blockdev-change-medium", "device:s?,id:s?,filename:s,format:s?,force:b?,read-only-mode:s?",
-      cmd_blockdev_change_medium },
-    { NULL, NULL, NULL },
+    {"send-key", "keys:a,hold-time:i?", cmd_send_key},
+    {"input-send-event", "events:a,device:s?,head:i?", cmd_input_send_event},
+    {"screendump", "filename:s,device:s?,head:i?,format:s?", cmd_screendump},
+    {"eject", "device:s?,id:s?,force:b?", cmd_eject},
+    {"blockdev-change-medium", "device:s?,id:s?,filename:s,format:s?,force:b?,read-only-mode:s?",
+     cmd_blockdev_change_medium},
+    {NULL, NULL, NULL},
 };

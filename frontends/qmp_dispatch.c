@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct qmp_command *const lists[] = { qmp_control_commands, qmp_query_commands, qmp_device_commands };
+static const struct qmp_command *const lists[] = {qmp_control_commands, qmp_query_commands, qmp_device_commands};
 
 // --- errors
 
@@ -71,7 +71,7 @@ bool qmp_bool(const struct qmp_call *c, const char *name, bool otherwise)
 static const struct {
     char letter;
     const char *name;
-} types[] = { { 's', "string" }, { 'i', "integer" }, { 'b', "boolean" }, { 'o', "object" }, { 'a', "array" } };
+} types[] = {{'s', "string"}, {'i', "integer"}, {'b', "boolean"}, {'o', "object"}, {'a', "array"}};
 
 static bool has_type(const cJSON *v, char type)
 {
@@ -118,7 +118,8 @@ static bool check_args(struct qmp_call *c, const char *spec)
 {
     const cJSON *v;
 
-    cJSON_ArrayForEach(v, c->args) {
+    cJSON_ArrayForEach(v, c->args)
+    {
         char type = type_of(spec, v->string);
         unsigned i = 0;
 
@@ -165,7 +166,8 @@ static bool check_message(struct qmp_call *c, const cJSON *message)
         qmp_fail(c, "QMP input must be a JSON object");
         return false;
     }
-    cJSON_ArrayForEach(v, message) {
+    cJSON_ArrayForEach(v, message)
+    {
         if (!strcmp(v->string, "execute")) {
             execute = cJSON_IsString(v);
             if (!execute)
@@ -218,7 +220,7 @@ static void execute(struct qmp_call *c, const char *name, bool *negotiated)
 
 cJSON *qmp_dispatch(struct machine *m, const cJSON *message, bool *negotiated)
 {
-    struct qmp_call c = { .machine = m };
+    struct qmp_call c = {.machine = m};
     const cJSON *id = cJSON_IsObject(message) ? cJSON_GetObjectItemCaseSensitive(message, "id") : NULL;
     cJSON *reply;
 

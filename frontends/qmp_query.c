@@ -33,8 +33,8 @@ static void query_uuid(struct qmp_call *c)
     const uint8_t *u = c->machine->cfg->uuid;
     char text[40];
 
-    snprintf(text, sizeof(text), "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2],
-             u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+    snprintf(text, sizeof(text), "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
+             u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
     c->result = cJSON_CreateObject();
     cJSON_AddStringToObject(c->result, "UUID", text);
 }
@@ -119,8 +119,9 @@ static void add_medium(cJSON *info, const struct drive *d)
     cJSON_AddBoolToObject(in, "encrypted", false);
     cJSON_AddNumberToObject(in, "backing_file_depth", 0);
     cJSON_AddStringToObject(in, "detect_zeroes", "off");
-    for (const char *const *n = (const char *const[]){ "bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr",
-                                                       "write_threshold", NULL }; *n; n++)
+    for (const char *const *n =
+             (const char *const[]){"bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr", "write_threshold", NULL};
+         *n; n++)
         cJSON_AddNumberToObject(in, *n, 0);
     cache = cJSON_AddObjectToObject(in, "cache");
     cJSON_AddBoolToObject(cache, "writeback", cached);
@@ -214,20 +215,20 @@ static void query_pci(struct qmp_call *c)
 }
 
 const struct qmp_command qmp_query_commands[] = {
-    { "query-status", "", query_status },
-    { "query-version", "", query_version },
-    { "query-name", "", query_name },
-    { "query-uuid", "", query_uuid },
-    { "query-kvm", "", query_kvm },
-    { "query-target", "", query_target },
-    { "query-iothreads", "", empty_list },
-    { "query-jobs", "", empty_list },
-    { "query-block-jobs", "", empty_list },
-    { "query-commands", "", query_commands },
-    { "query-cpus-fast", "", query_cpus_fast },
-    { "query-memory-size-summary", "", query_memory_size_summary },
-    { "query-chardev", "", query_chardev },
-    { "query-block", "", query_block },
-    { "query-pci", "", query_pci },
-    { NULL, NULL, NULL },
+    {"query-status", "", query_status},
+    {"query-version", "", query_version},
+    {"query-name", "", query_name},
+    {"query-uuid", "", query_uuid},
+    {"query-kvm", "", query_kvm},
+    {"query-target", "", query_target},
+    {"query-iothreads", "", empty_list},
+    {"query-jobs", "", empty_list},
+    {"query-block-jobs", "", empty_list},
+    {"query-commands", "", query_commands},
+    {"query-cpus-fast", "", query_cpus_fast},
+    {"query-memory-size-summary", "", query_memory_size_summary},
+    {"query-chardev", "", query_chardev},
+    {"query-block", "", query_block},
+    {"query-pci", "", query_pci},
+    {NULL, NULL, NULL},
 };

@@ -142,5 +142,5 @@ bool qmp_split_end(struct qmp_split *s)
 void qmp_split_free(struct qmp_split *s)
 {
     free(s->text);
-    *s = (struct qmp_split){ .text = NULL };
+    *s = (struct qmp_split){.text = NULL};
 }

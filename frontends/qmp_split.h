@@ -16,9 +16,9 @@ enum qmp_split_event {
 struct qmp_split {
     char *text;
     size_t len, capacity;
-    unsigned depth;       // open braces and brackets
+    unsigned depth; // open braces and brackets
     bool in_string, escaped, skipping;
-    uint8_t utf8_left;    // continuation bytes that must follow
+    uint8_t utf8_left;          // continuation bytes that must follow
     uint8_t utf8_min, utf8_max; // range of the next one
     const char *error;
 };

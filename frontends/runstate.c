@@ -161,7 +161,7 @@ static void carry_out(void *opaque)
 
     pthread_mutex_lock(&rs->lock);
     want = rs->want;
-    rs->want = (struct requests){ 0 };
+    rs->want = (struct requests){0};
     rs->posted = false;
     pthread_mutex_unlock(&rs->lock);
     if (want.reset_done)

@@ -10,14 +10,14 @@
 
 #include "base/types.h"
 
-#define RUN_STATES(X)                                                                                        \
-    X(DEBUG, "debug")                                                                                        \
-    X(INTERNAL_ERROR, "internal-error")                                                                      \
-    X(IO_ERROR, "io-error")                                                                                  \
-    X(PAUSED, "paused")                                                                                      \
-    X(PRELAUNCH, "prelaunch")                                                                                \
-    X(RUNNING, "running")                                                                                    \
-    X(SHUTDOWN, "shutdown")                                                                                  \
+#define RUN_STATES(X)                   \
+    X(DEBUG, "debug")                   \
+    X(INTERNAL_ERROR, "internal-error") \
+    X(IO_ERROR, "io-error")             \
+    X(PAUSED, "paused")                 \
+    X(PRELAUNCH, "prelaunch")           \
+    X(RUNNING, "running")               \
+    X(SHUTDOWN, "shutdown")             \
     X(GUEST_PANICKED, "guest-panicked")
 
 enum run_state {
@@ -27,14 +27,14 @@ enum run_state {
 };
 
 // From GUEST_SHUTDOWN on, the guest is the cause.
-#define RUN_CAUSES(X)                                                                                        \
-    X(HOST_ERROR, "host-error")                                                                              \
-    X(HOST_QMP_QUIT, "host-qmp-quit")                                                                        \
-    X(HOST_QMP_SYSTEM_RESET, "host-qmp-system-reset")                                                        \
-    X(HOST_SIGNAL, "host-signal")                                                                            \
-    X(HOST_UI, "host-ui")                                                                                    \
-    X(GUEST_SHUTDOWN, "guest-shutdown")                                                                      \
-    X(GUEST_RESET, "guest-reset")                                                                            \
+#define RUN_CAUSES(X)                                 \
+    X(HOST_ERROR, "host-error")                       \
+    X(HOST_QMP_QUIT, "host-qmp-quit")                 \
+    X(HOST_QMP_SYSTEM_RESET, "host-qmp-system-reset") \
+    X(HOST_SIGNAL, "host-signal")                     \
+    X(HOST_UI, "host-ui")                             \
+    X(GUEST_SHUTDOWN, "guest-shutdown")               \
+    X(GUEST_RESET, "guest-reset")                     \
     X(GUEST_PANIC, "guest-panic")
 
 enum run_cause {
@@ -51,13 +51,13 @@ static inline bool run_cause_is_guest(enum run_cause c) { return c >= RUN_CAUSE_
 
 // What the machine does for it.
 struct runstate_ops {
-    void (*halt)(void *opaque);         // any thread: the vCPUs pause soon, at an instruction boundary
-    void (*pause)(void *opaque);        // the same, and waits for it; called without the big lock
+    void (*halt)(void *opaque);             // any thread: the vCPUs pause soon, at an instruction boundary
+    void (*pause)(void *opaque);            // the same, and waits for it; called without the big lock
     void (*clocks)(void *opaque, bool run); // guest time; the vCPUs are paused; big lock held
-    void (*resume)(void *opaque);       // the vCPUs; big lock held
-    void (*flush)(void *opaque);        // disks and consoles, after a stop; big lock held; may be NULL
-    void (*reset)(void *opaque);        // any thread; runstate_reset_done() is to be called when it happened
-    void (*power_button)(void *opaque); // big lock held
+    void (*resume)(void *opaque);           // the vCPUs; big lock held
+    void (*flush)(void *opaque);            // disks and consoles, after a stop; big lock held; may be NULL
+    void (*reset)(void *opaque);            // any thread; runstate_reset_done() is to be called when it happened
+    void (*power_button)(void *opaque);     // big lock held
     void (*exit)(void *opaque, int status); // big lock held
 };
 
@@ -94,5 +94,5 @@ void runstate_reset(struct runstate *rs, enum run_cause cause);      // -no-rebo
 void runstate_reset_done(struct runstate *rs);
 // Ends the process with status; -no-shutdown stops the machine instead if the guest is the cause.
 void runstate_shutdown(struct runstate *rs, enum run_cause cause, int status);
-void runstate_powerdown(struct runstate *rs); // presses the power button
+void runstate_powerdown(struct runstate *rs);    // presses the power button
 bool runstate_ending(const struct runstate *rs); // a shutdown that ends the process was asked for

@@ -47,15 +47,16 @@ static const int network[] = {
     S(connect),  S(bind), S(listen), S(getsockname), S(getpeername), S(sendmmsg),
     S(recvmmsg), S(stat), S(uname),  S(getuid),      S(geteuid),
 };
-static const int files[] = { S(openat), S(rename), S(unlink), S(fchmod), S(umask) };
+static const int files[] = {S(openat), S(rename), S(unlink), S(fchmod), S(umask)};
 // The window system's client libraries: shared memory for pictures, the name at the other end of the socket, and what the
 // C library and the graphics driver ask about the host. The connection itself is open by then.
 static const int window[] = {
-    S(shmget), S(shmat), S(shmdt), S(shmctl), S(memfd_create), S(ftruncate), S(getsockname), S(getpeername),
-    S(uname), S(getuid), S(geteuid), S(getgid), S(getegid), S(access), S(faccessat), S(faccessat2), S(stat),
-    S(readlink), S(readlinkat), S(getdents64), S(sysinfo), S(eventfd), S(pipe), S(sched_setaffinity),
+    S(shmget),      S(shmat),       S(shmdt),     S(shmctl),     S(memfd_create), S(ftruncate),
+    S(getsockname), S(getpeername), S(uname),     S(getuid),     S(geteuid),      S(getgid),
+    S(getegid),     S(access),      S(faccessat), S(faccessat2), S(stat),         S(readlink),
+    S(readlinkat),  S(getdents64),  S(sysinfo),   S(eventfd),    S(pipe),         S(sched_setaffinity),
 };
-static const int unlinking[] = { S(unlink), S(unlinkat) };
+static const int unlinking[] = {S(unlink), S(unlinkat)};
 #undef S
 
 static int allow(scmp_filter_ctx ctx, const int *calls, unsigned count)
@@ -68,26 +69,23 @@ static int allow(scmp_filter_ctx ctx, const int *calls, unsigned count)
 }
 
 // A call with one argument that, under mask, must equal one of the values.
-static int allow_if(scmp_filter_ctx ctx, int call, unsigned arg, uint64_t mask, const uint64_t *values,
-                    unsigned count)
+static int allow_if(scmp_filter_ctx ctx, int call, unsigned arg, uint64_t mask, const uint64_t *values, unsigned count)
 {
     int ret = 0;
 
     for (unsigned i = 0; !ret && i < count; i++)
-        ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1,
-                               SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, mask, values[i]));
+        ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1, SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, mask, values[i]));
     return ret;
 }
 
 static int add_rules(scmp_filter_ctx ctx, const struct sandbox_needs *needs)
 {
-    static const uint64_t not_both[] = { 0, PROT_WRITE, PROT_EXEC }, zero[] = { 0 },
-                          families[] = { AF_INET, AF_INET6 };
-    static const uint64_t ioctls[] = { TCGETS,  TCSETS,     TCSETSW,    TCSETSF,    FIONREAD,
-                                       FIONBIO, TIOCGWINSZ, BLKDISCARD, BLKZEROOUT, BLKGETSIZE64 };
-    static const uint64_t gl_ioctls[] = { 'd' << 8, 'F' << 8 }, sound_ioctls[] = { 'A' << 8 };
-    static const uint64_t names[] = { PR_SET_NAME, PR_GET_NAME };
-    const uint64_t self[] = { (uint64_t)getpid() }, all = ~0ull, ints = 0xffffffff;
+    static const uint64_t not_both[] = {0, PROT_WRITE, PROT_EXEC}, zero[] = {0}, families[] = {AF_INET, AF_INET6};
+    static const uint64_t ioctls[] = {TCGETS,  TCSETS,     TCSETSW,    TCSETSF,    FIONREAD,
+                                      FIONBIO, TIOCGWINSZ, BLKDISCARD, BLKZEROOUT, BLKGETSIZE64};
+    static const uint64_t gl_ioctls[] = {'d' << 8, 'F' << 8}, sound_ioctls[] = {'A' << 8};
+    static const uint64_t names[] = {PR_SET_NAME, PR_GET_NAME};
+    const uint64_t self[] = {(uint64_t)getpid()}, all = ~0ull, ints = 0xffffffff;
     int ret;
 
     if ((ret = allow(ctx, always, ARRAY_SIZE(always))) ||
@@ -96,8 +94,8 @@ static int add_rules(scmp_filter_ctx ctx, const struct sandbox_needs *needs)
         (ret = allow_if(ctx, SCMP_SYS(tgkill), 0, ints, self, 1)) ||
         (ret = allow_if(ctx, SCMP_SYS(prctl), 0, ints, names, ARRAY_SIZE(names))) ||
         (ret = allow_if(ctx, SCMP_SYS(ioctl), 1, ints, ioctls, ARRAY_SIZE(ioctls))) ||
-        (ret = allow_if(ctx, SCMP_SYS(openat), 2, O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY),
-                        zero, 1)) ||
+        (ret = allow_if(ctx, SCMP_SYS(openat), 2, O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY), zero,
+                        1)) ||
         (needs->unlink && (ret = allow(ctx, unlinking, ARRAY_SIZE(unlinking)))))
         return ret;
     if (needs->files && (ret = allow(ctx, files, ARRAY_SIZE(files))))

@@ -68,7 +68,7 @@ static picture_fn *find_format(const char *name)
     static const struct {
         const char *name;
         picture_fn *write;
-    } formats[] = { { "ppm", write_ppm }, { "png", write_png } };
+    } formats[] = {{"ppm", write_ppm}, {"png", write_png}};
 
     for (unsigned i = 0; i < ARRAY_SIZE(formats); i++)
         if (!strcmp(name, formats[i].name))

@@ -44,30 +44,28 @@ static void add(struct builder *b, const uint8_t *formatted, uint8_t len, const 
 static void add_structures(struct builder *b, const struct smbios_config *cfg)
 {
     // 7.1 "BIOS Information": characteristics not supported; targeted content distribution, virtual machine
-    uint8_t bios[24] = { [4] = 1, [5] = 2, [8] = 3, [10] = 8, [19] = 0x1c, [22] = 0xff, [23] = 0xff };
+    uint8_t bios[24] = {[4] = 1, [5] = 2, [8] = 3, [10] = 8, [19] = 0x1c, [22] = 0xff, [23] = 0xff};
     // 7.2 "System Information": wake-up by the power switch
-    uint8_t system[27] = { [0] = 1, [4] = 1, [5] = 2, [6] = 3, [24] = 6 };
+    uint8_t system[27] = {[0] = 1, [4] = 1, [5] = 2, [6] = 3, [24] = 6};
     // 7.4 "System Enclosure or Chassis": other, all states safe
-    uint8_t chassis[22] = { [0] = 3, [4] = 1, [5] = 1, [6] = 2, [9] = 3, [10] = 3, [11] = 3, [12] = 2 };
+    uint8_t chassis[22] = {[0] = 3, [4] = 1, [5] = 1, [6] = 2, [9] = 3, [10] = 3, [11] = 3, [12] = 2};
     // 7.33 "System Boot Information"
-    uint8_t boot[11] = { [0] = 32 };
-    uint8_t end[4] = { [0] = 127 };
-    static const uint8_t order[16] = {
-        3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15
-    }; // 7.2.1 "System - UUID"
+    uint8_t boot[11] = {[0] = 32};
+    uint8_t end[4] = {[0] = 127};
+    static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15}; // 7.2.1 "System - UUID"
 
     for (unsigned i = 0; i < 16; i++)
         system[8 + i] = cfg->uuid[order[i]];
-    add(b, bios, sizeof(bios), (const char *const[]){ "ring3", cfg->version, "01/01/2026", NULL });
-    add(b, system, sizeof(system), (const char *const[]){ "ring3", cfg->product, cfg->version, NULL });
-    add(b, chassis, sizeof(chassis), (const char *const[]){ "ring3", cfg->version, NULL });
-    add(b, boot, sizeof(boot), (const char *const[]){ NULL });
-    add(b, end, sizeof(end), (const char *const[]){ NULL });
+    add(b, bios, sizeof(bios), (const char *const[]){"ring3", cfg->version, "01/01/2026", NULL});
+    add(b, system, sizeof(system), (const char *const[]){"ring3", cfg->product, cfg->version, NULL});
+    add(b, chassis, sizeof(chassis), (const char *const[]){"ring3", cfg->version, NULL});
+    add(b, boot, sizeof(boot), (const char *const[]){NULL});
+    add(b, end, sizeof(end), (const char *const[]){NULL});
 }
 
 int smbios_build(const struct smbios_config *cfg, uint32_t addr, uint8_t *area, uint32_t *table_len)
 {
-    struct builder b = { .area = area, .used = SMBIOS_TABLE_OFFSET };
+    struct builder b = {.area = area, .used = SMBIOS_TABLE_OFFSET};
 
     memset(area, 0, SMBIOS_SIZE);
     add_structures(&b, cfg);

@@ -4,7 +4,12 @@
 
 #include "base/types.h"
 
-enum { SMBIOS_ADDR = 0xf0100 /* without firmware */, SMBIOS_SIZE = 0x400, SMBIOS_ENTRY_SIZE = 31, SMBIOS_TABLE_OFFSET = 64 };
+enum {
+    SMBIOS_ADDR = 0xf0100 /* without firmware */,
+    SMBIOS_SIZE = 0x400,
+    SMBIOS_ENTRY_SIZE = 31,
+    SMBIOS_TABLE_OFFSET = 64
+};
 
 struct smbios_config {
     const char *product, *version;

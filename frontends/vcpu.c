@@ -17,9 +17,9 @@ struct vcpu {
     struct cpu *cpu;
     pthread_mutex_t lock; // guards all below; cond says one of them changed
     pthread_cond_t cond;
-    bool created, start, started, pause, parked, quit, reset;
+    bool created, start, started, pause, parked, quit, stopped, leave, reset;
     unsigned holds; // of vcpu_hold(); the CPU waits while there is one
-    int error; // of accel->init
+    int error;      // of accel->init
     pid_t thread_id;
 };
 
@@ -28,6 +28,14 @@ static void publish(struct vcpu *v, bool *flag)
     pthread_mutex_lock(&v->lock);
     *flag = true;
     pthread_cond_broadcast(&v->cond);
+    pthread_mutex_unlock(&v->lock);
+}
+
+static void wait_for(struct vcpu *v, const bool *flag)
+{
+    pthread_mutex_lock(&v->lock);
+    while (!*flag)
+        pthread_cond_wait(&v->cond, &v->lock);
     pthread_mutex_unlock(&v->lock);
 }
 
@@ -95,17 +103,11 @@ static void run(struct vcpu *v, struct cpu *cpu)
     }
 }
 
-static void *vcpu_main(void *opaque)
+// From vcpu_start() to vcpu_stop(). True if there is an accelerator to destroy.
+static bool live(struct vcpu *v, struct cpu *cpu)
 {
-    struct vcpu *v = opaque;
-    struct cpu *cpu = &vcpu_self;
-
-    cpu_init(cpu, v->cfg.mem, v->cfg.ports, v->cfg.model, v->cfg.index);
-    v->cpu = cpu;
-    v->thread_id = gettid();
-    publish(v, &v->created);
     if (!wait_for_start(v))
-        return NULL;
+        return false;
     v->error = cpu_fpu_init(cpu);
     if (!v->error)
         v->error = v->cfg.accel->init(cpu, &v->cfg.accel_config);
@@ -116,7 +118,24 @@ static void *vcpu_main(void *opaque)
     publish(v, &v->started);
     if (!v->error)
         run(v, cpu);
-    if (!v->error || v->error == -EIO)
+    return !v->error || v->error == -EIO;
+}
+
+static void *vcpu_main(void *opaque)
+{
+    struct vcpu *v = opaque;
+    struct cpu *cpu = &vcpu_self;
+    bool accelerated;
+
+    cpu_init(cpu, v->cfg.mem, v->cfg.ports, v->cfg.model, v->cfg.index);
+    v->cpu = cpu;
+    v->thread_id = gettid();
+    publish(v, &v->created);
+    accelerated = live(v, cpu);
+    publish(v, &v->stopped);
+    // The board's timers may still raise interrupts, which look at the CPU and kick it.
+    wait_for(v, &v->leave);
+    if (accelerated)
         v->cfg.accel->destroy(cpu);
     free(cpu->xsave);
     cpu->xsave = NULL;
@@ -140,10 +159,7 @@ int vcpu_create(const struct vcpu_config *cfg, struct vcpu **out)
         return -ret;
     }
     pthread_setname_np(v->thread, "ring3-vcpu0");
-    pthread_mutex_lock(&v->lock);
-    while (!v->created)
-        pthread_cond_wait(&v->cond, &v->lock);
-    pthread_mutex_unlock(&v->lock);
+    wait_for(v, &v->created);
     *out = v;
     return 0;
 }
@@ -154,10 +170,7 @@ int vcpu_thread_id(const struct vcpu *v) { return (int)v->thread_id; }
 int vcpu_start(struct vcpu *v)
 {
     publish(v, &v->start);
-    pthread_mutex_lock(&v->lock);
-    while (!v->started)
-        pthread_cond_wait(&v->cond, &v->lock);
-    pthread_mutex_unlock(&v->lock);
+    wait_for(v, &v->started);
     return v->error;
 }
 
@@ -215,12 +228,21 @@ void vcpu_reset(struct vcpu *v)
     pthread_mutex_unlock(&v->lock);
 }
 
-void vcpu_destroy(struct vcpu *v)
+void vcpu_stop(struct vcpu *v)
 {
     if (!v)
         return;
     publish(v, &v->quit);
     cpu_request(v->cpu, CPU_REQ_STOP);
+    wait_for(v, &v->stopped);
+}
+
+void vcpu_destroy(struct vcpu *v)
+{
+    if (!v)
+        return;
+    vcpu_stop(v);
+    publish(v, &v->leave);
     pthread_join(v->thread, NULL);
     free(v);
 }

@@ -32,4 +32,7 @@ void vcpu_pause(struct vcpu *v);       // waits; not with the big lock held, not
 void vcpu_hold(struct vcpu *v);
 void vcpu_release(struct vcpu *v);
 void vcpu_reset(struct vcpu *v); // any thread: a reset soon, while paused, too
-void vcpu_destroy(struct vcpu *v);     // ends the thread; NULL is fine
+// For good: no guest code runs any more, but the CPU is there until vcpu_destroy(). NULL is fine.
+void vcpu_stop(struct vcpu *v);
+// Ends the thread, and with it the CPU: only when no device can raise an interrupt any more. NULL is fine.
+void vcpu_destroy(struct vcpu *v);

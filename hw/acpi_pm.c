@@ -25,7 +25,7 @@ struct acpi_pm {
     uint16_t sts, en, cnt;
     uint16_t gpe_sts, gpe_en;
     uint8_t apm_cnt, apm_sts;
-    uint64_t msb_toggles; // of the timer, counted up to here
+    uint64_t msb_toggles;     // of the timer, counted up to here
     struct loop_timer *timer; // for TMR_STS while its event is enabled
 };
 
@@ -95,7 +95,7 @@ static void control_written(struct acpi_pm *p)
 {
     bool sleep = p->cnt & SLP_EN;
     unsigned type = p->cnt >> SLP_TYP_SHIFT & 7;
-    p->cnt &= (uint16_t)~(SLP_EN | GBL_RLS); // write-only
+    p->cnt &= (uint16_t) ~(SLP_EN | GBL_RLS); // write-only
     if (sleep && type == p->cfg.slp_typ_s5 && p->cfg.power_off)
         p->cfg.power_off(p->cfg.opaque);
 }
@@ -109,7 +109,7 @@ static void pm_write(void *opaque, uint64_t offset, uint64_t value, unsigned siz
     for (unsigned i = 0; i < size; i++, offset++) {
         uint8_t v = (uint8_t)(value >> 8 * i);
         switch (offset & ~1ull) {
-        case PM1_STS: p->sts &= (uint16_t)~(v << (offset & 1 ? 8 : 0)); break;
+        case PM1_STS: p->sts &= (uint16_t) ~(v << (offset & 1 ? 8 : 0)); break;
         case PM1_EN:
             put_byte(&p->en, offset, v);
             p->en &= PM1_EN_ALL;
@@ -138,7 +138,7 @@ static void gpe_write(void *opaque, uint64_t offset, uint64_t value, unsigned si
 {
     struct acpi_pm *p = opaque;
     if (offset < 2)
-        p->gpe_sts &= (uint16_t)~((value & 0xff) << (offset & 1 ? 8 : 0));
+        p->gpe_sts &= (uint16_t) ~((value & 0xff) << (offset & 1 ? 8 : 0));
     else
         put_byte(&p->gpe_en, offset, (uint8_t)value);
     update(p);
@@ -168,12 +168,12 @@ static void apm_write(void *opaque, uint64_t offset, uint64_t value, unsigned si
         p->cfg.smi(p->cfg.opaque);
 }
 
-static const struct io_ops pm_ops = {.read = pm_read, .write = pm_write, .min_size = 1, .max_size = 4,
-    .gpr_only = true};
-static const struct io_ops gpe_ops = {.read = gpe_read, .write = gpe_write, .min_size = 1, .max_size = 1,
-    .gpr_only = true};
-static const struct io_ops apm_ops = {.read = apm_read, .write = apm_write, .min_size = 1, .max_size = 1,
-    .gpr_only = true};
+static const struct io_ops pm_ops = {
+    .read = pm_read, .write = pm_write, .min_size = 1, .max_size = 4, .gpr_only = true};
+static const struct io_ops gpe_ops = {
+    .read = gpe_read, .write = gpe_write, .min_size = 1, .max_size = 1, .gpr_only = true};
+static const struct io_ops apm_ops = {
+    .read = apm_read, .write = apm_write, .min_size = 1, .max_size = 1, .gpr_only = true};
 
 // --- for the board
 
@@ -201,7 +201,7 @@ void acpi_pm_set_gpe(struct acpi_pm *p, unsigned bit)
 
 void acpi_pm_set_base(struct acpi_pm *p, uint16_t base, bool enabled)
 {
-    base &= (uint16_t)~(ACPI_PM_SIZE - 1);
+    base &= (uint16_t) ~(ACPI_PM_SIZE - 1);
     if (base)
         as_move(p->block, base);
     as_set_enabled(p->block, enabled && base);

@@ -13,12 +13,12 @@ enum { ACPI_PM_TIMER_HZ = 3579545, ACPI_PM_SIZE = 64, ACPI_SMI_CMD = 0xb2 };
 
 struct acpi_pm_config {
     struct address_space *ports;
-    uint16_t base;            // of the PM block; 0: unmapped until acpi_pm_set_base()
-    uint16_t gpe_base;        // 0: no GPE block
+    uint16_t base;                   // of the PM block; 0: unmapped until acpi_pm_set_base()
+    uint16_t gpe_base;               // 0: no GPE block
     uint8_t enable_cmd, disable_cmd; // values for SMI_CMD; 0 and 0: PIIX4's usual F1h and F0h
-    uint8_t slp_typ_s5;       // SLP_TYP that means soft off (QEMU's PIIX4 tables use 0)
-    struct irq_line sci;      // IRQ 9
-    bool timer_32bit;         // TMR_VAL_EXT
+    uint8_t slp_typ_s5;              // SLP_TYP that means soft off (QEMU's PIIX4 tables use 0)
+    struct irq_line sci;             // IRQ 9
+    bool timer_32bit;                // TMR_VAL_EXT
     void (*power_off)(void *opaque);
     void (*smi)(void *opaque); // SMI_CMD was written, whatever the value; may be NULL
     void *opaque;

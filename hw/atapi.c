@@ -105,8 +105,8 @@ static void packet(struct ide_drive *d)
         return;
     }
     d->byte_limit = limit == 1 ? 2 : limit & 0xfffe; // an odd limit is of use to the last block only
-    const struct ide_stream s = {.write = true, .local = true, .quiet = true, .in = 1, .out = 1,
-                                 .drq = PACKET_BYTES, .end = execute};
+    const struct ide_stream s = {
+        .write = true, .local = true, .quiet = true, .in = 1, .out = 1, .drq = PACKET_BYTES, .end = execute};
     d->len = PACKET_BYTES;
     ide_stream_start(d, &s);
 }
@@ -134,7 +134,11 @@ void atapi_command(struct ide_drive *d, uint8_t command)
         d->reg.count = 0xff;
         ide_done(d);
         break;
-    case 0xe0: case 0xe1: case 0xe2: case 0xe3: case 0xe6: // STANDBY, IDLE, SLEEP
+    case 0xe0:
+    case 0xe1:
+    case 0xe2:
+    case 0xe3:
+    case 0xe6: // STANDBY, IDLE, SLEEP
     case 0xe7: // FLUSH CACHE: there is none
         ide_done(d);
         break;

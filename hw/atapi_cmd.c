@@ -86,11 +86,16 @@ static void get_configuration(struct ide_drive *d, const uint8_t *p)
         return;
     }
     put_be16(out + 6, !atapi_has_medium(d) ? 0 : is_dvd(d) ? PROFILE_DVD_ROM : PROFILE_CD_ROM);
-    const struct { uint16_t code; uint8_t len, body[12]; } features[] = {
-        {0x0000, 12, {0x00, 0x00, 0x03, 8, 0, PROFILE_DVD_ROM, is_dvd(d), 0, 0, PROFILE_CD_ROM,
-                      atapi_has_medium(d) && !is_dvd(d), 0}},         // profile list
-        {0x0001, 12, {0x00, 0x01, 0x0b, 8, 0, 0, 0, 2, 1, 0, 0, 0}},  // core: ATAPI; device busy event
-        {0x0003, 8, {0x00, 0x03, 0x03, 4, 0x29, 0, 0, 0}},            // removable: tray, eject, lock
+    const struct {
+        uint16_t code;
+        uint8_t len, body[12];
+    } features[] = {
+        {0x0000,
+         12,
+         {0x00, 0x00, 0x03, 8, 0, PROFILE_DVD_ROM, is_dvd(d), 0, 0, PROFILE_CD_ROM, atapi_has_medium(d) && !is_dvd(d),
+          0}},                                                       // profile list
+        {0x0001, 12, {0x00, 0x01, 0x0b, 8, 0, 0, 0, 2, 1, 0, 0, 0}}, // core: ATAPI; device busy event
+        {0x0003, 8, {0x00, 0x03, 0x03, 4, 0x29, 0, 0, 0}},           // removable: tray, eject, lock
     };
     for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
         if (rt == 2 ? features[i].code != first : features[i].code < first)
@@ -261,7 +266,7 @@ static void read_disc_information(struct ide_drive *d, const uint8_t *p)
         return;
     }
     put_be16(out, 32);
-    out[2] = 0x0e; // last session and disc are complete
+    out[2] = 0x0e;                         // last session and disc are complete
     out[3] = out[4] = out[5] = out[6] = 1; // first track; sessions; first and last track of the last one
     out[7] = 0x20;                         // unrestricted use
     memset(out + 16, 0xff, 8);             // no lead-in, no lead-out to come
@@ -303,15 +308,15 @@ static void read_dvd_structure(struct ide_drive *d, const uint8_t *p)
         return;
     }
     switch (p[1] & 15 ? 0xff : p[7]) { // media type 0 is DVD
-    case 0x00: // physical format
+    case 0x00:                         // physical format
         if (p[6]) {
             invalid_field(d);
             return;
         }
         n = 4 + 2048;
-        out[4] = 0x01;  // DVD-ROM, version 1
-        out[5] = 0x0f;  // 120 mm, no maximum rate
-        out[6] = 0x01;  // one layer, embossed
+        out[4] = 0x01;              // DVD-ROM, version 1
+        out[5] = 0x0f;              // 120 mm, no maximum rate
+        out[6] = 0x01;              // one layer, embossed
         put_be32(out + 8, 0x30000); // first physical sector
         put_be32(out + 12, 0x30000 + last);
         break;
@@ -332,11 +337,14 @@ static void read_dvd_structure(struct ide_drive *d, const uint8_t *p)
 
 // --- mode pages
 
-struct mode_page { uint8_t code, len; uint8_t body[24]; };
+struct mode_page {
+    uint8_t code, len;
+    uint8_t body[24];
+};
 static const struct mode_page mode_pages[] = {
-    {0x01, 8, {0x01, 6, 0x00, 5}},                          // read error recovery
+    {0x01, 8, {0x01, 6, 0x00, 5}},                                // read error recovery
     {0x0e, 16, {0x0e, 14, 0x04, 0, 0, 0, 0, 75, 1, 255, 2, 255}}, // CD audio control
-    {0x1a, 12, {0x1a, 10}},                                 // power condition
+    {0x1a, 12, {0x1a, 10}},                                       // power condition
     // Capabilities: reads CD-R, CD-RW, method 2, DVD-ROM; mode 2 forms; lock, eject, tray; 706 KB/s.
     {0x2a, 20, {0x2a, 18, 0x0f, 0, 0x71, 0x60, 0x29, 0, 0x02, 0xc2, 0, 2, 2, 0, 0x02, 0xc2}},
 };

@@ -60,8 +60,13 @@ static void expand(struct ide_drive *d, unsigned n)
         unsigned i = d->stream.out > CD_SECTOR ? n - 1 - k : k;
         uint8_t *out = d->buf + (size_t)i * d->stream.out;
         raw_sector(raw, d->buf + (size_t)i * CD_SECTOR, first + i);
-        const struct { uint8_t flag; uint16_t at, len; } parts[] = {
-            {WANT_SYNC, 0, SYNC}, {WANT_HEADER, SYNC, HEADER}, {WANT_DATA, SYNC + HEADER, CD_SECTOR},
+        const struct {
+            uint8_t flag;
+            uint16_t at, len;
+        } parts[] = {
+            {WANT_SYNC, 0, SYNC},
+            {WANT_HEADER, SYNC, HEADER},
+            {WANT_DATA, SYNC + HEADER, CD_SECTOR},
             {WANT_EDC, SYNC + HEADER + CD_SECTOR, EDC_ECC},
         };
         for (unsigned part = 0; part < ARRAY_SIZE(parts); part++)
@@ -84,8 +89,11 @@ static void start(struct ide_drive *d, uint32_t lba, uint32_t count, unsigned si
         return;
     }
     struct ide_stream s = {
-        .offset = (uint64_t)lba * CD_SECTOR, .left = (uint64_t)count * CD_SECTOR,
-        .in = CD_SECTOR, .out = size, .expand = size == CD_SECTOR ? NULL : expand,
+        .offset = (uint64_t)lba * CD_SECTOR,
+        .left = (uint64_t)count * CD_SECTOR,
+        .in = CD_SECTOR,
+        .out = size,
+        .expand = size == CD_SECTOR ? NULL : expand,
         .end = read_end,
     };
     atapi_start(d, &s);
@@ -110,7 +118,7 @@ void atapi_read_cd(struct ide_drive *d, const uint8_t *p)
         lba = first - CD_LEAD_IN;
         count = end - first;
     }
-    if (type > 2 || type == 1) { // CD-DA, or mode 2
+    if (type > 2 || type == 1) {               // CD-DA, or mode 2
         atapi_fail(d, SENSE_ILLEGAL, 0x64, 0); // illegal mode for this track
         return;
     }

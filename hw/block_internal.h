@@ -45,8 +45,8 @@ struct block {
     uint64_t *overlay_map;
     pthread_mutex_t image_lock; // overlay, and read-modify-write of partial O_DIRECT blocks
 
-    unsigned inflight;       // submitted, done() not yet called
-    int event_fd;            // written when a completion waits
+    unsigned inflight; // submitted, done() not yet called
+    int event_fd;      // written when a completion waits
     struct loop_watch *watch;
 
     // Workers.
@@ -60,7 +60,7 @@ struct block {
     // io_uring.
     bool uring;
     struct io_uring ring;
-    unsigned ring_inflight; // SQEs made and not reaped
+    unsigned ring_inflight;         // SQEs made and not reaped
     struct block_list ring_waiting; // no room in the ring
 };
 

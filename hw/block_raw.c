@@ -239,8 +239,7 @@ static int overlay_run(struct block *b, struct block_request *r)
     } else if (r->op == BLOCK_WRITE || r->op == BLOCK_WRITE_ZEROES) {
         ret = overlay_prepare(b, r->offset, end);
         if (!ret)
-            ret = r->op == BLOCK_WRITE ? transfer(b, r, b->overlay_fd, 0, r->length)
-                                       : write_zeros(b, r, b->overlay_fd);
+            ret = r->op == BLOCK_WRITE ? transfer(b, r, b->overlay_fd, 0, r->length) : write_zeros(b, r, b->overlay_fd);
         if (!ret)
             overlay_mark(b, r->offset, end);
     }
@@ -285,8 +284,8 @@ static int run_zeroes(struct block *b, struct block_request *r)
         ret = 0;
         for (uint64_t done = 0; !ret && done < r->length; done += BOUNCE) {
             struct iovec v = {zeros, r->length - done < BOUNCE ? r->length - done : BOUNCE};
-            struct block_request part = {.op = BLOCK_WRITE, .offset = r->offset + done, .length = v.iov_len,
-                                         .iov = &v, .iovcnt = 1};
+            struct block_request part = {
+                .op = BLOCK_WRITE, .offset = r->offset + done, .length = v.iov_len, .iov = &v, .iovcnt = 1};
             ret = transfer_bounced(b, &part);
         }
         free(zeros);

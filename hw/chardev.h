@@ -14,11 +14,11 @@ struct chardev_backend_ops {
     // The front end can take input again (its FIFO drained).
     void (*accept_input)(struct chardev *c);
 };
-struct chardev_frontend_ops { // all called with the big lock held
-    size_t (*can_receive)(void *opaque);                          // room for input now, bytes
+struct chardev_frontend_ops {                                      // all called with the big lock held
+    size_t (*can_receive)(void *opaque);                           // room for input now, bytes
     void (*receive)(void *opaque, const uint8_t *buf, size_t len); // host -> device
-    void (*can_write)(void *opaque);                              // room for output again; may be NULL
-    void (*break_received)(void *opaque);                         // may be NULL
+    void (*can_write)(void *opaque);                               // room for output again; may be NULL
+    void (*break_received)(void *opaque);                          // may be NULL
     // Somebody is at the other end now, or left; may be NULL. Streams that are open from the start say so when input
     // may come; a mux's ports never do.
     void (*connected)(void *opaque, bool on);

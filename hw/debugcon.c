@@ -23,18 +23,21 @@ static void debugcon_write(void *opaque, uint64_t offset, uint64_t value, unsign
 }
 
 static const struct io_ops debugcon_ops = {
-    .read = debugcon_read, .write = debugcon_write, .min_size = 1, .max_size = 1,
+    .read = debugcon_read,
+    .write = debugcon_write,
+    .min_size = 1,
+    .max_size = 1,
 };
 
 static size_t debugcon_can_receive(void *opaque) { return 0; } // output only
 static void debugcon_receive(void *opaque, const uint8_t *buf, size_t len) {}
 
 static const struct chardev_frontend_ops debugcon_frontend = {
-    .can_receive = debugcon_can_receive, .receive = debugcon_receive,
+    .can_receive = debugcon_can_receive,
+    .receive = debugcon_receive,
 };
 
-struct debugcon *debugcon_create(struct address_space *ports, uint16_t iobase, uint8_t readback,
-                                 struct chardev *chr)
+struct debugcon *debugcon_create(struct address_space *ports, uint16_t iobase, uint8_t readback, struct chardev *chr)
 {
     struct debugcon *d = calloc(1, sizeof(*d));
     if (!d)

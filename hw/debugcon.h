@@ -8,5 +8,4 @@
 struct debugcon;
 
 // iobase E9h, readback E9h are the defaults. NULL if out of memory.
-struct debugcon *debugcon_create(struct address_space *ports, uint16_t iobase, uint8_t readback,
-                                 struct chardev *chr);
+struct debugcon *debugcon_create(struct address_space *ports, uint16_t iobase, uint8_t readback, struct chardev *chr);

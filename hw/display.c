@@ -161,8 +161,7 @@ void display_set_text(struct display *d, const struct display_text *text)
     memcpy(d->cells, text->cells, n * sizeof(*d->cells));
     d->text = *text;
     d->text.cells = d->cells;
-    d->text.cursor_shown =
-        text->cursor_shown && text->cursor_column < text->columns && text->cursor_row < text->rows;
+    d->text.cursor_shown = text->cursor_shown && text->cursor_column < text->columns && text->cursor_row < text->rows;
 }
 
 // --- the readers' side

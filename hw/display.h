@@ -17,9 +17,9 @@ struct display_rect {
 
 // Text modes also keep their characters, for terminals.
 struct display_text {
-    unsigned columns, rows;                // 0: a graphics mode
-    const uint16_t *cells;                 // columns * rows: CP437 code, VGA attribute in the upper byte
-    unsigned cursor_column, cursor_row;    // where the cursor is, if it is shown
+    unsigned columns, rows;             // 0: a graphics mode
+    const uint16_t *cells;              // columns * rows: CP437 code, VGA attribute in the upper byte
+    unsigned cursor_column, cursor_row; // where the cursor is, if it is shown
     bool cursor_shown;
 };
 
@@ -46,7 +46,7 @@ void display_destroy(struct display *d); // NULL is fine
 bool display_resize(struct display *d, unsigned width, unsigned height); // black; false if out of memory
 uint32_t *display_pixels(struct display *d);
 void display_changed(struct display *d, unsigned x, unsigned y, unsigned w, unsigned h); // clipped
-void display_set_text(struct display *d, const struct display_text *text); // cells are copied
+void display_set_text(struct display *d, const struct display_text *text);               // cells are copied
 
 // --- the readers' side
 struct display_reader *display_reader_new(struct display *d); // NULL if out of memory

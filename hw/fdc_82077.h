@@ -12,7 +12,13 @@ struct i8237;
 
 enum { FDC_DRIVES = 2 };
 enum fdc_drive_type { // as CMOS byte 10h has them; AUTO: what suits the first image, 2.88M without one
-    FDC_TYPE_NONE, FDC_TYPE_360K, FDC_TYPE_1200K, FDC_TYPE_720K, FDC_TYPE_1440K, FDC_TYPE_2880K, FDC_TYPE_AUTO,
+    FDC_TYPE_NONE,
+    FDC_TYPE_360K,
+    FDC_TYPE_1200K,
+    FDC_TYPE_720K,
+    FDC_TYPE_1440K,
+    FDC_TYPE_2880K,
+    FDC_TYPE_AUTO,
 };
 
 struct fdc_config {
@@ -24,7 +30,7 @@ struct fdc_config {
 };
 
 struct fdc *fdc_create(const struct fdc_config *cfg); // both drives absent; NULL if out of memory
-void fdc_reset(struct fdc *f); // the RESET pin: media stay
+void fdc_reset(struct fdc *f);                        // the RESET pin: media stay
 // Before the guest runs. media may be NULL: an empty drive. 0; -EBUSY: there is one already;
 // -EFBIG: the image is larger than any floppy disk; -EINVAL: no such drive.
 int fdc_add_drive(struct fdc *f, unsigned unit, enum fdc_drive_type type, struct block *media);

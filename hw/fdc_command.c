@@ -5,8 +5,16 @@
 
 #include "base/log.h"
 
-enum { MT = 0x80, MFM = 0x40, SK = 0x20, LOCK_SET = 0x80, SEEK_INWARD = 0x40, VERIFY_EC = 0x80, ND = 0x01,
-       CONFIG_IMPLIED_SEEK = 0x40 };
+enum {
+    MT = 0x80,
+    MFM = 0x40,
+    SK = 0x20,
+    LOCK_SET = 0x80,
+    SEEK_INWARD = 0x40,
+    VERIFY_EC = 0x80,
+    ND = 0x01,
+    CONFIG_IMPLIED_SEEK = 0x40
+};
 enum { P_OPCODE, P_UNIT, P_C, P_H, P_R, P_N, P_EOT, P_GPL, P_DTL }; // of the data commands
 enum { VERSION_82077 = 0x90, RECALIBRATE_STEPS = 79 };
 
@@ -101,7 +109,7 @@ static void run_relative_seek(struct fdc *f)
 
 static void run_sense_interrupt(struct fdc *f)
 {
-    uint8_t r[2] = { ST0_INVALID };
+    uint8_t r[2] = {ST0_INVALID};
 
     for (unsigned unit = 0; unit < FDC_UNITS; unit++) {
         uint8_t bit = (uint8_t)(1u << unit);
@@ -139,24 +147,26 @@ static void run_perpendicular(struct fdc *f)
 
 static void run_dumpreg(struct fdc *f)
 {
-    const uint8_t r[10] = { f->pcn[0], f->pcn[1], f->pcn[2], f->pcn[3], f->specify[0], f->specify[1], f->last_eot,
-                            (uint8_t)((f->locked ? 0x80 : 0) | f->perpendicular), f->config, f->precomp_track };
+    const uint8_t r[10] = {
+        f->pcn[0],     f->pcn[1],       f->pcn[2],   f->pcn[3],
+        f->specify[0], f->specify[1],   f->last_eot, (uint8_t)((f->locked ? 0x80 : 0) | f->perpendicular),
+        f->config,     f->precomp_track};
     fdc_finish(f, r, 10);
 }
 
 static void run_lock(struct fdc *f)
 {
     f->locked = f->params[0] & LOCK_SET;
-    fdc_finish(f, &(uint8_t){ f->locked ? 0x10 : 0 }, 1);
+    fdc_finish(f, &(uint8_t){f->locked ? 0x10 : 0}, 1);
 }
 
-static void run_version(struct fdc *f) { fdc_finish(f, &(uint8_t){ VERSION_82077 }, 1); }
+static void run_version(struct fdc *f) { fdc_finish(f, &(uint8_t){VERSION_82077}, 1); }
 
 // PART ID is among these: "an invalid command" is how an 82077AA is told from an 82078.
 static void run_invalid(struct fdc *f)
 {
     log_printf(LOG_guest_errors, "fdc: invalid command %02x", f->params[0]);
-    fdc_finish(f, &(uint8_t){ ST0_INVALID }, 1);
+    fdc_finish(f, &(uint8_t){ST0_INVALID}, 1);
 }
 
 // --- data commands
@@ -182,14 +192,14 @@ static void start(struct fdc *f, enum fdc_action action, struct fdc_transfer t)
     fdc_transfer_start(f);
 }
 
-static void run_read(struct fdc *f) { start(f, FDC_READ, (struct fdc_transfer){ 0 }); }
-static void run_read_deleted(struct fdc *f) { start(f, FDC_READ, (struct fdc_transfer){ .deleted = true }); }
-static void run_write(struct fdc *f) { start(f, FDC_WRITE, (struct fdc_transfer){ 0 }); }
+static void run_read(struct fdc *f) { start(f, FDC_READ, (struct fdc_transfer){0}); }
+static void run_read_deleted(struct fdc *f) { start(f, FDC_READ, (struct fdc_transfer){.deleted = true}); }
+static void run_write(struct fdc *f) { start(f, FDC_WRITE, (struct fdc_transfer){0}); }
 
 static void run_read_track(struct fdc *f)
 {
-    f->params[P_OPCODE] &= (uint8_t)~(MT | SK);
-    start(f, FDC_READ, (struct fdc_transfer){ .by_index = true });
+    f->params[P_OPCODE] &= (uint8_t) ~(MT | SK);
+    start(f, FDC_READ, (struct fdc_transfer){.by_index = true});
 }
 
 static void run_verify(struct fdc *f)
@@ -197,20 +207,24 @@ static void run_verify(struct fdc *f)
     bool counted = f->params[P_UNIT] & VERIFY_EC;
     unsigned sectors = f->params[P_DTL] ? f->params[P_DTL] : 256;
 
-    start(f, FDC_VERIFY, (struct fdc_transfer){ .left = counted ? sectors : 0 });
+    start(f, FDC_VERIFY, (struct fdc_transfer){.left = counted ? sectors : 0});
 }
 
 static void run_scan(struct fdc *f)
 {
     uint8_t step = f->params[P_DTL] == 2 ? 2 : 1;
-    start(f, FDC_SCAN, (struct fdc_transfer){ .scan_opcode = f->params[P_OPCODE] & 0x1f, .scan_step = step });
+    start(f, FDC_SCAN, (struct fdc_transfer){.scan_opcode = f->params[P_OPCODE] & 0x1f, .scan_step = step});
 }
 
 // FORMAT TRACK: N, sectors per cylinder, gap, fill; C, H, R, N of each sector come as data.
 static void run_format(struct fdc *f)
 {
-    struct fdc_transfer t = { .action = FDC_FORMAT, .unit = f->params[P_UNIT] & 7, .n = f->params[2],
-                              .left = f->params[3], .fill = f->params[5], .eot = f->params[3] };
+    struct fdc_transfer t = {.action = FDC_FORMAT,
+                             .unit = f->params[P_UNIT] & 7,
+                             .n = f->params[2],
+                             .left = f->params[3],
+                             .fill = f->params[5],
+                             .eot = f->params[3]};
 
     f->last_eot = t.eot;
     f->non_dma = f->specify[1] & ND;
@@ -223,7 +237,7 @@ static void run_read_id(struct fdc *f)
 {
     unsigned unit = unit_of(f), head = f->params[P_UNIT] >> 2 & 1;
     const struct fdc_drive *d = fdc_drive(f, unit);
-    uint8_t r[7] = { (uint8_t)(f->params[P_UNIT] & 7) };
+    uint8_t r[7] = {(uint8_t)(f->params[P_UNIT] & 7)};
 
     if (!d || !d->media || (f->dsr & 3) != fdc_media_rate(d) || !(f->params[P_OPCODE] & MFM) ||
         d->track >= d->format->cylinders || head >= d->format->heads) {
@@ -244,29 +258,29 @@ static void run_read_id(struct fdc *f)
 
 static const struct fdc_command commands[] = {
     // opcode mask  bytes
-    { 0x06, 0x1f, 9, run_read },
-    { 0x0c, 0x1f, 9, run_read_deleted },
-    { 0x05, 0x3f, 9, run_write },
-    { 0x09, 0x3f, 9, run_write }, // WRITE DELETED DATA: an image has no place for the mark
-    { 0x02, 0x9f, 9, run_read_track },
-    { 0x16, 0x1f, 9, run_verify },
-    { 0x11, 0x1f, 9, run_scan }, // EQUAL
-    { 0x19, 0x1f, 9, run_scan }, // LOW OR EQUAL
-    { 0x1d, 0x1f, 9, run_scan }, // HIGH OR EQUAL
-    { 0x0d, 0xbf, 6, run_format },
-    { 0x0a, 0xbf, 2, run_read_id },
-    { 0x10, 0xff, 1, run_version },
-    { 0x07, 0xff, 2, run_recalibrate },
-    { 0x08, 0xff, 1, run_sense_interrupt },
-    { 0x03, 0xff, 3, run_specify },
-    { 0x04, 0xff, 2, run_sense_drive },
-    { 0x0f, 0xff, 3, run_seek },
-    { 0x8f, 0xbf, 3, run_relative_seek },
-    { 0x13, 0xff, 4, run_configure },
-    { 0x0e, 0xff, 1, run_dumpreg },
-    { 0x12, 0xff, 2, run_perpendicular },
-    { 0x14, 0x7f, 1, run_lock },
-    { 0x00, 0x00, 1, run_invalid },
+    {0x06, 0x1f, 9, run_read},
+    {0x0c, 0x1f, 9, run_read_deleted},
+    {0x05, 0x3f, 9, run_write},
+    {0x09, 0x3f, 9, run_write}, // WRITE DELETED DATA: an image has no place for the mark
+    {0x02, 0x9f, 9, run_read_track},
+    {0x16, 0x1f, 9, run_verify},
+    {0x11, 0x1f, 9, run_scan}, // EQUAL
+    {0x19, 0x1f, 9, run_scan}, // LOW OR EQUAL
+    {0x1d, 0x1f, 9, run_scan}, // HIGH OR EQUAL
+    {0x0d, 0xbf, 6, run_format},
+    {0x0a, 0xbf, 2, run_read_id},
+    {0x10, 0xff, 1, run_version},
+    {0x07, 0xff, 2, run_recalibrate},
+    {0x08, 0xff, 1, run_sense_interrupt},
+    {0x03, 0xff, 3, run_specify},
+    {0x04, 0xff, 2, run_sense_drive},
+    {0x0f, 0xff, 3, run_seek},
+    {0x8f, 0xbf, 3, run_relative_seek},
+    {0x13, 0xff, 4, run_configure},
+    {0x0e, 0xff, 1, run_dumpreg},
+    {0x12, 0xff, 2, run_perpendicular},
+    {0x14, 0x7f, 1, run_lock},
+    {0x00, 0x00, 1, run_invalid},
 };
 
 void fdc_command_byte(struct fdc *f, uint8_t v)

@@ -9,29 +9,18 @@
 // FM/MFM clock in the drive named; larger 3.5" formats pack more sectors into a track.
 static const struct fdc_format formats[] = {
     // sectors cylinders heads spt  rate           drive
-    { 2880, 80, 2, 18, FDC_RATE_500K, FDC_TYPE_1440K },
-    { 1440, 80, 2, 9, FDC_RATE_250K, FDC_TYPE_1440K },
-    { 5760, 80, 2, 36, FDC_RATE_1M, FDC_TYPE_2880K },
-    { 2400, 80, 2, 15, FDC_RATE_500K, FDC_TYPE_1200K },
-    { 720, 40, 2, 9, FDC_RATE_300K, FDC_TYPE_1200K },
-    { 320, 40, 1, 8, FDC_RATE_300K, FDC_TYPE_1200K },
-    { 360, 40, 1, 9, FDC_RATE_300K, FDC_TYPE_1200K },
-    { 640, 40, 2, 8, FDC_RATE_300K, FDC_TYPE_1200K },
-    { 1600, 80, 2, 10, FDC_RATE_250K, FDC_TYPE_1440K },
-    { 1640, 82, 2, 10, FDC_RATE_250K, FDC_TYPE_1440K },
-    { 1660, 83, 2, 10, FDC_RATE_250K, FDC_TYPE_1440K },
-    { 2560, 80, 2, 16, FDC_RATE_500K, FDC_TYPE_1440K },
-    { 3200, 80, 2, 20, FDC_RATE_500K, FDC_TYPE_1440K },
-    { 3360, 80, 2, 21, FDC_RATE_500K, FDC_TYPE_1440K },
-    { 3444, 82, 2, 21, FDC_RATE_500K, FDC_TYPE_1440K },
-    { 3486, 83, 2, 21, FDC_RATE_500K, FDC_TYPE_1440K },
-    { 3520, 80, 2, 22, FDC_RATE_500K, FDC_TYPE_1440K },
-    { 3680, 80, 2, 23, FDC_RATE_500K, FDC_TYPE_1440K },
-    { 3840, 80, 2, 24, FDC_RATE_500K, FDC_TYPE_1440K },
-    { 6240, 80, 2, 39, FDC_RATE_1M, FDC_TYPE_2880K },
-    { 6400, 80, 2, 40, FDC_RATE_1M, FDC_TYPE_2880K },
-    { 7040, 80, 2, 44, FDC_RATE_1M, FDC_TYPE_2880K },
-    { 7680, 80, 2, 48, FDC_RATE_1M, FDC_TYPE_2880K },
+    {2880, 80, 2, 18, FDC_RATE_500K, FDC_TYPE_1440K}, {1440, 80, 2, 9, FDC_RATE_250K, FDC_TYPE_1440K},
+    {5760, 80, 2, 36, FDC_RATE_1M, FDC_TYPE_2880K},   {2400, 80, 2, 15, FDC_RATE_500K, FDC_TYPE_1200K},
+    {720, 40, 2, 9, FDC_RATE_300K, FDC_TYPE_1200K},   {320, 40, 1, 8, FDC_RATE_300K, FDC_TYPE_1200K},
+    {360, 40, 1, 9, FDC_RATE_300K, FDC_TYPE_1200K},   {640, 40, 2, 8, FDC_RATE_300K, FDC_TYPE_1200K},
+    {1600, 80, 2, 10, FDC_RATE_250K, FDC_TYPE_1440K}, {1640, 82, 2, 10, FDC_RATE_250K, FDC_TYPE_1440K},
+    {1660, 83, 2, 10, FDC_RATE_250K, FDC_TYPE_1440K}, {2560, 80, 2, 16, FDC_RATE_500K, FDC_TYPE_1440K},
+    {3200, 80, 2, 20, FDC_RATE_500K, FDC_TYPE_1440K}, {3360, 80, 2, 21, FDC_RATE_500K, FDC_TYPE_1440K},
+    {3444, 82, 2, 21, FDC_RATE_500K, FDC_TYPE_1440K}, {3486, 83, 2, 21, FDC_RATE_500K, FDC_TYPE_1440K},
+    {3520, 80, 2, 22, FDC_RATE_500K, FDC_TYPE_1440K}, {3680, 80, 2, 23, FDC_RATE_500K, FDC_TYPE_1440K},
+    {3840, 80, 2, 24, FDC_RATE_500K, FDC_TYPE_1440K}, {6240, 80, 2, 39, FDC_RATE_1M, FDC_TYPE_2880K},
+    {6400, 80, 2, 40, FDC_RATE_1M, FDC_TYPE_2880K},   {7040, 80, 2, 44, FDC_RATE_1M, FDC_TYPE_2880K},
+    {7680, 80, 2, 48, FDC_RATE_1M, FDC_TYPE_2880K},
 };
 
 // A drive reads what fits its own size of disk, and 3.5" drives also the lesser densities.
@@ -51,7 +40,7 @@ static bool fits(enum fdc_drive_type drive, const struct fdc_format *x)
 // disk of which the rest reads as zeros.
 const struct fdc_format *fdc_format_of(const struct fdc_drive *d, uint64_t bytes)
 {
-    static const unsigned usual[] = { 0, 2 };
+    static const unsigned usual[] = {0, 2};
     uint64_t sectors = (bytes + FDC_SECTOR - 1) / FDC_SECTOR;
 
     for (unsigned i = 0; i < ARRAY_SIZE(formats); i++)
@@ -106,7 +95,7 @@ int fdc_set_media(struct fdc *f, unsigned unit, struct block *media)
 int fdc_add_drive(struct fdc *f, unsigned unit, enum fdc_drive_type type, struct block *media)
 {
     const struct fdc_format *x;
-    struct fdc_drive probe = { .type = type };
+    struct fdc_drive probe = {.type = type};
 
     if (unit >= FDC_DRIVES || type == FDC_TYPE_NONE)
         return -EINVAL;
@@ -118,7 +107,7 @@ int fdc_add_drive(struct fdc *f, unsigned unit, enum fdc_drive_type type, struct
             return -EFBIG;
         type = x ? x->type : FDC_TYPE_2880K;
     }
-    f->drive[unit] = (struct fdc_drive){ .type = type };
+    f->drive[unit] = (struct fdc_drive){.type = type};
     int ret = fdc_set_media(f, unit, media);
     if (ret)
         f->drive[unit].type = FDC_TYPE_NONE;
@@ -145,8 +134,11 @@ enum fdc_drive_type fdc_type_by_name(const char *name, bool *ok)
     static const struct {
         const char *name;
         enum fdc_drive_type type;
-    } names[] = { { "120", FDC_TYPE_1200K }, { "144", FDC_TYPE_1440K }, { "288", FDC_TYPE_2880K },
-                  { "none", FDC_TYPE_NONE }, { "auto", FDC_TYPE_AUTO } };
+    } names[] = {{"120", FDC_TYPE_1200K},
+                 {"144", FDC_TYPE_1440K},
+                 {"288", FDC_TYPE_2880K},
+                 {"none", FDC_TYPE_NONE},
+                 {"auto", FDC_TYPE_AUTO}};
 
     *ok = true;
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++)

@@ -35,7 +35,7 @@ struct fdc_drive {
 struct fdc_format {
     uint16_t sectors; // of the image
     uint8_t cylinders, heads, sectors_per_track;
-    uint8_t rate;           // in a drive made for it
+    uint8_t rate;             // in a drive made for it
     enum fdc_drive_type type; // the drive made for it
 };
 
@@ -49,10 +49,10 @@ struct fdc_transfer {
     unsigned unit;
     bool multi_track, by_index; // by_index: READ TRACK, sectors as they come
     bool skip, deleted;
-    unsigned left;         // VERIFY with EC, FORMAT: sectors to go
+    unsigned left; // VERIFY with EC, FORMAT: sectors to go
     uint8_t scan_step, scan_opcode, fill;
     bool scan_failed, scan_equal; // this sector so far
-    unsigned at, length;   // in buf
+    unsigned at, length;          // in buf
     uint8_t buf[FDC_SECTOR];
 };
 
@@ -65,11 +65,11 @@ struct fdc {
     unsigned param_at;
     uint8_t results[FDC_MAX_RESULTS];
     unsigned result_count, result_at;
-    bool irq, result_irq;      // result_irq: it announces results to read
-    uint8_t pending;           // units with an interrupt status to be sensed
+    bool irq, result_irq; // result_irq: it announces results to read
+    uint8_t pending;      // units with an interrupt status to be sensed
     uint8_t pending_st0[FDC_UNITS];
-    uint8_t pcn[FDC_UNITS];    // present cylinder, as the controller counts it
-    uint8_t seeking;           // the MSR's drive busy bits
+    uint8_t pcn[FDC_UNITS]; // present cylinder, as the controller counts it
+    uint8_t seeking;        // the MSR's drive busy bits
     uint8_t specify[2], config, precomp_track, perpendicular, last_eot;
     bool locked, non_dma;
     struct fdc_transfer t;
@@ -91,7 +91,7 @@ uint8_t fdc_transfer_pop(struct fdc *f); // non-DMA mode: the FIFO
 void fdc_transfer_push(struct fdc *f, uint8_t v);
 
 // --- fdc_drive.c
-struct fdc_drive *fdc_drive(struct fdc *f, unsigned unit); // NULL: no drive there
+struct fdc_drive *fdc_drive(struct fdc *f, unsigned unit);                         // NULL: no drive there
 const struct fdc_format *fdc_format_of(const struct fdc_drive *d, uint64_t bytes); // NULL: too large
 uint8_t fdc_media_rate(const struct fdc_drive *d);
 void fdc_seek(struct fdc *f, unsigned unit, unsigned track); // moves the heads

@@ -30,7 +30,7 @@ static void step_ids(struct fdc_transfer *t)
 static enum next end(struct fdc *f, uint8_t st0, uint8_t st1, uint8_t st2)
 {
     struct fdc_transfer *t = &f->t;
-    const uint8_t r[7] = { (uint8_t)(st0 | (t->unit & 7)), st1, st2, t->c, t->h, t->r, t->n };
+    const uint8_t r[7] = {(uint8_t)(st0 | (t->unit & 7)), st1, st2, t->c, t->h, t->r, t->n};
 
     fdc_finish(f, r, 7);
     f->result_irq = true;
@@ -111,15 +111,12 @@ static enum next begin_sector(struct fdc *f)
     switch (t->action) {
     case FDC_READ:
     case FDC_SCAN:
-    case FDC_VERIFY:
-        return load_sector(f);
+    case FDC_VERIFY: return load_sector(f);
     case FDC_WRITE:
         if (d && d->media && block_readonly(d->media))
             return fail(f, ST1_NOT_WRITABLE, 0);
         return locate(f, &offset);
-    default:
-        t->length = FORMAT_ID_BYTES;
-        return GO_ON;
+    default: t->length = FORMAT_ID_BYTES; return GO_ON;
     }
 }
 
@@ -166,8 +163,7 @@ static enum next end_sector(struct fdc *f, bool last)
         if (t->scan_step == 2 && t->r + 1 != t->eot)
             t->r++;
         break;
-    default:
-        break;
+    default: break;
     }
     step_ids(t);
     if (t->deleted)

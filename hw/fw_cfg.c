@@ -151,8 +151,7 @@ static int file_add(struct fw_cfg *f, const char *name, const void *data, size_t
     f->dir.file[at] = (struct fw_cfg_file){.size = htobe32((uint32_t)len), .select = htobe16(key)};
     strcpy(f->dir.file[at].name, name);
     f->dir.count = htobe32(f->files);
-    return fw_cfg_add_ref(f, FW_CFG_FILE_DIR, &f->dir,
-                          sizeof(f->dir.count) + f->files * sizeof(f->dir.file[0]));
+    return fw_cfg_add_ref(f, FW_CFG_FILE_DIR, &f->dir, sizeof(f->dir.count) + f->files * sizeof(f->dir.file[0]));
 }
 
 int fw_cfg_add_file(struct fw_cfg *f, const char *name, const void *data, size_t len)
@@ -289,7 +288,10 @@ static void dma_port_write(void *opaque, uint64_t offset, uint64_t value, unsign
 }
 
 static const struct io_ops dma_ops = {
-    .read = dma_port_read, .write = dma_port_write, .min_size = 1, .max_size = 8,
+    .read = dma_port_read,
+    .write = dma_port_write,
+    .min_size = 1,
+    .max_size = 8,
 };
 
 // --- life

@@ -22,8 +22,7 @@ enum {
 };
 // clang-format on
 #define HPET_HZ (1000000000000000u / HPET_PERIOD_FS)
-#define CAPABILITIES \
-    ((uint64_t)HPET_PERIOD_FS << 32 | 0x80860000u | 1u << 15 | 1u << 13 | (HPET_TIMERS - 1) << 8 | 1)
+#define CAPABILITIES ((uint64_t)HPET_PERIOD_FS << 32 | 0x80860000u | 1u << 15 | 1u << 13 | (HPET_TIMERS - 1) << 8 | 1)
 // Any pin that no ISA device or PIRQ owns edge-triggered, and IRQ 0's and 8's for legacy replacement.
 #define ROUTES 0x00f00104ull
 
@@ -51,10 +50,7 @@ static uint64_t counter_now(const struct hpet *h)
     return h->counter + timebase_ticks(clock_now_ns() - h->start, HPET_HZ);
 }
 
-static uint64_t width_mask(const struct hpet_timer *t)
-{
-    return t->conf & TN_32BIT ? 0xffffffffull : UINT64_MAX;
-}
+static uint64_t width_mask(const struct hpet_timer *t) { return t->conf & TN_32BIT ? 0xffffffffull : UINT64_MAX; }
 
 // --- interrupts
 
@@ -76,8 +72,8 @@ static void timer_lower(struct hpet_timer *t)
 static void timer_update_line(struct hpet_timer *t)
 {
     struct hpet *h = t->hpet;
-    bool want = t->conf & TN_LEVEL && t->conf & TN_INT_ENABLE && !(t->conf & TN_FSB_EN) &&
-                h->conf & CONF_ENABLE && h->status & BIT(t->n);
+    bool want = t->conf & TN_LEVEL && t->conf & TN_INT_ENABLE && !(t->conf & TN_FSB_EN) && h->conf & CONF_ENABLE &&
+                h->status & BIT(t->n);
     if (t->asserted && (!want || t->pin != timer_pin(t)))
         timer_lower(t);
     if (!want || t->asserted || timer_pin(t) >= HPET_PINS)
@@ -224,9 +220,7 @@ static void write_timer(struct hpet *h, uint64_t reg, uint64_t v)
 static void reg_write(struct hpet *h, uint64_t reg, uint64_t v)
 {
     switch (reg) {
-    case REG_CONF:
-        write_general(h, v);
-        break;
+    case REG_CONF: write_general(h, v); break;
     case REG_STATUS:
         h->status &= ~v;
         for (unsigned i = 0; i < HPET_TIMERS; i++)
@@ -238,9 +232,7 @@ static void reg_write(struct hpet *h, uint64_t reg, uint64_t v)
         for (unsigned i = 0; i < HPET_TIMERS; i++)
             timer_arm(&h->timer[i]);
         break;
-    default:
-        write_timer(h, reg, v);
-        break;
+    default: write_timer(h, reg, v); break;
     }
 }
 
@@ -261,15 +253,15 @@ static void hpet_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     reg_write(opaque, reg, value);
 }
 
-static const struct io_ops hpet_ops = {.read = hpet_read, .write = hpet_write, .min_size = 4, .max_size = 8,
-                                  .gpr_only = true};
+static const struct io_ops hpet_ops = {
+    .read = hpet_read, .write = hpet_write, .min_size = 4, .max_size = 8, .gpr_only = true};
 
 bool hpet_ticks(const struct hpet *h, unsigned pin)
 {
     for (unsigned i = 0; i < HPET_TIMERS; i++) {
         const struct hpet_timer *t = &h->timer[i];
-        if (h->conf & CONF_ENABLE && t->conf & TN_PERIODIC && t->conf & TN_INT_ENABLE &&
-            t->period >= MAKE_UP_PERIOD && timer_pin(t) == pin)
+        if (h->conf & CONF_ENABLE && t->conf & TN_PERIODIC && t->conf & TN_INT_ENABLE && t->period >= MAKE_UP_PERIOD &&
+            timer_pin(t) == pin)
             return true;
     }
     return false;

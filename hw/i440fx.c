@@ -92,10 +92,7 @@ void i440fx_reset(struct i440fx *b)
     update(b);
 }
 
-static void reset(struct pci_device *d)
-{
-    i440fx_reset(CONTAINER_OF(d, struct i440fx, pci));
-}
+static void reset(struct pci_device *d) { i440fx_reset(CONTAINER_OF(d, struct i440fx, pci)); }
 
 void i440fx_open_pam(struct i440fx *b)
 {
@@ -116,8 +113,8 @@ static struct region *map_write_only(struct segment *g, const struct i440fx_conf
 {
     uint64_t below_top = BIOS_AREA_END - g->base; // bytes from the segment to the end of the ROM
     if (cfg->rom && g->base >= BIOS_AREA && below_top <= cfg->rom->size)
-        return as_map_rom_io(cfg->mem, "pam-write", g->base, size, cfg->rom, cfg->rom->size - below_top,
-                             &shadow_ops, g, I440FX_PAM_PRIORITY);
+        return as_map_rom_io(cfg->mem, "pam-write", g->base, size, cfg->rom, cfg->rom->size - below_top, &shadow_ops, g,
+                             I440FX_PAM_PRIORITY);
     return as_map_io(cfg->mem, "pam-write", g->base, size, &shadow_ops, g, I440FX_PAM_PRIORITY);
 }
 

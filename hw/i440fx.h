@@ -18,7 +18,7 @@ struct i440fx_config {
     struct ram *rom; // the firmware, whose end shows below 100000h; NULL: none
 };
 struct i440fx *i440fx_create(const struct i440fx_config *cfg); // NULL if out of memory or slot 0 is taken
-void i440fx_reset(struct i440fx *b); // also done by pci_bus_reset
+void i440fx_reset(struct i440fx *b);                           // also done by pci_bus_reset
 // A board that boots a kernel without firmware wants all of C0000h..FFFFFh to be RAM.
 void i440fx_open_pam(struct i440fx *b);
 // The CPU entered or left system management mode: SMRAM shows at A0000h if it is enabled.

@@ -13,7 +13,11 @@
 
 enum { STATUS_OBF = 0x01, STATUS_SYS = 0x04, STATUS_CMD = 0x08, STATUS_UNLOCKED = 0x10, STATUS_AUX = 0x20 };
 enum {
-    CTR_KBD_INT = 0x01, CTR_AUX_INT = 0x02, CTR_SYS = 0x04, CTR_KBD_DISABLED = 0x10, CTR_AUX_DISABLED = 0x20,
+    CTR_KBD_INT = 0x01,
+    CTR_AUX_INT = 0x02,
+    CTR_SYS = 0x04,
+    CTR_KBD_DISABLED = 0x10,
+    CTR_AUX_DISABLED = 0x20,
     CTR_TRANSLATE = 0x40,
 };
 // clang-format off
@@ -26,8 +30,7 @@ enum {
     CMD_A20_ON = 0xdf, CMD_TEST_INPUTS = 0xe0, CMD_PULSE = 0xf0,
 };
 // clang-format on
-enum { OUTPUT_NO_RESET = 0x01, OUTPUT_A20 = 0x02, OUTPUT_OBF = 0x10, OUTPUT_AUX_OBF = 0x20,
-       OUTPUT_IDLE = 0xcc };
+enum { OUTPUT_NO_RESET = 0x01, OUTPUT_A20 = 0x02, OUTPUT_OBF = 0x10, OUTPUT_AUX_OBF = 0x20, OUTPUT_IDLE = 0xcc };
 enum { RAM_SIZE = 32, NO_PASSWORD = 0xf1, SELF_TEST_OK = 0x55 };
 
 struct i8042 {
@@ -144,8 +147,10 @@ static void write_command(struct i8042 *k, uint8_t v)
     case CMD_ENABLE_KBD: *ctr(k) &= (uint8_t)~CTR_KBD_DISABLED; break;
     case CMD_READ_INPUT: reply(k, 0x80, false); break; // keyboard not locked
     case CMD_READ_OUTPUT:
-        reply(k, (uint8_t)(OUTPUT_IDLE | k->output_port | (k->full && !k->full_aux ? OUTPUT_OBF : 0) |
-                           (k->full && k->full_aux ? OUTPUT_AUX_OBF : 0)), false);
+        reply(k,
+              (uint8_t)(OUTPUT_IDLE | k->output_port | (k->full && !k->full_aux ? OUTPUT_OBF : 0) |
+                        (k->full && k->full_aux ? OUTPUT_AUX_OBF : 0)),
+              false);
         break;
     case CMD_WRITE_OUTPUT:
     case CMD_WRITE_KBD_BUFFER:
@@ -237,10 +242,16 @@ static void i8042_write_command(void *opaque, uint64_t offset, uint64_t value, u
 }
 
 static const struct io_ops data_ops = {
-    .read = i8042_read_data, .write = i8042_write_data, .min_size = 1, .max_size = 1,
+    .read = i8042_read_data,
+    .write = i8042_write_data,
+    .min_size = 1,
+    .max_size = 1,
 };
 static const struct io_ops command_ops = {
-    .read = i8042_read_status, .write = i8042_write_command, .min_size = 1, .max_size = 1,
+    .read = i8042_read_status,
+    .write = i8042_write_command,
+    .min_size = 1,
+    .max_size = 1,
 };
 
 // --- input
@@ -291,8 +302,8 @@ static void mouse_pointer(void *opaque, const struct input_pointer *p)
     mouse_send_event(opaque, p->dx, p->dy, p->dz, p->buttons);
 }
 
-static const struct input_keyboard_ops keyboard_ops = { .has_room = kbd_has_room, .key = kbd_key };
-static const struct input_pointer_ops pointer_ops = { .has_room = mouse_has_room, .pointer = mouse_pointer };
+static const struct input_keyboard_ops keyboard_ops = {.has_room = kbd_has_room, .key = kbd_key};
+static const struct input_pointer_ops pointer_ops = {.has_room = mouse_has_room, .pointer = mouse_pointer};
 
 // --- for the board
 
@@ -305,8 +316,8 @@ void i8042_reset(struct i8042 *k)
 {
     struct i8042_config cfg = k->cfg;
     struct loop_timer *typematic = k->typematic;
-    *k = (struct i8042){.cfg = cfg, .typematic = typematic, .status = STATUS_UNLOCKED,
-                        .output_port = OUTPUT_NO_RESET | OUTPUT_A20};
+    *k = (struct i8042){
+        .cfg = cfg, .typematic = typematic, .status = STATUS_UNLOCKED, .output_port = OUTPUT_NO_RESET | OUTPUT_A20};
     *ctr(k) = CTR_KBD_INT | CTR_AUX_INT;
     ps2_kbd_reset(&k->kbd);
     ps2_mouse_reset(&k->mouse);

@@ -14,7 +14,7 @@ struct i8042_config {
     void (*reset)(void *opaque); // command FEh, or output port bit 0 low: reset the machine
     void (*set_a20)(void *opaque, bool enabled);
     void *opaque;
-    bool no_aux; // no mouse connected
+    bool no_aux;         // no mouse connected
     struct input *input; // where keys and movements come from; NULL: only the functions below
 };
 

@@ -18,8 +18,16 @@ enum { REG_STATUS = 8, REG_COMMAND = 8, REG_REQUEST = 9, REG_MASK_BIT = 10, REG_
        REG_MASK_ALL = 15 };
 // clang-format on
 enum { COMMAND_DISABLE = 0x04 };
-enum { MODE_TYPE = 0x0c, MODE_VERIFY = 0x00, MODE_WRITE = 0x04, MODE_READ = 0x08, MODE_AUTOINIT = 0x10,
-       MODE_DECREMENT = 0x20, MODE_KIND = 0xc0, MODE_CASCADE = 0xc0 };
+enum {
+    MODE_TYPE = 0x0c,
+    MODE_VERIFY = 0x00,
+    MODE_WRITE = 0x04,
+    MODE_READ = 0x08,
+    MODE_AUTOINIT = 0x10,
+    MODE_DECREMENT = 0x20,
+    MODE_KIND = 0xc0,
+    MODE_CASCADE = 0xc0
+};
 enum { PAGE_PORTS = 16 };
 
 struct i8237_channel {
@@ -32,9 +40,9 @@ struct i8237_channel {
 struct i8237_controller {
     struct i8237 *both;
     struct i8237_channel channel[4];
-    unsigned shift;               // 1: words
+    unsigned shift;                           // 1: words
     uint8_t command, mask, tc, request, dreq; // bits per channel, but command
-    bool high_byte;               // the flip-flop
+    bool high_byte;                           // the flip-flop
 };
 
 struct i8237 {
@@ -44,7 +52,7 @@ struct i8237 {
 };
 
 // The page register of each channel, as an offset from 80h.
-static const uint8_t page_of[I8237_CHANNELS] = { 0x7, 0x3, 0x1, 0x2, 0xf, 0xb, 0x9, 0xa };
+static const uint8_t page_of[I8237_CHANNELS] = {0x7, 0x3, 0x1, 0x2, 0xf, 0xb, 0x9, 0xa};
 
 static struct i8237_controller *half_of(struct i8237 *d, unsigned channel) { return &d->half[channel / 4 & 1]; }
 
@@ -99,7 +107,7 @@ static bool channel_advance(struct i8237_controller *h, unsigned n, uint32_t uni
     if (!tc)
         return false;
     h->tc |= (uint8_t)(1u << n);
-    h->request &= (uint8_t)~(1u << n);
+    h->request &= (uint8_t) ~(1u << n);
     if (c->mode & MODE_AUTOINIT) {
         c->address = c->base_address;
         c->count = c->base_count;
@@ -285,13 +293,20 @@ static void high_page_write(void *opaque, uint64_t offset, uint64_t value, unsig
 }
 
 static const struct io_ops controller_ops = {
-    .read = controller_read, .write = controller_write, .min_size = 1, .max_size = 1,
+    .read = controller_read,
+    .write = controller_write,
+    .min_size = 1,
+    .max_size = 1,
 };
-static const struct io_ops page_ops = { // 80h is what guests write to for a delay
+static const struct io_ops page_ops = {
+    // 80h is what guests write to for a delay
     .read = page_read, .write = page_write, .min_size = 1, .max_size = 1, .gpr_only = true,
 };
 static const struct io_ops high_page_ops = {
-    .read = high_page_read, .write = high_page_write, .min_size = 1, .max_size = 1,
+    .read = high_page_read,
+    .write = high_page_write,
+    .min_size = 1,
+    .max_size = 1,
 };
 
 // --- life

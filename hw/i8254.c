@@ -22,13 +22,13 @@ enum { CATCH_UP_RELOAD = I8254_HZ / 20000 };
 struct i8254_counter {
     uint8_t mode, rw;
     bool bcd, gate;
-    bool loaded;    // a count was written since the control word
-    bool triggered; // modes 1 and 5: by a rising edge of the gate
-    uint32_t reload;     // 1 to 65536 (10000)
+    bool loaded;          // a count was written since the control word
+    bool triggered;       // modes 1 and 5: by a rising edge of the gate
+    uint32_t reload;      // 1 to 65536 (10000)
     uint32_t next_reload; // modes 2 and 3: takes over at switch_tick; 0: none
     uint64_t switch_tick;
-    uint64_t start;  // ns: when counting began
-    bool frozen;     // the gate stopped it (modes 0, 2, 3, 4)
+    uint64_t start; // ns: when counting began
+    bool frozen;    // the gate stopped it (modes 0, 2, 3, 4)
     uint64_t frozen_ticks;
     uint8_t write_lsb;
     bool write_high, read_high; // next byte of a two-byte access is the high one
@@ -99,9 +99,7 @@ static uint16_t counter_value(const struct i8254_counter *c, uint64_t now)
     uint32_t modulus = counter_modulus(c), n = c->reload ? c->reload : modulus, v;
     uint64_t d = c->loaded ? counter_ticks(c, now) : 0;
     switch (c->mode) {
-    case 2:
-        v = n - (uint32_t)(d % n);
-        break;
+    case 2: v = n - (uint32_t)(d % n); break;
     case 3: { // counts by two, over each half of the period; an odd count starts one lower
         uint32_t phase = (uint32_t)(d % n), high = (n + 1) / 2;
         v = (n & ~1u) - 2 * (phase < high ? phase : phase - high);
@@ -271,7 +269,11 @@ static void control_write(struct i8254 *t, uint8_t v, uint64_t now)
     uint32_t reload = c->reload;
     *c = (struct i8254_counter){
         .mode = (uint8_t)(mode > 5 ? mode - 4 : mode), // x10 and x11 are modes 2 and 3
-        .rw = (uint8_t)rw, .bcd = v & CW_BCD, .gate = gate, .reload = reload, .start = now,
+        .rw = (uint8_t)rw,
+        .bcd = v & CW_BCD,
+        .gate = gate,
+        .reload = reload,
+        .start = now,
     };
     if (c->reload > counter_modulus(c))
         c->reload = counter_modulus(c);
@@ -310,7 +312,11 @@ static void i8254_write(void *opaque, uint64_t offset, uint64_t value, unsigned 
 }
 
 static const struct io_ops i8254_ops = {
-    .read = i8254_read, .write = i8254_write, .min_size = 1, .max_size = 1, .gpr_only = true,
+    .read = i8254_read,
+    .write = i8254_write,
+    .min_size = 1,
+    .max_size = 1,
+    .gpr_only = true,
 };
 
 // --- the gates

@@ -47,10 +47,7 @@ static int chip_first(const struct i8259_chip *c, uint8_t set)
     return -1;
 }
 
-static unsigned chip_rank(const struct i8259_chip *c, int n)
-{
-    return n < 0 ? 8 : ((unsigned)n - c->highest) & 7;
-}
+static unsigned chip_rank(const struct i8259_chip *c, int n) { return n < 0 ? 8 : ((unsigned)n - c->highest) & 7; }
 
 // The request that the chip's INT output stands for, or -1.
 static int chip_pending(const struct i8259_chip *c)
@@ -62,7 +59,7 @@ static int chip_pending(const struct i8259_chip *c)
         inhibiting &= (uint8_t)~c->imr;
     // "The Special Fully Nested Mode": a slave in service is not locked out of the master.
     if (c->sfnm && c == &c->pair->chip[0])
-        inhibiting &= (uint8_t)~(1u << CASCADE);
+        inhibiting &= (uint8_t) ~(1u << CASCADE);
     return n >= 0 && chip_rank(c, n) < chip_rank(c, chip_first(c, inhibiting)) ? n : -1;
 }
 
@@ -141,8 +138,7 @@ static void chip_clear(struct i8259_chip *c)
 {
     struct i8259 *pair = c->pair;
     uint8_t lines = c->lines, elcr = c->elcr, elcr_mask = c->elcr_mask, base = c->base;
-    *c = (struct i8259_chip){.pair = pair, .lines = lines, .elcr = elcr, .elcr_mask = elcr_mask,
-                             .base = base};
+    *c = (struct i8259_chip){.pair = pair, .lines = lines, .elcr = elcr, .elcr_mask = elcr_mask, .base = base};
     c->irr = lines & elcr;
 }
 
@@ -150,7 +146,7 @@ static void chip_eoi(struct i8259_chip *c, int n, bool rotate)
 {
     if (n < 0)
         return;
-    c->isr &= (uint8_t)~(1u << n);
+    c->isr &= (uint8_t) ~(1u << n);
     if (rotate)
         c->highest = (uint8_t)((n + 1) & 7);
 }
@@ -184,9 +180,7 @@ static void chip_write_ocw3(struct i8259_chip *c, uint8_t v)
 static void chip_write_data(struct i8259_chip *c, uint8_t v)
 {
     switch (c->init) {
-    case READY:
-        c->imr = v;
-        break;
+    case READY: c->imr = v; break;
     case WAIT_ICW2:
         c->base = v & 0xf8;
         c->init = !c->single ? WAIT_ICW3 : c->need_icw4 ? WAIT_ICW4 : READY;
@@ -255,10 +249,10 @@ static void elcr_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     pair_update(p);
 }
 
-static const struct io_ops chip_ops = {.read = chip_read, .write = chip_write, .min_size = 1, .max_size = 1,
-    .gpr_only = true};
-static const struct io_ops elcr_ops = {.read = elcr_read, .write = elcr_write, .min_size = 1, .max_size = 1,
-    .gpr_only = true};
+static const struct io_ops chip_ops = {
+    .read = chip_read, .write = chip_write, .min_size = 1, .max_size = 1, .gpr_only = true};
+static const struct io_ops elcr_ops = {
+    .read = elcr_read, .write = elcr_write, .min_size = 1, .max_size = 1, .gpr_only = true};
 
 void i8259_reset(struct i8259 *p)
 {
@@ -292,8 +286,8 @@ void i8259_info(const struct i8259 *p, void (*print)(void *opaque, const char *l
         const struct i8259_chip *c = &p->chip[i];
         char line[128];
         snprintf(line, sizeof(line),
-                 "pic%u: irr=%02x imr=%02x isr=%02x hprio=%u irq_base=%02x elcr=%02x smm=%d aeoi=%d",
-                 i, c->irr, c->imr, c->isr, c->highest, c->base, c->elcr, c->smm, c->aeoi);
+                 "pic%u: irr=%02x imr=%02x isr=%02x hprio=%u irq_base=%02x elcr=%02x smm=%d aeoi=%d", i, c->irr, c->imr,
+                 c->isr, c->highest, c->base, c->elcr, c->smm, c->aeoi);
         print(opaque, line);
     }
 }

@@ -26,10 +26,10 @@ struct ide_channel_config {
     struct ide_dma_ops dma; // transfer NULL: the drives have no DMA
 };
 struct ide_channel *ide_channel_create(const struct ide_channel_config *cfg); // NULL if out of memory
-void ide_channel_set_enabled(struct ide_channel *ch, bool on); // does it decode its ports?
-void ide_channel_reset(struct ide_channel *ch);                // power-on
-void ide_dma_ready(struct ide_channel *ch);                    // the bus master was started
-struct ide_drive *ide_channel_drive(struct ide_channel *ch, unsigned unit); // NULL: nothing is plugged in there
+void ide_channel_set_enabled(struct ide_channel *ch, bool on);                // does it decode its ports?
+void ide_channel_reset(struct ide_channel *ch);                               // power-on
+void ide_dma_ready(struct ide_channel *ch);                                   // the bus master was started
+struct ide_drive *ide_channel_drive(struct ide_channel *ch, unsigned unit);   // NULL: nothing is plugged in there
 
 struct ide_drive_config {
     bool cd;

@@ -90,10 +90,17 @@ static void transfer(struct ide_drive *d, unsigned flags)
     }
     d->last_lba = lba + count - 1;
     struct ide_stream s = {
-        .write = flags & F_WRITE, .dma = flags & F_DMA, .verify = flags & F_VERIFY,
-        .flush = flags & F_FUA, .quiet = flags & F_WRITE, .offset = lba * IDE_SECTOR,
-        .left = (uint64_t)count * IDE_SECTOR, .in = IDE_SECTOR, .out = IDE_SECTOR,
-        .drq = IDE_SECTOR * (flags & F_MULTIPLE ? d->multiple : 1u), .end = transfer_end,
+        .write = flags & F_WRITE,
+        .dma = flags & F_DMA,
+        .verify = flags & F_VERIFY,
+        .flush = flags & F_FUA,
+        .quiet = flags & F_WRITE,
+        .offset = lba * IDE_SECTOR,
+        .left = (uint64_t)count * IDE_SECTOR,
+        .in = IDE_SECTOR,
+        .out = IDE_SECTOR,
+        .drq = IDE_SECTOR * (flags & F_MULTIPLE ? d->multiple : 1u),
+        .end = transfer_end,
     };
     ide_stream_start(d, &s);
 }
@@ -214,12 +221,17 @@ bool ata_set_mode(struct ide_drive *d, uint8_t mode)
 
 static void set_features(struct ide_drive *d, unsigned flags)
 {
-    enum { WRITE_CACHE = 0x02, TRANSFER_MODE = 0x03, NO_LOOK_AHEAD = 0x55, NO_DEFAULTS = 0x66,
-           NO_WRITE_CACHE = 0x82, LOOK_AHEAD = 0xaa, DEFAULTS = 0xcc };
+    enum {
+        WRITE_CACHE = 0x02,
+        TRANSFER_MODE = 0x03,
+        NO_LOOK_AHEAD = 0x55,
+        NO_DEFAULTS = 0x66,
+        NO_WRITE_CACHE = 0x82,
+        LOOK_AHEAD = 0xaa,
+        DEFAULTS = 0xcc
+    };
     switch (d->reg.feature) {
-    case WRITE_CACHE:
-        block_set_write_cache(d->block, true);
-        break;
+    case WRITE_CACHE: block_set_write_cache(d->block, true); break;
     case NO_WRITE_CACHE: // what was written so far becomes stable now, later writes before they end
         block_set_write_cache(d->block, false);
         flush(d, 0);
@@ -231,7 +243,8 @@ static void set_features(struct ide_drive *d, unsigned flags)
         return;
     case NO_LOOK_AHEAD: d->look_ahead = false; break;
     case LOOK_AHEAD: d->look_ahead = true; break;
-    case NO_DEFAULTS: case DEFAULTS: break; // what a soft reset does to settings: it keeps them
+    case NO_DEFAULTS:
+    case DEFAULTS: break; // what a soft reset does to settings: it keeps them
     default: ide_abort(d, ER_ABRT); return;
     }
     ide_done(d);
@@ -244,9 +257,9 @@ static const struct {
     void (*run)(struct ide_drive *d, unsigned flags);
     uint8_t flags;
 } commands[] = {
-    {0x00, 0x00, refuse, 0},                            // NOP: always aborted, 8.23
+    {0x00, 0x00, refuse, 0}, // NOP: always aborted, 8.23
     {0x10, 0x1f, recalibrate, 0},
-    {0x20, 0x21, transfer, 0},                          // READ SECTOR(S)
+    {0x20, 0x21, transfer, 0}, // READ SECTOR(S)
     {0x24, 0x24, transfer, F_EXT},
     {0x25, 0x25, transfer, F_EXT | F_DMA},
     {0x27, 0x27, read_native_max, F_EXT},
@@ -255,15 +268,15 @@ static const struct {
     {0x34, 0x34, transfer, F_WRITE | F_EXT},
     {0x35, 0x35, transfer, F_WRITE | F_EXT | F_DMA},
     {0x39, 0x39, transfer, F_WRITE | F_EXT | F_MULTIPLE},
-    {0x3c, 0x3c, transfer, F_WRITE},                    // WRITE VERIFY
+    {0x3c, 0x3c, transfer, F_WRITE}, // WRITE VERIFY
     {0x3d, 0x3d, transfer, F_WRITE | F_EXT | F_DMA | F_FUA},
     {0x40, 0x41, transfer, F_VERIFY},
     {0x42, 0x42, transfer, F_VERIFY | F_EXT},
     {0x70, 0x7f, seek, 0},
     {0x91, 0x91, initialize_parameters, 0},
-    {0x94, 0x97, nothing, 0},                           // STANDBY, IDLE, by the old codes
+    {0x94, 0x97, nothing, 0}, // STANDBY, IDLE, by the old codes
     {0x98, 0x98, check_power, 0},
-    {0x99, 0x99, nothing, 0},                           // SLEEP: wakes at the next command
+    {0x99, 0x99, nothing, 0}, // SLEEP: wakes at the next command
     {0xb0, 0xb0, smart, 0},
     {0xc4, 0xc4, transfer, F_MULTIPLE},
     {0xc5, 0xc5, transfer, F_WRITE | F_MULTIPLE},
@@ -271,7 +284,7 @@ static const struct {
     {0xc8, 0xc9, transfer, F_DMA},
     {0xca, 0xcb, transfer, F_WRITE | F_DMA},
     {0xce, 0xce, transfer, F_WRITE | F_EXT | F_MULTIPLE | F_FUA},
-    {0xe0, 0xe3, nothing, 0},                           // STANDBY IMMEDIATE, IDLE IMMEDIATE, STANDBY, IDLE
+    {0xe0, 0xe3, nothing, 0}, // STANDBY IMMEDIATE, IDLE IMMEDIATE, STANDBY, IDLE
     {0xe5, 0xe5, check_power, 0},
     {0xe6, 0xe6, nothing, 0},
     {0xe7, 0xe7, flush, 0},

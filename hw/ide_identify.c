@@ -42,9 +42,9 @@ static void common(const struct ide_drive *d, uint8_t *out)
     set_word(out, 49, dma ? 0x0f00 : 0x0e00); // DMA, LBA, IORDY, and IORDY may be switched off
     set_word(out, 53, dma ? 7 : 3);           // words 54-58, 64-70 and 88 are valid
     set_word(out, 63, dma ? mode_word(0x07, d->mwdma_mode) : 0);
-    set_word(out, 64, 3); // PIO modes 3 and 4
+    set_word(out, 64, 3);                      // PIO modes 3 and 4
     set_words(out, 65, 4, 0x0078007800780078); // cycle times: 120 ns
-    set_word(out, 80, 0x0070); // ATA/ATAPI-4 to 6
+    set_word(out, 80, 0x0070);                 // ATA/ATAPI-4 to 6
     if (dma)
         set_word(out, 88, mode_word(0x3f, d->udma_mode));
     // Hardware reset result: 80-conductor cable, jumper, diagnostic passed.
@@ -95,7 +95,7 @@ void atapi_identify(const struct ide_drive *d, uint8_t out[IDE_SECTOR])
 {
     memset(out, 0, IDE_SECTOR);
     common(d, out);
-    set_word(out, 0, 0x85c0); // packet device, CD, removable, DRQ within 50 us, 12-byte packets
+    set_word(out, 0, 0x85c0);  // packet device, CD, removable, DRQ within 50 us, 12-byte packets
     set_word(out, 82, 0x4210); // NOP, DEVICE RESET, PACKET
     set_word(out, 83, 0x4000);
     set_word(out, 84, 0x4000);

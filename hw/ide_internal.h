@@ -11,14 +11,21 @@
 enum { IDE_BUFFER = 256 * 1024, IDE_SECTOR = 512, IDE_MAX_MULTIPLE = 16 };
 
 enum { // 7.15 "Status register"
-    ST_ERR = 0x01, ST_DRQ = 0x08, ST_DSC = 0x10, ST_DF = 0x20, ST_DRDY = 0x40, ST_BSY = 0x80,
+    ST_ERR = 0x01,
+    ST_DRQ = 0x08,
+    ST_DSC = 0x10,
+    ST_DF = 0x20,
+    ST_DRDY = 0x40,
+    ST_BSY = 0x80,
 };
 enum { // 7.9 "Error register"
-    ER_ABRT = 0x04, ER_IDNF = 0x10, ER_UNC = 0x40,
+    ER_ABRT = 0x04,
+    ER_IDNF = 0x10,
+    ER_UNC = 0x40,
 };
-enum { DEV_SELECT = 0x10, DEV_LBA = 0x40, DEV_OBSOLETE = 0xa0 };      // 7.7 "Device register"
-enum { CTL_NIEN = 0x02, CTL_SRST = 0x04, CTL_HOB = 0x80 };            // 7.8 "Device Control register"
-enum { IREASON_CD = 0x01, IREASON_IO = 0x02 };                        // 7.14 "Sector Count" of PACKET
+enum { DEV_SELECT = 0x10, DEV_LBA = 0x40, DEV_OBSOLETE = 0xa0 }; // 7.7 "Device register"
+enum { CTL_NIEN = 0x02, CTL_SRST = 0x04, CTL_HOB = 0x80 };       // 7.8 "Device Control register"
+enum { IREASON_CD = 0x01, IREASON_IO = 0x02 };                   // 7.14 "Sector Count" of PACKET
 
 enum { IDE_MODE_NONE = 0xff, IDE_MAX_LBA28 = 0x0fffffff };
 
@@ -35,14 +42,14 @@ struct ide_regs {
 enum ide_phase { IDE_IDLE, IDE_FETCH, IDE_PREPARE, IDE_WAIT, IDE_HOST, IDE_STORE, IDE_FINISH };
 
 struct ide_stream {
-    bool write;     // from the host
+    bool write; // from the host
     bool dma;
-    bool local;     // no image: the buffer is all
-    bool verify;    // reads the image only
-    bool flush;     // flush at the end
-    bool quiet;     // the first DRQ block raises no interrupt
-    uint64_t offset; // of what comes next, in the image
-    uint64_t left;   // bytes that are still to be fetched or stored
+    bool local;       // no image: the buffer is all
+    bool verify;      // reads the image only
+    bool flush;       // flush at the end
+    bool quiet;       // the first DRQ block raises no interrupt
+    uint64_t offset;  // of what comes next, in the image
+    uint64_t left;    // bytes that are still to be fetched or stored
     unsigned in, out; // bytes of a sector in the image and at the host
     unsigned drq;     // most bytes of a DRQ block
     // Makes n sectors of `out` bytes of those of `in` bytes that are at the start of the buffer; may be NULL.
@@ -50,7 +57,9 @@ struct ide_stream {
     void (*end)(struct ide_drive *d, int result); // 0 or -errno of the image
 };
 
-struct atapi_sense { uint8_t key, asc, ascq; };
+struct atapi_sense {
+    uint8_t key, asc, ascq;
+};
 enum { SENSE_NOT_READY = 2, SENSE_MEDIUM_ERROR = 3, SENSE_ILLEGAL = 5, SENSE_ATTENTION = 6 };
 enum { CD_SECTOR = 2048, CD_LEAD_IN = 150 }; // in frames
 
@@ -78,7 +87,7 @@ struct ide_drive {
     struct iovec iov;
 
     // --- disk
-    struct ide_geometry chs;                  // default translation
+    struct ide_geometry chs;                        // default translation
     unsigned cur_cylinders, cur_heads, cur_sectors; // INITIALIZE DEVICE PARAMETERS
     uint8_t multiple;
     uint8_t pio_mode, mwdma_mode, udma_mode; // 8.46 "SET FEATURES"; or IDE_MODE_NONE
@@ -91,7 +100,7 @@ struct ide_drive {
     bool packet_dma;
     unsigned byte_limit;
     struct atapi_sense sense;
-    bool tray_open, locked, attention; // attention: the medium changed and nobody was told
+    bool tray_open, locked, attention;         // attention: the medium changed and nobody was told
     bool event_new, event_gone, event_request; // GET EVENT STATUS NOTIFICATION
     void (*tray_moved)(void *opaque, bool open);
     void *tray_opaque;
@@ -107,17 +116,17 @@ struct ide_channel {
 };
 
 // ide.c
-void ide_raise(struct ide_drive *d);                    // INTRQ
+void ide_raise(struct ide_drive *d); // INTRQ
 void ide_update_irq(struct ide_channel *ch);
 void ide_set_signature(struct ide_drive *d);
-void ide_abort(struct ide_drive *d, uint8_t error);     // ends the command: ERR and an interrupt
-void ide_done(struct ide_drive *d);                     // ends it well
+void ide_abort(struct ide_drive *d, uint8_t error); // ends the command: ERR and an interrupt
+void ide_done(struct ide_drive *d);                 // ends it well
 
 // ide_stream.c
 void ide_stream_start(struct ide_drive *d, const struct ide_stream *s);
 // The bytes buf[0..len) to the host, by PIO and in one DRQ block.
 void ide_stream_reply(struct ide_drive *d, unsigned len, void (*end)(struct ide_drive *d, int result));
-void ide_stream_stop(struct ide_drive *d); // forgets the transfer; waits for the block layer
+void ide_stream_stop(struct ide_drive *d);  // forgets the transfer; waits for the block layer
 void ide_stream_ready(struct ide_drive *d); // the bus master was started
 uint16_t ide_data_read(struct ide_drive *d);
 void ide_data_write(struct ide_drive *d, uint16_t v);

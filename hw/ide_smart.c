@@ -5,18 +5,29 @@
 
 #include <string.h>
 
-enum { READ_DATA = 0xd0, READ_THRESHOLDS = 0xd1, AUTOSAVE = 0xd2, SAVE = 0xd3, ENABLE = 0xd8, DISABLE = 0xd9,
-       RETURN_STATUS = 0xda };
+enum {
+    READ_DATA = 0xd0,
+    READ_THRESHOLDS = 0xd1,
+    AUTOSAVE = 0xd2,
+    SAVE = 0xd3,
+    ENABLE = 0xd8,
+    DISABLE = 0xd9,
+    RETURN_STATUS = 0xda
+};
 enum { KEY_MID = 0x4f, KEY_HIGH = 0xc2 };
 
 // The worst value ever is the value; raw counts are 0.
-static const struct { uint8_t id; uint16_t flags; uint8_t value, threshold; } attributes[] = {
-    {1, 0x0003, 100, 6},   // raw read error rate
-    {3, 0x0003, 100, 20},  // spin-up time
-    {4, 0x0002, 100, 20},  // start/stop count
-    {5, 0x0003, 100, 36},  // reallocated sectors
-    {9, 0x0003, 100, 0},   // power-on hours
-    {12, 0x0003, 100, 0},  // power cycles
+static const struct {
+    uint8_t id;
+    uint16_t flags;
+    uint8_t value, threshold;
+} attributes[] = {
+    {1, 0x0003, 100, 6},  // raw read error rate
+    {3, 0x0003, 100, 20}, // spin-up time
+    {4, 0x0002, 100, 20}, // start/stop count
+    {5, 0x0003, 100, 36}, // reallocated sectors
+    {9, 0x0003, 100, 0},  // power-on hours
+    {12, 0x0003, 100, 0}, // power cycles
 };
 
 static void checksum(uint8_t *out)
@@ -62,7 +73,8 @@ void ata_smart(struct ide_drive *d)
     case READ_THRESHOLDS: reply(d, true); return;
     case ENABLE: d->smart_off = false; break;
     case DISABLE: d->smart_off = true; break;
-    case AUTOSAVE: case SAVE: break;
+    case AUTOSAVE:
+    case SAVE: break;
     case RETURN_STATUS: break; // the key stays in the registers: no threshold exceeded
     default: ide_abort(d, ER_ABRT); return;
     }

@@ -35,8 +35,8 @@ static void io_done(struct block_request *io, int result)
 static void submit(struct ide_drive *d, enum block_op op, uint64_t length, enum ide_phase next)
 {
     d->iov = (struct iovec){d->buf, length};
-    d->io = (struct block_request){.op = op, .offset = d->stream.offset, .length = length, .iov = &d->iov,
-                                   .iovcnt = 1, .done = io_done};
+    d->io = (struct block_request){
+        .op = op, .offset = d->stream.offset, .length = length, .iov = &d->iov, .iovcnt = 1, .done = io_done};
     d->stream.offset += length;
     d->stream.left -= length;
     d->phase = IDE_WAIT;

@@ -30,9 +30,9 @@ struct input {
     struct input_pointer pointers[POINTER_QUEUE];
     unsigned key_head, key_count, pointer_head, pointer_count;
     struct loop_timer *pause;
-    unsigned x, y, buttons;     // after the last event in the queue
-    bool is_down[KEY_INDICES];  // likewise
-    bool draining;              // a device's callback may say at once that it is ready again
+    unsigned x, y, buttons;    // after the last event in the queue
+    bool is_down[KEY_INDICES]; // likewise
+    bool draining;             // a device's callback may say at once that it is ready again
 };
 
 // --- to the devices
@@ -135,7 +135,7 @@ bool input_wants_absolute(const struct input *in) { return in->absolute; }
 // Of is_down; KEY_INDICES if there is no such key.
 static unsigned key_index(uint16_t scancode)
 {
-    static const uint8_t prefixes[] = { 0x00, 0xe0, 0xe1 };
+    static const uint8_t prefixes[] = {0x00, 0xe0, 0xe1};
 
     for (unsigned i = 0; i < ARRAY_SIZE(prefixes); i++)
         if (scancode >> 8 == prefixes[i] && (scancode & 0xff) && !(scancode & 0x80))
@@ -145,7 +145,7 @@ static unsigned key_index(uint16_t scancode)
 
 static uint16_t key_at(unsigned index)
 {
-    static const uint16_t prefixes[] = { 0x0000, 0xe000, 0xe100 };
+    static const uint16_t prefixes[] = {0x0000, 0xe000, 0xe100};
 
     return (uint16_t)(prefixes[index / 128] | index % 128);
 }
@@ -166,7 +166,7 @@ bool input_key(struct input *in, uint16_t scancode, bool down)
     // All else leaves room for the releases of what is down: no key may stay stuck.
     if (in->key_count >= KEY_QUEUE - (down || !in->is_down[index] ? KEY_INDICES : 0))
         return false;
-    push_key(in, (struct key_event){ .scancode = scancode, .down = down });
+    push_key(in, (struct key_event){.scancode = scancode, .down = down});
     input_device_ready(in);
     return true;
 }
@@ -203,14 +203,14 @@ static bool push_pointer(struct input *in, struct input_pointer p)
 // An absolute device keeps its place while only wheel or buttons change.
 static struct input_pointer pointer_now(struct input *in)
 {
-    struct input_pointer p = { .absolute = in->absolute, .x = in->x, .y = in->y, .buttons = in->buttons };
+    struct input_pointer p = {.absolute = in->absolute, .x = in->x, .y = in->y, .buttons = in->buttons};
 
     return p;
 }
 
 bool input_move(struct input *in, int dx, int dy)
 {
-    struct input_pointer p = { .dx = clamp_delta(dx), .dy = clamp_delta(dy), .buttons = in->buttons };
+    struct input_pointer p = {.dx = clamp_delta(dx), .dy = clamp_delta(dy), .buttons = in->buttons};
 
     return push_pointer(in, p);
 }
@@ -264,10 +264,10 @@ int input_press_together(struct input *in, const uint16_t *scancodes, unsigned n
     if (n > KEY_QUEUE / 4 || in->key_count + 2 * n + 1 > KEY_QUEUE - KEY_INDICES)
         return -ENOSPC;
     for (unsigned i = 0; i < n; i++)
-        push_key(in, (struct key_event){ .scancode = scancodes[i], .down = true });
-    push_key(in, (struct key_event){ .pause_ms = hold_ms < MAX_HOLD_MS ? hold_ms : MAX_HOLD_MS });
+        push_key(in, (struct key_event){.scancode = scancodes[i], .down = true});
+    push_key(in, (struct key_event){.pause_ms = hold_ms < MAX_HOLD_MS ? hold_ms : MAX_HOLD_MS});
     for (unsigned i = n; i-- > 0;)
-        push_key(in, (struct key_event){ .scancode = scancodes[i] });
+        push_key(in, (struct key_event){.scancode = scancodes[i]});
     input_device_ready(in);
     return 0;
 }

@@ -16,8 +16,8 @@ enum input_button { INPUT_LEFT = 1, INPUT_RIGHT = 2, INPUT_MIDDLE = 4, INPUT_SID
 
 struct input_pointer {
     bool absolute;
-    int dx, dy, dz;  // since the last event: right, down, wheel towards the user
-    unsigned x, y;   // absolute: 0 to INPUT_ABS_MAX over the screen
+    int dx, dy, dz;   // since the last event: right, down, wheel towards the user
+    unsigned x, y;    // absolute: 0 to INPUT_ABS_MAX over the screen
     unsigned buttons; // of enum input_button, now
 };
 
@@ -48,7 +48,7 @@ bool input_wants_absolute(const struct input *in);
 bool input_key(struct input *in, uint16_t scancode, bool down);
 unsigned input_key_room(const struct input *in); // key events that fit now
 bool input_move(struct input *in, int dx, int dy);
-bool input_move_to(struct input *in, unsigned x, unsigned y); // 0 to INPUT_ABS_MAX
+bool input_move_to(struct input *in, unsigned x, unsigned y);          // 0 to INPUT_ABS_MAX
 void input_position(const struct input *in, unsigned *x, unsigned *y); // the last one of these
 bool input_wheel(struct input *in, int dz);
 bool input_buttons(struct input *in, unsigned mask, bool down);

@@ -26,7 +26,7 @@ struct ioapic {
     struct ioapic_config cfg;
     uint8_t select;
     uint8_t id;
-    uint32_t lines;   // the inputs, true for asserted whatever INTPOL says
+    uint32_t lines; // the inputs, true for asserted whatever INTPOL says
     uint64_t redir[IOAPIC_PINS];
 };
 
@@ -34,8 +34,11 @@ static void pin_send(struct ioapic *io, unsigned pin)
 {
     uint64_t e = io->redir[pin];
     struct apic_msg msg = {
-        .dest = (uint32_t)(e >> REDIR_DEST_SHIFT), .vector = e & REDIR_VECTOR,
-        .mode = e >> REDIR_MODE_SHIFT & 7, .logical = e & REDIR_LOGICAL, .level = e & REDIR_LEVEL,
+        .dest = (uint32_t)(e >> REDIR_DEST_SHIFT),
+        .vector = e & REDIR_VECTOR,
+        .mode = e >> REDIR_MODE_SHIFT & 7,
+        .logical = e & REDIR_LOGICAL,
+        .level = e & REDIR_LEVEL,
     };
     // Only fixed and lowest-priority interrupts are level-triggered on the bus and wait for an EOI.
     bool waits = msg.level && (msg.mode == APIC_FIXED || msg.mode == APIC_LOWEST);
@@ -74,7 +77,8 @@ int ioapic_edge_vector(const struct ioapic *io, unsigned pin)
 {
     uint64_t e = io->redir[pin];
     unsigned mode = e >> REDIR_MODE_SHIFT & 7;
-    return e & (REDIR_MASKED | REDIR_LEVEL) || (mode != APIC_FIXED && mode != APIC_LOWEST) ? -1 : (int)(e & REDIR_VECTOR);
+    return e & (REDIR_MASKED | REDIR_LEVEL) || (mode != APIC_FIXED && mode != APIC_LOWEST) ? -1
+                                                                                           : (int)(e & REDIR_VECTOR);
 }
 
 // A line that is still asserted at the EOI asks again.
@@ -149,7 +153,11 @@ static void ioapic_write(void *opaque, uint64_t offset, uint64_t value, unsigned
 }
 
 static const struct io_ops ioapic_ops = {
-    .read = ioapic_read, .write = ioapic_write, .min_size = 4, .max_size = 4, .gpr_only = true,
+    .read = ioapic_read,
+    .write = ioapic_write,
+    .min_size = 4,
+    .max_size = 4,
+    .gpr_only = true,
 };
 
 void ioapic_reset(struct ioapic *io)
@@ -182,8 +190,7 @@ void ioapic_info(const struct ioapic *io, void (*print)(void *opaque, const char
     for (unsigned i = 0; i < IOAPIC_PINS; i++) {
         uint64_t e = io->redir[i];
         snprintf(line, sizeof(line), "pin %-2u %016" PRIx64 " dest=%02x vec=%02x %s %s%s%s", i, e,
-                 (unsigned)(e >> REDIR_DEST_SHIFT), (unsigned)(e & REDIR_VECTOR),
-                 e & REDIR_LEVEL ? "level" : "edge",
+                 (unsigned)(e >> REDIR_DEST_SHIFT), (unsigned)(e & REDIR_VECTOR), e & REDIR_LEVEL ? "level" : "edge",
                  e & REDIR_LOGICAL ? "logical" : "physical", e & REDIR_MASKED ? " masked" : "",
                  e & REDIR_REMOTE_IRR ? " irr" : "");
         print(opaque, line);

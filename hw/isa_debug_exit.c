@@ -18,7 +18,10 @@ static void debug_exit_write(void *opaque, uint64_t offset, uint64_t value, unsi
 }
 
 static const struct io_ops debug_exit_ops = {
-    .read = debug_exit_read, .write = debug_exit_write, .min_size = 1, .max_size = 4,
+    .read = debug_exit_read,
+    .write = debug_exit_write,
+    .min_size = 1,
+    .max_size = 4,
 };
 
 struct isa_debug_exit *isa_debug_exit_create(struct address_space *ports, uint16_t iobase, uint16_t iosize,

@@ -30,7 +30,7 @@ uint8_t lapic_ppr(const struct lapic *l)
 {
     int isrv = highest_bit(l->isr);
     int class = isrv < 0 ? 0 : isrv & 0xf0;
-    return (l->tpr & 0xf0) >= class ? l->tpr : (uint8_t)class;
+    return (l->tpr & 0xf0) >= class ? l->tpr : (uint8_t) class;
 }
 
 // The vector that may interrupt the CPU now, or -1.
@@ -107,15 +107,9 @@ void lapic_accept(struct lapic *l, uint8_t mode, uint8_t vector, bool level)
 {
     switch (mode) {
     case APIC_FIXED:
-    case APIC_LOWEST:
-        accept_fixed(l, vector, level);
-        break;
-    case APIC_SMI:
-        cpu_request(l->cfg.cpu, CPU_REQ_SMI);
-        break;
-    case APIC_NMI:
-        cpu_request(l->cfg.cpu, CPU_REQ_NMI);
-        break;
+    case APIC_LOWEST: accept_fixed(l, vector, level); break;
+    case APIC_SMI: cpu_request(l->cfg.cpu, CPU_REQ_SMI); break;
+    case APIC_NMI: cpu_request(l->cfg.cpu, CPU_REQ_NMI); break;
     case APIC_INIT:
         lapic_init_reset(l);
         cpu_request(l->cfg.cpu, CPU_REQ_INIT);
@@ -219,9 +213,13 @@ static uint32_t lapic_apic_id(void *opaque)
 static uint8_t lapic_get_sipi_vector(void *opaque) { return lapic_sipi_vector(opaque); }
 
 const struct cpu_intc_ops lapic_intc_ops = {
-    .acknowledge = lapic_acknowledge, .get_tpr = lapic_get_tpr, .set_tpr = lapic_set_tpr,
+    .acknowledge = lapic_acknowledge,
+    .get_tpr = lapic_get_tpr,
+    .set_tpr = lapic_set_tpr,
     .rdmsr = lapic_rdmsr,
-    .wrmsr = lapic_wrmsr, .apic_id = lapic_apic_id, .sipi_vector = lapic_get_sipi_vector,
+    .wrmsr = lapic_wrmsr,
+    .apic_id = lapic_apic_id,
+    .sipi_vector = lapic_get_sipi_vector,
 };
 
 uint8_t lapic_sipi_vector(const struct lapic *l) { return l->sipi_vector; }
@@ -287,8 +285,7 @@ struct lapic *lapic_create(struct lapic_bus *bus, const struct lapic_config *cfg
     return l;
 }
 
-static void info_bits(const char *name, const uint32_t *r, void (*print)(void *opaque, const char *line),
-                      void *opaque)
+static void info_bits(const char *name, const uint32_t *r, void (*print)(void *opaque, const char *line), void *opaque)
 {
     char line[256];
     int n = snprintf(line, sizeof(line), "%s:", name);
@@ -302,14 +299,12 @@ void lapic_info(struct lapic *l, void (*print)(void *opaque, const char *line), 
 {
     static const char *const names[LVT_COUNT] = {"timer", "thermal", "perf", "lint0", "lint1", "error"};
     char line[160];
-    snprintf(line, sizeof(line),
-             "lapic id=%u base=%llx%s%s svr=%03x tpr=%02x ppr=%02x ldr=%08x dfr=%08x esr=%02x",
+    snprintf(line, sizeof(line), "lapic id=%u base=%llx%s%s svr=%03x tpr=%02x ppr=%02x ldr=%08x dfr=%08x esr=%02x",
              l->cfg.id, (unsigned long long)(l->apic_base & APIC_BASE_ADDR), lapic_enabled(l) ? "" : " off",
              lapic_x2apic(l) ? " x2apic" : "", l->svr, l->tpr, lapic_ppr(l), l->ldr, l->dfr, l->esr);
     print(opaque, line);
     for (unsigned i = 0; i < LVT_COUNT; i++) {
-        snprintf(line, sizeof(line), "lvt %-7s %08x%s", names[i], l->lvt[i],
-                 l->lvt[i] & LVT_MASKED ? " masked" : "");
+        snprintf(line, sizeof(line), "lvt %-7s %08x%s", names[i], l->lvt[i], l->lvt[i] & LVT_MASKED ? " masked" : "");
         print(opaque, line);
     }
     snprintf(line, sizeof(line), "timer initial=%u current=%u divide=%x deadline=%llx", l->initial_count,

@@ -34,10 +34,10 @@ void lapic_bus_send_msi(void *bus, uint64_t addr, uint32_t data);
 
 struct lapic_config {
     struct cpu *cpu;
-    uint32_t id;      // APIC id: below 255
+    uint32_t id; // APIC id: below 255
     bool bsp;
-    bool has_x2apic;  // the CPU model's
-    uint64_t tsc_hz;  // of the guest's TSC; 0: the host's
+    bool has_x2apic;                     // the CPU model's
+    uint64_t tsc_hz;                     // of the guest's TSC; 0: the host's
     uint64_t (*guest_tsc)(void *opaque); // NULL: host TSC + cpu->tsc_offset
     void *opaque;
 };

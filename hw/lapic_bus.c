@@ -11,10 +11,7 @@ enum { MSI_WINDOW = 0x100000, PAGE_PRIORITY = 2 };
 enum { ICR_LOGICAL = 1 << 11, ICR_ASSERT = 1 << 14, ICR_LEVEL = 1 << 15, ICR_SHORTHAND_SHIFT = 18 };
 enum { SHORTHAND_NONE, SHORTHAND_SELF, SHORTHAND_ALL, SHORTHAND_OTHERS };
 
-static bool is_broadcast(const struct apic_msg *m)
-{
-    return m->dest == (m->x2apic ? 0xffffffff : 0xff);
-}
+static bool is_broadcast(const struct apic_msg *m) { return m->dest == (m->x2apic ? 0xffffffff : 0xff); }
 
 static bool matches_logical(const struct lapic *l, uint32_t dest)
 {
@@ -69,7 +66,10 @@ void lapic_bus_deliver(void *opaque, const struct apic_msg *m)
 void lapic_bus_send_msi(void *opaque, uint64_t addr, uint32_t data)
 {
     struct apic_msg m = {
-        .dest = addr >> 12 & 0xff, .logical = addr & 4, .vector = (uint8_t)data, .mode = data >> 8 & 7,
+        .dest = addr >> 12 & 0xff,
+        .logical = addr & 4,
+        .vector = (uint8_t)data,
+        .mode = data >> 8 & 7,
         .level = data & 0x8000,
     };
     if (addr >> 20 != LAPIC_DEFAULT_BASE >> 20)
@@ -84,8 +84,11 @@ void lapic_bus_send_ipi(struct lapic *from, uint64_t icr)
     struct lapic_bus *bus = from->bus;
     bool x2apic = lapic_x2apic(from);
     struct apic_msg m = {
-        .dest = (uint32_t)(icr >> (x2apic ? 32 : 56)), .vector = (uint8_t)icr, .mode = icr >> 8 & 7,
-        .logical = icr & ICR_LOGICAL, .x2apic = x2apic,
+        .dest = (uint32_t)(icr >> (x2apic ? 32 : 56)),
+        .vector = (uint8_t)icr,
+        .mode = icr >> 8 & 7,
+        .logical = icr & ICR_LOGICAL,
+        .x2apic = x2apic,
     };
     if ((m.mode == APIC_FIXED || m.mode == APIC_LOWEST) && m.vector < 16) {
         lapic_error(from, ESR_SEND_ILLEGAL);

@@ -31,9 +31,9 @@ static const struct reg_rule rules[APIC_REGS] = {
     [APIC_LDR] = {XR | XW | MR, 0xff000000, 0},
     [APIC_DFR] = {XR | XW, 0xf0000000, 0},
     [APIC_SVR] = {XR | XW | MR | MW, 0x3ff, 0},
-    [APIC_ISR ... APIC_ISR + 7] = RO,
-    [APIC_TMR ... APIC_TMR + 7] = RO,
-    [APIC_IRR ... APIC_IRR + 7] = RO,
+    [APIC_ISR... APIC_ISR + 7] = RO,
+    [APIC_TMR... APIC_TMR + 7] = RO,
+    [APIC_IRR... APIC_IRR + 7] = RO,
     [APIC_ESR] = {XR | XW | MR | MW, 0, 0},
     [APIC_ICR] = {XR | XW | MR | MW, 0xffffffff000ccfff, 0x1000},
     [APIC_ICR_HIGH] = {XR | XW, 0xff000000, 0},
@@ -136,10 +136,7 @@ static void reg_write(struct lapic *l, unsigned reg, uint64_t v)
 // --- the page
 
 // The LAPIC whose page it is: the one of the vCPU that runs on this thread; NULL for a bus master.
-static struct lapic *current_lapic(void)
-{
-    return vcpu_self.intc == &lapic_intc_ops ? vcpu_self.intc_opaque : NULL;
-}
+static struct lapic *current_lapic(void) { return vcpu_self.intc == &lapic_intc_ops ? vcpu_self.intc_opaque : NULL; }
 
 static bool page_answers(const struct lapic *l) { return l && lapic_enabled(l) && !lapic_x2apic(l); }
 
@@ -174,8 +171,8 @@ static void page_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
         reg_write(l, reg, value & rules[reg].writable);
 }
 
-const struct io_ops lapic_page_ops = {.read = page_read, .write = page_write, .min_size = 4, .max_size = 4,
-                                      .gpr_only = true};
+const struct io_ops lapic_page_ops = {
+    .read = page_read, .write = page_write, .min_size = 4, .max_size = 4, .gpr_only = true};
 
 // --- MSRs
 
@@ -183,8 +180,7 @@ const struct io_ops lapic_page_ops = {.read = page_read, .write = page_write, .m
 static bool write_apic_base(struct lapic *l, uint64_t v)
 {
     uint64_t known = APIC_BASE_ADDR | APIC_BASE_BSP | APIC_BASE_EN | (l->cfg.has_x2apic ? APIC_BASE_EXTD : 0);
-    bool en = v & APIC_BASE_EN, extd = v & APIC_BASE_EXTD, was_en = lapic_enabled(l),
-        was_extd = lapic_x2apic(l);
+    bool en = v & APIC_BASE_EN, extd = v & APIC_BASE_EXTD, was_en = lapic_enabled(l), was_extd = lapic_x2apic(l);
     if (v & ~known || (extd && !en) || (extd && !was_en) || (was_extd && en && !extd))
         return false;
     l->apic_base = v;

@@ -12,10 +12,7 @@ _Static_assert(LAPIC_TIMER_HZ == 1000000000, "one count before division is one n
 static unsigned timer_mode(const struct lapic *l) { return l->lvt[LVT_TIMER] >> LVT_TIMER_MODE_SHIFT & 3; }
 
 // Figure 10-10: 000b divides by 2, ... 110b by 128, 111b by 1.
-static unsigned divide_shift(const struct lapic *l)
-{
-    return ((l->divide & 3) + (l->divide >> 1 & 4) + 1) & 7;
-}
+static unsigned divide_shift(const struct lapic *l) { return ((l->divide & 3) + (l->divide >> 1 & 4) + 1) & 7; }
 
 static uint64_t period_ns(const struct lapic *l) { return (uint64_t)l->initial_count << divide_shift(l); }
 

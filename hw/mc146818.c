@@ -69,10 +69,7 @@ static uint8_t encode(const struct mc146818 *r, int v)
     return (uint8_t)(r->cmos[RTC_B] & B_DM ? v : (v / 10 % 10) << 4 | v % 10);
 }
 
-static int decode(const struct mc146818 *r, uint8_t v)
-{
-    return r->cmos[RTC_B] & B_DM ? v : (v >> 4) * 10 + (v & 15);
-}
+static int decode(const struct mc146818 *r, uint8_t v) { return r->cmos[RTC_B] & B_DM ? v : (v >> 4) * 10 + (v & 15); }
 
 static uint8_t encode_hour(const struct mc146818 *r, int hour)
 {
@@ -110,8 +107,10 @@ static void calendar_to_cmos(struct mc146818 *r, int64_t seconds)
 static int64_t calendar_from_cmos(const struct mc146818 *r)
 {
     struct tm tm = {
-        .tm_sec = decode(r, r->cmos[RTC_SECONDS]), .tm_min = decode(r, r->cmos[RTC_MINUTES]),
-        .tm_hour = decode_hour(r, r->cmos[RTC_HOURS]), .tm_mday = decode(r, r->cmos[RTC_DAY]),
+        .tm_sec = decode(r, r->cmos[RTC_SECONDS]),
+        .tm_min = decode(r, r->cmos[RTC_MINUTES]),
+        .tm_hour = decode_hour(r, r->cmos[RTC_HOURS]),
+        .tm_mday = decode(r, r->cmos[RTC_DAY]),
         .tm_mon = decode(r, r->cmos[RTC_MONTH]) - 1,
         .tm_year = decode(r, r->cmos[RTC_CENTURY]) * 100 + decode(r, r->cmos[RTC_YEAR]) - 1900,
     };
@@ -231,8 +230,8 @@ static void set_calendar(struct mc146818 *r, int64_t seconds, int64_t phase)
 
 static bool is_calendar(unsigned index)
 {
-    return index == RTC_CENTURY || (index <= RTC_YEAR && index != RTC_SECONDS_ALARM &&
-                                    index != RTC_MINUTES_ALARM && index != RTC_HOURS_ALARM);
+    return index == RTC_CENTURY ||
+           (index <= RTC_YEAR && index != RTC_SECONDS_ALARM && index != RTC_MINUTES_ALARM && index != RTC_HOURS_ALARM);
 }
 
 static void refresh(struct mc146818 *r)
@@ -260,10 +259,8 @@ static uint8_t rtc_read(struct mc146818 *r, unsigned index)
         update_irq(r);
         return v;
     }
-    case RTC_D:
-        return D_VRT;
-    default:
-        return r->cmos[index];
+    case RTC_D: return D_VRT;
+    default: return r->cmos[index];
     }
 }
 
@@ -292,12 +289,9 @@ static void rtc_write(struct mc146818 *r, unsigned index, uint8_t v)
 {
     switch (index) {
     case RTC_A:
-    case RTC_B:
-        rtc_write_control(r, index, v);
-        return;
+    case RTC_B: rtc_write_control(r, index, v); return;
     case RTC_C:
-    case RTC_D:
-        return; // read-only
+    case RTC_D: return; // read-only
     }
     if (!is_calendar(index)) {
         bool alarm = index <= RTC_HOURS_ALARM;
@@ -333,7 +327,10 @@ static void mc146818_write(void *opaque, uint64_t offset, uint64_t value, unsign
 }
 
 static const struct io_ops mc146818_ops = {
-    .read = mc146818_read, .write = mc146818_write, .min_size = 1, .max_size = 1,
+    .read = mc146818_read,
+    .write = mc146818_write,
+    .min_size = 1,
+    .max_size = 1,
 };
 
 // --- for the board
@@ -367,7 +364,7 @@ void mc146818_disconnect_irq(struct mc146818 *r, bool disconnected)
 void mc146818_reset(struct mc146818 *r)
 {
     // Data sheet, "RESET": interrupt enables, their flags and SQWE; time and RAM are kept.
-    r->cmos[RTC_B] &= (uint8_t)~(B_PIE | B_AIE | B_UIE | B_SQWE);
+    r->cmos[RTC_B] &= (uint8_t) ~(B_PIE | B_AIE | B_UIE | B_SQWE);
     r->cmos[RTC_C] = 0;
     r->index = 0;
     r->disconnected = false;

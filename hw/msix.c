@@ -42,10 +42,7 @@ static void send_if_pending(struct pci_device *d, unsigned v)
         send(d, v);
 }
 
-bool pci_msix_enabled(const struct pci_device *d)
-{
-    return d->msix && d->msix->enabled;
-}
+bool pci_msix_enabled(const struct pci_device *d) { return d->msix && d->msix->enabled; }
 
 void pci_msix_notify(struct pci_device *d, unsigned vector)
 {

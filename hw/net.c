@@ -88,7 +88,8 @@ int net_parse_mac(const char *text, uint8_t mac[6])
     unsigned v[6];
     int end = 0;
     if (sscanf(text, "%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%n", &v[0], &v[1], &v[2], &v[3], &v[4],
-               &v[5], &end) != 6 || text[end])
+               &v[5], &end) != 6 ||
+        text[end])
         return -EINVAL;
     for (unsigned i = 0; i < 6; i++)
         mac[i] = (uint8_t)v[i];

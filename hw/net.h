@@ -7,18 +7,20 @@
 #include <sys/uio.h>
 
 enum { // struct net_offload.gso
-    NET_GSO_NONE, NET_GSO_TCPV4, NET_GSO_TCPV6,
+    NET_GSO_NONE,
+    NET_GSO_TCPV4,
+    NET_GSO_TCPV6,
 };
 // What one end left for the other to do. A NULL pointer means a plain, finished frame.
 struct net_offload {
-    bool needs_csum;     // the checksum at csum_start + csum_offset holds only the pseudo-header's sum
-    bool csum_valid;     // host -> device: already verified
+    bool needs_csum;                  // the checksum at csum_start + csum_offset holds only the pseudo-header's sum
+    bool csum_valid;                  // host -> device: already verified
     uint16_t csum_start, csum_offset; // from the frame's first byte
-    uint8_t gso;         // NET_GSO_*: one frame stands for many
-    uint16_t gso_size;   // payload bytes of each
-    uint16_t hdr_len;    // bytes of Ethernet + IP + TCP header
+    uint8_t gso;                      // NET_GSO_*: one frame stands for many
+    uint16_t gso_size;                // payload bytes of each
+    uint16_t hdr_len;                 // bytes of Ethernet + IP + TCP header
 };
-enum { // capabilities, for netdev.caps and net_frontend caps
+enum {                // capabilities, for netdev.caps and net_frontend caps
     NET_CAP_CSUM = 1, // takes frames with needs_csum
     NET_CAP_TSO4 = 2, // takes NET_GSO_TCPV4
     NET_CAP_TSO6 = 4,

@@ -15,8 +15,8 @@ enum { TCP_PSH = 8, TCP_ACK = 16 };
 struct net_gro {
     net_gro_deliver *deliver;
     void *opaque;
-    size_t len;       // of the held frame; 0: none
-    size_t header;    // its Ethernet + IP + TCP header
+    size_t len;    // of the held frame; 0: none
+    size_t header; // its Ethernet + IP + TCP header
     uint32_t next_seq;
     unsigned segment; // payload bytes of the first
     unsigned count;   // segments merged
@@ -90,8 +90,12 @@ void net_gro_flush(struct net_gro *g)
     set16(ip + 10, ~fold(sum16(ip, IPV4)) & 0xffff);
     set16(tcp + 16, fold(sum16(ip + 12, 8) + 6 + (uint32_t)tcp_len)); // pseudo-header only
     const struct net_offload o = {
-        .needs_csum = true, .csum_start = ETH + IPV4, .csum_offset = 16, .gso = NET_GSO_TCPV4,
-        .gso_size = (uint16_t)g->segment, .hdr_len = (uint16_t)g->header,
+        .needs_csum = true,
+        .csum_start = ETH + IPV4,
+        .csum_offset = 16,
+        .gso = NET_GSO_TCPV4,
+        .gso_size = (uint16_t)g->segment,
+        .hdr_len = (uint16_t)g->header,
     };
     g->deliver(g->opaque, g->frame, len, &o);
 }
@@ -144,7 +148,4 @@ struct net_gro *net_gro_new(net_gro_deliver *deliver, void *opaque)
     return g;
 }
 
-void net_gro_free(struct net_gro *g)
-{
-    free(g);
-}
+void net_gro_free(struct net_gro *g) { free(g); }

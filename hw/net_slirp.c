@@ -226,10 +226,7 @@ static ssize_t cb_send_packet(const void *buf, size_t len, void *opaque)
     return (ssize_t)len;
 }
 
-static void cb_guest_error(const char *msg, void *opaque)
-{
-    log_printf(LOG_guest_errors, "slirp: %s\n", msg);
-}
+static void cb_guest_error(const char *msg, void *opaque) { log_printf(LOG_guest_errors, "slirp: %s\n", msg); }
 
 static int64_t cb_clock(void *opaque) { return (int64_t)clock_now_ns(); }
 
@@ -278,9 +275,15 @@ static void cb_unregister(int fd, void *opaque)
 static void cb_notify(void *opaque) {}
 
 static const SlirpCb callbacks = {
-    .send_packet = cb_send_packet, .guest_error = cb_guest_error, .clock_get_ns = cb_clock,
-    .timer_new = cb_timer_new, .timer_free = cb_timer_free, .timer_mod = cb_timer_mod,
-    .register_poll_fd = cb_register, .unregister_poll_fd = cb_unregister, .notify = cb_notify,
+    .send_packet = cb_send_packet,
+    .guest_error = cb_guest_error,
+    .clock_get_ns = cb_clock,
+    .timer_new = cb_timer_new,
+    .timer_free = cb_timer_free,
+    .timer_mod = cb_timer_mod,
+    .register_poll_fd = cb_register,
+    .unregister_poll_fd = cb_unregister,
+    .notify = cb_notify,
 };
 
 // --- struct netdev
@@ -348,7 +351,10 @@ static void destroy(struct netdev *n)
 }
 
 static const struct netdev_ops slirp_netdev_ops = {
-    .send = send_frame, .flush = flush, .rx_ready = rx_ready, .destroy = destroy,
+    .send = send_frame,
+    .flush = flush,
+    .rx_ready = rx_ready,
+    .destroy = destroy,
 };
 
 int net_slirp_hostfwd_add(struct netdev *n, const char *rule, char err[160])

@@ -13,15 +13,15 @@ struct net_slirp_options {
     const char *dns;       // [x.x.x.3]
     const char *hostname;  // client hostname reported by DHCP
     const char *domainname;
-    const char *tftp;      // directory to serve
+    const char *tftp; // directory to serve
     const char *bootfile;
     const char *tftp_server_name;
     const char *ipv6_prefix; // [fec0::]
     unsigned ipv6_prefixlen; // [64]
     const char *ipv6_host, *ipv6_dns;
     bool no_ipv4, no_ipv6;
-    bool restricted;       // restrict=on: no way out of the virtual net
-    const char *const *hostfwd; // each "[tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport"; NULL-terminated
+    bool restricted;              // restrict=on: no way out of the virtual net
+    const char *const *hostfwd;   // each "[tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport"; NULL-terminated
     const char *const *dnssearch; // NULL-terminated
 };
 // On an error returns -errno and a message for the user in err.

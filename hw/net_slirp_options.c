@@ -102,8 +102,8 @@ static int config_v6(const struct net_slirp_options *o, SlirpConfig *c, char err
 
 int slirp_options_config(const struct net_slirp_options *o, SlirpConfig *c, char err[160])
 {
-    *c = (SlirpConfig){.version = 1, .restricted = o->restricted, .in_enabled = !o->no_ipv4,
-                       .in6_enabled = !o->no_ipv6};
+    *c = (SlirpConfig){
+        .version = 1, .restricted = o->restricted, .in_enabled = !o->no_ipv4, .in6_enabled = !o->no_ipv6};
     if (o->no_ipv4 && o->no_ipv6)
         return bad(err, "neither IPv4 nor IPv6 in", o->id ? o->id : "user");
     int ret = config_v4(o, c, err);

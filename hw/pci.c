@@ -106,10 +106,7 @@ struct pci_bus *pci_bus_create(const struct pci_bus_config *cfg)
 
 // --- INTx
 
-unsigned pci_pirq_of(uint8_t devfn, unsigned pin)
-{
-    return ((devfn >> 3) - 1u + pin) & 3;
-}
+unsigned pci_pirq_of(uint8_t devfn, unsigned pin) { return ((devfn >> 3) - 1u + pin) & 3; }
 
 // The line follows the device's request unless Interrupt Disable is set; PIRQ lines are shared.
 static void drive_pirq(struct pci_device *d, bool level)
@@ -141,15 +138,9 @@ void pci_set_intx(struct pci_device *d, bool level)
 
 // --- devices
 
-struct address_space *pci_bus_memory(struct pci_bus *b)
-{
-    return b->cfg.mem;
-}
+struct address_space *pci_bus_memory(struct pci_bus *b) { return b->cfg.mem; }
 
-struct pci_device *pci_find(struct pci_bus *b, uint8_t devfn)
-{
-    return b->dev[devfn];
-}
+struct pci_device *pci_find(struct pci_bus *b, uint8_t devfn) { return b->dev[devfn]; }
 
 static int free_slot(const struct pci_bus *b)
 {
@@ -254,10 +245,7 @@ void pci_for_each(struct pci_bus *b, void (*fn)(void *opaque, struct pci_device 
 
 // --- bus mastering
 
-static bool may_master(const struct pci_device *d)
-{
-    return pci_get16(&d->config[PCI_COMMAND]) & PCI_CMD_MASTER;
-}
+static bool may_master(const struct pci_device *d) { return pci_get16(&d->config[PCI_COMMAND]) & PCI_CMD_MASTER; }
 
 bool pci_dma_read(struct pci_device *d, gpa a, void *buf, size_t len)
 {

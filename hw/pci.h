@@ -27,14 +27,14 @@ struct pci_device {
     struct pci_bus *bus;
     uint8_t devfn;
     uint8_t config[PCI_CONFIG_SIZE];
-    uint8_t wmask[PCI_CONFIG_SIZE];  // bits the guest may write
+    uint8_t wmask[PCI_CONFIG_SIZE];   // bits the guest may write
     uint8_t w1cmask[PCI_CONFIG_SIZE]; // bits a written 1 clears
     struct pci_bar bar[PCI_BARS];
-    bool intx_level;  // the device asks for INTx
-    bool intx_driven; // and the line is driven (Interrupt Disable is off)
+    bool intx_level;       // the device asks for INTx
+    bool intx_driven;      // and the line is driven (Interrupt Disable is off)
     uint8_t cap_last_size; // bytes of the last capability added
-    struct msix *msix; // NULL without
-    struct pci_bar rom; // expansion ROM, at 30h
+    struct msix *msix;     // NULL without
+    struct pci_bar rom;    // expansion ROM, at 30h
     struct ram rom_mem;
     // Optional: called after the generic write took effect.
     void (*config_written)(struct pci_device *d, unsigned offset, unsigned size);
@@ -56,16 +56,19 @@ struct pci_bus *pci_bus_create(const struct pci_bus_config *cfg); // maps CF8h..
 void pci_bus_reset(struct pci_bus *b);
 struct address_space *pci_bus_memory(struct pci_bus *b);
 struct pci_device *pci_find(struct pci_bus *b, uint8_t devfn); // NULL: no device there
-unsigned pci_pirq_of(uint8_t devfn, unsigned pin);              // pin 0..3 is INTA..D
+unsigned pci_pirq_of(uint8_t devfn, unsigned pin);             // pin 0..3 is INTA..D
 
 // devfn < 0: the first free slot. Fills vendor..class; INTA if pin is 1. 0 or -errno (no slot left, slot taken).
-struct pci_ids { uint16_t vendor, device, subvendor, subdevice; uint8_t class, subclass, progif, revision; };
+struct pci_ids {
+    uint16_t vendor, device, subvendor, subdevice;
+    uint8_t class, subclass, progif, revision;
+};
 int pci_add(struct pci_bus *b, struct pci_device *d, int devfn, const struct pci_ids *ids, unsigned pin);
 void pci_set_bar(struct pci_device *d, unsigned n, uint64_t size, bool io, bool is64, bool prefetch,
                  const struct io_ops *ops, void *opaque);
 // A BAR that is memory (a frame buffer): [ram_offset, ram_offset + size) of ram.
-void pci_set_bar_ram(struct pci_device *d, unsigned n, uint64_t size, bool is64, bool prefetch,
-                     struct ram *ram, uint64_t ram_offset, bool readonly);
+void pci_set_bar_ram(struct pci_device *d, unsigned n, uint64_t size, bool is64, bool prefetch, struct ram *ram,
+                     uint64_t ram_offset, bool readonly);
 // The expansion ROM BAR with these bytes (copied, padded to a power of two). 0 or -errno.
 int pci_set_rom(struct pci_device *d, const void *image, size_t len);
 unsigned pci_add_capability(struct pci_device *d, uint8_t id, unsigned size); // returns its offset
@@ -79,6 +82,6 @@ bool pci_dma_read(struct pci_device *d, gpa a, void *buf, size_t len);
 bool pci_dma_write(struct pci_device *d, gpa a, const void *buf, size_t len);
 // A board without firmware gives every BAR an address, enables decoding, and sets interrupt lines
 // (irq_of_pirq[4]). Windows are [io_base, io_end) and [mem_base, mem_end).
-void pci_assign_resources(struct pci_bus *b, uint16_t io_base, uint16_t io_end, uint64_t mem_base,
-                          uint64_t mem_end, const uint8_t irq_of_pirq[4]);
+void pci_assign_resources(struct pci_bus *b, uint16_t io_base, uint16_t io_end, uint64_t mem_base, uint64_t mem_end,
+                          const uint8_t irq_of_pirq[4]);
 void pci_for_each(struct pci_bus *b, void (*fn)(void *opaque, struct pci_device *d), void *opaque);

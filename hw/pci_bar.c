@@ -27,24 +27,23 @@ static void declare_bar(struct pci_device *d, unsigned n)
 {
     struct pci_bar *bar = &d->bar[n];
     unsigned at = PCI_BAR0 + 4 * n;
-    pci_set32(d->config + at,
-              bar->io ? BAR_IO : (bar->is64 ? BAR_MEM64 : 0u) | (bar->prefetch ? BAR_PREFETCH : 0u));
+    pci_set32(d->config + at, bar->io ? BAR_IO : (bar->is64 ? BAR_MEM64 : 0u) | (bar->prefetch ? BAR_PREFETCH : 0u));
     set_wmask(d, at, bar);
 }
 
 void pci_set_bar(struct pci_device *d, unsigned n, uint64_t size, bool io, bool is64, bool prefetch,
                  const struct io_ops *ops, void *opaque)
 {
-    d->bar[n] = (struct pci_bar){.size = size, .io = io, .is64 = is64, .prefetch = prefetch, .ops = ops,
-                                 .opaque = opaque};
+    d->bar[n] = (struct pci_bar){
+        .size = size, .io = io, .is64 = is64, .prefetch = prefetch, .ops = ops, .opaque = opaque};
     declare_bar(d, n);
 }
 
-void pci_set_bar_ram(struct pci_device *d, unsigned n, uint64_t size, bool is64, bool prefetch,
-                     struct ram *ram, uint64_t ram_offset, bool readonly)
+void pci_set_bar_ram(struct pci_device *d, unsigned n, uint64_t size, bool is64, bool prefetch, struct ram *ram,
+                     uint64_t ram_offset, bool readonly)
 {
-    d->bar[n] = (struct pci_bar){.size = size, .is64 = is64, .prefetch = prefetch, .ram = ram,
-                                 .ram_offset = ram_offset, .readonly = readonly};
+    d->bar[n] = (struct pci_bar){
+        .size = size, .is64 = is64, .prefetch = prefetch, .ram = ram, .ram_offset = ram_offset, .readonly = readonly};
     declare_bar(d, n);
 }
 
@@ -61,7 +60,7 @@ int pci_set_rom(struct pci_device *d, const void *image, size_t len)
     memcpy(d->rom_mem.base, image, len);
     d->rom = (struct pci_bar){.size = size, .ram = &d->rom_mem, .readonly = true};
     pci_set32(d->config + PCI_ROM_ADDRESS, 0);
-    pci_set32(d->wmask + PCI_ROM_ADDRESS, (uint32_t)~(size - 1) | ROM_ENABLE);
+    pci_set32(d->wmask + PCI_ROM_ADDRESS, (uint32_t) ~(size - 1) | ROM_ENABLE);
     return 0;
 }
 
@@ -90,8 +89,8 @@ static void map_bar(struct pci_device *d, struct pci_bar *bar, uint64_t addr)
         bar->region = as_map_ram(b->cfg.mem, d->name, addr, bar->size, bar->ram, bar->ram_offset, bar->readonly,
                                  BAR_PRIORITY);
     else
-        bar->region = as_map_io(bar->io ? b->cfg.ports : b->cfg.mem, d->name, addr, bar->size, bar->ops,
-                                bar->opaque, BAR_PRIORITY);
+        bar->region = as_map_io(bar->io ? b->cfg.ports : b->cfg.mem, d->name, addr, bar->size, bar->ops, bar->opaque,
+                                BAR_PRIORITY);
 }
 
 static void update_bar(struct pci_device *d, struct pci_bar *bar, unsigned at, bool enabled)
@@ -113,8 +112,7 @@ static void update_bar(struct pci_device *d, struct pci_bar *bar, unsigned at, b
     }
     bar->addr = addr;
     if (log_on(LOG_pci))
-        log_printf(LOG_pci, "%s: %s at %llx\n", d->name, bar->io ? "ports" : "memory",
-                   (unsigned long long)addr);
+        log_printf(LOG_pci, "%s: %s at %llx\n", d->name, bar->io ? "ports" : "memory", (unsigned long long)addr);
 }
 
 void pci_update_bars(struct pci_device *d)
@@ -124,8 +122,7 @@ void pci_update_bars(struct pci_device *d)
         if (d->bar[n].size)
             update_bar(d, &d->bar[n], PCI_BAR0 + 4 * n, cmd & (d->bar[n].io ? PCI_CMD_IO : PCI_CMD_MEM));
     if (d->rom.size)
-        update_bar(d, &d->rom, PCI_ROM_ADDRESS,
-                   (cmd & PCI_CMD_MEM) && (d->config[PCI_ROM_ADDRESS] & ROM_ENABLE));
+        update_bar(d, &d->rom, PCI_ROM_ADDRESS, (cmd & PCI_CMD_MEM) && (d->config[PCI_ROM_ADDRESS] & ROM_ENABLE));
 }
 
 void pci_reset_bars(struct pci_device *d)
@@ -182,8 +179,8 @@ static void place(const struct slot *s, uint64_t *next, uint64_t end)
     *next = at + bar->size;
 }
 
-void pci_assign_resources(struct pci_bus *b, uint16_t io_base, uint16_t io_end, uint64_t mem_base,
-                          uint64_t mem_end, const uint8_t irq_of_pirq[4])
+void pci_assign_resources(struct pci_bus *b, uint16_t io_base, uint16_t io_end, uint64_t mem_base, uint64_t mem_end,
+                          const uint8_t irq_of_pirq[4])
 {
     struct slot slots[256];
     struct slot_list l = {slots, 0, ARRAY_SIZE(slots)};

@@ -36,6 +36,6 @@ struct pcspk *pcspk_create(const struct i8254 *timer, const struct port_b *port_
     struct pcspk *s = calloc(1, sizeof(*s));
 
     if (s)
-        *s = (struct pcspk){ .timer = timer, .port_b = port_b };
+        *s = (struct pcspk){.timer = timer, .port_b = port_b};
     return s;
 }

@@ -11,9 +11,9 @@ enum { PIRQRC = 0x60, PIRQRC_OFF = 0x80 };
 struct piix3 {
     struct pci_device pci;
     struct piix3_config cfg;
-    bool pirq[4];       // levels
-    uint8_t route[4];   // 0: not routed
-    uint16_t driven;    // ISA IRQs that we hold up
+    bool pirq[4];     // levels
+    uint8_t route[4]; // 0: not routed
+    uint16_t driven;  // ISA IRQs that we hold up
 };
 
 // Interrupts 0-2, 8 and 13 belong to the system board and cannot be chosen.
@@ -98,7 +98,9 @@ struct piix3 *piix3_create(const struct piix3_config *cfg)
         return NULL;
     }
     p->pci.config[0x0e] |= 0x80; // other functions (IDE, PM) follow
-    static const struct { uint8_t at, mask; } writable[] = {
+    static const struct {
+        uint8_t at, mask;
+    } writable[] = {
         {0x4c, 0xff}, {0x4e, 0xff}, {0x4f, 0xff}, {0x60, 0x8f}, {0x61, 0x8f}, {0x62, 0x8f}, {0x63, 0x8f},
         {0x69, 0xfe}, {0x6a, 0xff}, {0x70, 0xef}, {0x76, 0x8f}, {0x77, 0x8f}, {0x78, 0x3f}, {0x79, 0xff},
         {0x80, 0x7f}, {0x82, 0xff}, {0xa0, 0x1f}, {0xa2, 0xff}, {0xa3, 0xff}, {0xa8, 0x7f},

@@ -115,8 +115,10 @@ static uint64_t bm_read(void *opaque, uint64_t offset, unsigned size)
     struct piix3_ide *p = opaque;
     const struct bus_master *bm = &p->bm[offset / BM_PORTS & 1];
     unsigned reg = offset % BM_PORTS;
-    return reg == BMIC ? bm->command : reg == BMIS ? bm->status
-         : reg >= BMIDTP ? (uint8_t)(bm->table >> 8 * (reg - BMIDTP)) : 0;
+    return reg == BMIC     ? bm->command
+           : reg == BMIS   ? bm->status
+           : reg >= BMIDTP ? (uint8_t)(bm->table >> 8 * (reg - BMIDTP))
+                           : 0;
 }
 
 static void bm_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
@@ -203,8 +205,14 @@ void piix3_ide_cmos(struct piix3_ide *p, void (*set)(void *opaque, uint8_t index
             continue;
         types |= i ? 0x0f : 0xf0;
         const uint8_t table[9] = {
-            (uint8_t)g.cylinders, (uint8_t)(g.cylinders >> 8), (uint8_t)g.heads, 0xff, 0xff,
-            (uint8_t)(0xc0 | (g.heads > 8) << 3), (uint8_t)g.cylinders, (uint8_t)(g.cylinders >> 8),
+            (uint8_t)g.cylinders,
+            (uint8_t)(g.cylinders >> 8),
+            (uint8_t)g.heads,
+            0xff,
+            0xff,
+            (uint8_t)(0xc0 | (g.heads > 8) << 3),
+            (uint8_t)g.cylinders,
+            (uint8_t)(g.cylinders >> 8),
             (uint8_t)g.sectors,
         };
         set(opaque, (uint8_t)(0x19 + i), 47);
@@ -222,8 +230,11 @@ static bool create_channels(struct piix3_ide *p)
     static const uint16_t command[2] = {0x1f0, 0x170}, control[2] = {0x3f6, 0x376};
     for (unsigned n = 0; n < 2; n++) {
         const struct ide_channel_config cc = {
-            .ports = p->cfg.ports, .command = command[n], .control = control[n],
-            .irq = {channel_irq, p, n}, .dma = {transfer, &p->bm[n]},
+            .ports = p->cfg.ports,
+            .command = command[n],
+            .control = control[n],
+            .irq = {channel_irq, p, n},
+            .dma = {transfer, &p->bm[n]},
         };
         p->bm[n].ide = p;
         p->bm[n].n = n;

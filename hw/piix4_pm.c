@@ -87,10 +87,7 @@ void piix4_pm_set_base(struct piix4_pm *p, uint16_t base)
     update(p);
 }
 
-bool piix4_pm_apmc_enabled(const struct piix4_pm *p)
-{
-    return p->pci.config[DEVACTB + 3] & DEVACTB_APMC_EN;
-}
+bool piix4_pm_apmc_enabled(const struct piix4_pm *p) { return p->pci.config[DEVACTB + 3] & DEVACTB_APMC_EN; }
 
 struct piix4_pm *piix4_pm_create(const struct piix4_pm_config *cfg)
 {
@@ -110,7 +107,9 @@ struct piix4_pm *piix4_pm_create(const struct piix4_pm_config *cfg)
         free(p);
         return NULL;
     }
-    static const struct { uint8_t at, mask; } writable[] = {
+    static const struct {
+        uint8_t at, mask;
+    } writable[] = {
         {0x40, 0xc0}, {0x41, 0xff}, {0x58, 0xff}, {0x59, 0xff}, {0x5a, 0xff}, {0x5b, 0xff}, {0x5f, 0xff},
         {0x63, 0xff}, {0x67, 0xff}, {0x80, 0x01}, {0x90, 0xf0}, {0x91, 0xff}, {0xd2, 0x0f},
     };

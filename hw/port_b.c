@@ -8,8 +8,11 @@
 #include "hw/timebase.h"
 
 enum {
-    PORT_B_GATE2 = 0x01, PORT_B_SPEAKER = 0x02, PORT_B_WRITABLE = 0x0f, // and the two NMI masks
-    PORT_B_REFRESH = 0x10, PORT_B_OUT2 = 0x20,
+    PORT_B_GATE2 = 0x01,
+    PORT_B_SPEAKER = 0x02,
+    PORT_B_WRITABLE = 0x0f, // and the two NMI masks
+    PORT_B_REFRESH = 0x10,
+    PORT_B_OUT2 = 0x20,
     REFRESH_NS = 15085, // half a cycle of counter 1's traditional 18 ticks
 };
 
@@ -37,7 +40,11 @@ static void port_b_write(void *opaque, uint64_t offset, uint64_t value, unsigned
 }
 
 static const struct io_ops port_b_ops = {
-    .read = port_b_read, .write = port_b_write, .min_size = 1, .max_size = 1, .gpr_only = true,
+    .read = port_b_read,
+    .write = port_b_write,
+    .min_size = 1,
+    .max_size = 1,
+    .gpr_only = true,
 };
 
 bool port_b_speaker_on(const struct port_b *p)

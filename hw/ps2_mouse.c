@@ -43,7 +43,7 @@ static int take(int *backlog, int limit)
 // "Set Scaling 2:1": in stream mode small counts are damped and large ones doubled.
 static int scale(const struct ps2_mouse *m, int v)
 {
-    static const uint8_t small[] = { 0, 1, 1, 3, 6, 9 };
+    static const uint8_t small[] = {0, 1, 1, 3, 6, 9};
     int size = v < 0 ? -v : v;
 
     if (!m->scaling || m->remote)

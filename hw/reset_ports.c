@@ -46,7 +46,10 @@ static void rcr_write(void *opaque, uint64_t offset, uint64_t value, unsigned si
 }
 
 static const struct io_ops port92_ops = {
-    .read = port92_read, .write = port92_write, .min_size = 1, .max_size = 1,
+    .read = port92_read,
+    .write = port92_write,
+    .min_size = 1,
+    .max_size = 1,
 };
 static const struct io_ops rcr_ops = {.read = rcr_read, .write = rcr_write, .min_size = 1, .max_size = 1};
 

@@ -17,7 +17,7 @@ struct tick_config {
     struct irq_line line; // IRQ 0: to input 0 of pic and pin 2 of ioapic
     const struct i8259 *pic;
     const struct ioapic *ioapic;
-    const struct lapic *lapic; // the boot processor's
+    const struct lapic *lapic;      // the boot processor's
     bool (*periodic)(void *opaque); // does a timer tick on the line? What comes once is never owed
     void *opaque;
 };

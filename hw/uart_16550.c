@@ -11,8 +11,16 @@
 
 #include "hw/timebase.h"
 
-enum { UART_RBR_THR = 0, UART_IER = 1, UART_IIR_FCR = 2, UART_LCR = 3, UART_MCR = 4, UART_LSR = 5,
-       UART_MSR = 6, UART_SCR = 7 };
+enum {
+    UART_RBR_THR = 0,
+    UART_IER = 1,
+    UART_IIR_FCR = 2,
+    UART_LCR = 3,
+    UART_MCR = 4,
+    UART_LSR = 5,
+    UART_MSR = 6,
+    UART_SCR = 7
+};
 // PC16550D data sheet, table II "Summary of Registers".
 // clang-format off
 enum {
@@ -320,9 +328,12 @@ static void uart_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     update_irq(u);
 }
 
-static const struct io_ops uart_ops = {.read = uart_read, .write = uart_write, .min_size = 1, .max_size = 1, .gpr_only = true};
+static const struct io_ops uart_ops = {
+    .read = uart_read, .write = uart_write, .min_size = 1, .max_size = 1, .gpr_only = true};
 static const struct chardev_frontend_ops uart_frontend = {
-    .can_receive = uart_can_receive, .receive = uart_receive, .can_write = uart_can_write,
+    .can_receive = uart_can_receive,
+    .receive = uart_receive,
+    .can_write = uart_can_write,
     .break_received = uart_break_received,
 };
 

@@ -26,4 +26,4 @@ struct vga_config {
     size_t rom_size;
 };
 int vga_create(const struct vga_config *cfg, struct vga **out); // 0 or -errno
-void vga_destroy(struct vga *v); // for tests: unmaps everything but the PCI slot
+void vga_destroy(struct vga *v);                                // for tests: unmaps everything but the PCI slot

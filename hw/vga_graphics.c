@@ -71,8 +71,7 @@ static unsigned fetch_planes(struct vga *v, const struct planes_line *l, uint32_
     return columns;
 }
 
-static void expand_planes(const struct vga *v, const uint8_t *words, unsigned columns, unsigned pan,
-                          uint32_t *line)
+static void expand_planes(const struct vga *v, const uint8_t *words, unsigned columns, unsigned pan, uint32_t *line)
 {
     static void (*const expand[])(const uint32_t *, unsigned, uint32_t, uint32_t *) = {
         [VGA_PLANAR] = planar_pixels,
@@ -161,8 +160,7 @@ static void linear_pixels(const struct vga *v, const uint8_t *p, unsigned n, uin
         break;
     case 24:
         for (unsigned i = 0; i < n; i++, p += 3)
-            out[i] = swapped ? (uint32_t)(p[0] << 16 | p[1] << 8 | p[2])
-                             : (uint32_t)(p[2] << 16 | p[1] << 8 | p[0]);
+            out[i] = swapped ? (uint32_t)(p[0] << 16 | p[1] << 8 | p[2]) : (uint32_t)(p[2] << 16 | p[1] << 8 | p[0]);
         break;
     default:
         for (unsigned i = 0; i < n; i++, p += 4) {

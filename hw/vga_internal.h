@@ -23,13 +23,7 @@ enum {
     GR_BIT_MASK,
     GR_COUNT
 };
-enum {
-    GR_MODE_WRITE = 0x03,
-    GR_MODE_READ = 0x08,
-    GR_MODE_ODD_EVEN = 0x10,
-    GR_MODE_SHIFT = 0x20,
-    GR_MODE_256 = 0x40
-};
+enum { GR_MODE_WRITE = 0x03, GR_MODE_READ = 0x08, GR_MODE_ODD_EVEN = 0x10, GR_MODE_SHIFT = 0x20, GR_MODE_256 = 0x40 };
 enum { GR_MISC_GRAPHICS = 0x01, GR_MISC_CHAIN = 0x02 };
 enum {
     CR_H_TOTAL,
@@ -97,8 +91,8 @@ struct vga_mode {
     unsigned bpp;                     // VGA_LINEAR
     uint32_t start, stride;           // in CRTC address steps; VGA_LINEAR: bytes
     unsigned line_compare, preset_row, panning;
-    uint8_t half, double_scan, byte_mode, double_word, row_scan, underline, pan_top, plane_enable,
-        attribute_mode, swapped;
+    uint8_t half, double_scan, byte_mode, double_word, row_scan, underline, pan_top, plane_enable, attribute_mode,
+        swapped;
     uint8_t char_map;
 };
 
@@ -151,8 +145,7 @@ static inline uint8_t *vga_text_window(struct vga *v) { return v->ram.base + v->
 static inline uint32_t vga_spread(unsigned bits) { return ((bits & 15) * 0x00204081u & 0x01010101u) * 0xff; }
 static inline unsigned vga_lines(const struct vga *v) // of the visible part
 {
-    return (v->cr[CR_V_DISPLAY_END] | (v->cr[CR_OVERFLOW] & 0x02u) << 7 | (v->cr[CR_OVERFLOW] & 0x40u) << 3) +
-           1;
+    return (v->cr[CR_V_DISPLAY_END] | (v->cr[CR_OVERFLOW] & 0x02u) << 7 | (v->cr[CR_OVERFLOW] & 0x40u) << 3) + 1;
 }
 
 // vga_regs.c: port 3B0h + offset
@@ -163,8 +156,8 @@ void vga_regs_reset(struct vga *v);
 // vga_mem.c
 extern const struct io_ops vga_window_ops;
 void vga_window_update(struct vga *v); // registers changed: is the window still what it was?
-void vga_window_sync(struct vga *v);  // brings the planes up to date with what was written to the text window
-void vga_window_close(struct vga *v); // back to WINDOW_IO
+void vga_window_sync(struct vga *v);   // brings the planes up to date with what was written to the text window
+void vga_window_close(struct vga *v);  // back to WINDOW_IO
 // vga_vbe.c
 uint16_t vga_vbe_read(struct vga *v, unsigned index);
 void vga_vbe_write(struct vga *v, unsigned index, uint16_t value);

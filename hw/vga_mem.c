@@ -61,14 +61,10 @@ static uint32_t rotate(const struct vga *v, uint8_t value)
 static uint32_t alu(const struct vga *v, uint32_t data)
 {
     switch (v->gr[GR_DATA_ROTATE] >> 3) {
-    case 1:
-        return data & v->latch;
-    case 2:
-        return data | v->latch;
-    case 3:
-        return data ^ v->latch;
-    default:
-        return data;
+    case 1: return data & v->latch;
+    case 2: return data | v->latch;
+    case 3: return data ^ v->latch;
+    default: return data;
     }
 }
 
@@ -82,11 +78,8 @@ static uint32_t write_data(const struct vga *v, uint8_t value)
         data = rotate(v, value) * 0x01010101u;
         data = (data & ~enable) | (vga_spread(v->gr[GR_SET_RESET]) & enable);
         break;
-    case 1:
-        return v->latch;
-    case 2:
-        data = vga_spread(value);
-        break;
+    case 1: return v->latch;
+    case 2: data = vga_spread(value); break;
     default:
         mask &= rotate(v, value) * 0x01010101u;
         data = vga_spread(v->gr[GR_SET_RESET]);
@@ -111,8 +104,7 @@ static uint8_t read_byte(struct vga *v, uint32_t addr)
 {
     v->latch = *vga_planes(v, plane_offset(v, addr));
     if (v->gr[GR_MODE] & GR_MODE_READ) {
-        uint32_t differ =
-            (v->latch ^ vga_spread(v->gr[GR_COLOR_COMPARE])) & vga_spread(v->gr[GR_COLOR_DONT_CARE]);
+        uint32_t differ = (v->latch ^ vga_spread(v->gr[GR_COLOR_COMPARE])) & vga_spread(v->gr[GR_COLOR_DONT_CARE]);
         return (uint8_t) ~(differ | differ >> 8 | differ >> 16 | differ >> 24);
     }
     unsigned plane = v->gr[GR_READ_MAP];
@@ -181,8 +173,8 @@ static void window_open(struct vga *v, enum vga_window window)
     } else {
         text_from_planes(v);
     }
-    v->direct = as_map_ram(v->cfg.mem, "vga-window", VGA_WINDOW + maps[n].base, maps[n].size, &v->ram, at,
-                           false, VGA_WINDOW_PRIORITY + 1);
+    v->direct = as_map_ram(v->cfg.mem, "vga-window", VGA_WINDOW + maps[n].base, maps[n].size, &v->ram, at, false,
+                           VGA_WINDOW_PRIORITY + 1);
     if (!v->direct)
         return;
     v->window = window;

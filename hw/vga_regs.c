@@ -133,8 +133,7 @@ static void ar_write(struct vga *v, uint8_t value)
     unsigned n = v->ar_index & 0x1f;
     if (!v->ar_data)
         v->ar_index = value & 0x3f;
-    else if (n <
-             AR_COUNT) // IBM's takes the palette only while the screen is off; others do not mind, nor do we
+    else if (n < AR_COUNT) // IBM's takes the palette only while the screen is off; others do not mind, nor do we
         v->ar[n] = value & ar_mask[n];
     v->ar_data = !v->ar_data;
 }
@@ -156,68 +155,39 @@ uint8_t vga_port_read(struct vga *v, unsigned port)
     if (!decodes(v, &port))
         return 0xff;
     switch (port) {
-    case PORT_AR:
-        return v->ar_index;
-    case PORT_AR_READ:
-        return (v->ar_index & 0x1f) < AR_COUNT ? v->ar[v->ar_index & 0x1f] : 0;
-    case PORT_MISC:
-        return STATUS0_SENSE;
-    case PORT_ENABLE:
-        return v->enable;
-    case PORT_SR_INDEX:
-        return v->sr_index;
-    case PORT_SR:
-        return v->sr_index < SR_COUNT ? v->sr[v->sr_index] : 0;
-    case PORT_DAC_MASK:
-        return v->dac_mask;
-    case PORT_DAC_READ:
-        return v->dac_state;
-    case PORT_DAC_WRITE:
-        return v->dac_write;
-    case PORT_DAC:
-        return dac_read(v);
-    case PORT_FEATURE_READ:
-        return v->feature;
-    case PORT_MISC_READ:
-        return v->misc;
-    case PORT_GR_INDEX:
-        return v->gr_index;
-    case PORT_GR:
-        return v->gr_index < GR_COUNT ? v->gr[v->gr_index] : 0;
-    case PORT_CR_INDEX:
-        return v->cr_index;
-    case PORT_CR:
-        return cr_read(v);
-    case PORT_STATUS1:
-        v->ar_data = false;
-        return status1(v);
-    default:
-        return 0xff;
+    case PORT_AR: return v->ar_index;
+    case PORT_AR_READ: return (v->ar_index & 0x1f) < AR_COUNT ? v->ar[v->ar_index & 0x1f] : 0;
+    case PORT_MISC: return STATUS0_SENSE;
+    case PORT_ENABLE: return v->enable;
+    case PORT_SR_INDEX: return v->sr_index;
+    case PORT_SR: return v->sr_index < SR_COUNT ? v->sr[v->sr_index] : 0;
+    case PORT_DAC_MASK: return v->dac_mask;
+    case PORT_DAC_READ: return v->dac_state;
+    case PORT_DAC_WRITE: return v->dac_write;
+    case PORT_DAC: return dac_read(v);
+    case PORT_FEATURE_READ: return v->feature;
+    case PORT_MISC_READ: return v->misc;
+    case PORT_GR_INDEX: return v->gr_index;
+    case PORT_GR: return v->gr_index < GR_COUNT ? v->gr[v->gr_index] : 0;
+    case PORT_CR_INDEX: return v->cr_index;
+    case PORT_CR: return cr_read(v);
+    case PORT_STATUS1: v->ar_data = false; return status1(v);
+    default: return 0xff;
     }
 }
 
 static void write_register(struct vga *v, unsigned port, uint8_t value)
 {
     switch (port) {
-    case PORT_AR:
-        ar_write(v, value);
-        break;
-    case PORT_MISC:
-        v->misc = value & 0xef;
-        break;
-    case PORT_ENABLE:
-        v->enable = value & 1;
-        break;
-    case PORT_SR_INDEX:
-        v->sr_index = value & 7;
-        break;
+    case PORT_AR: ar_write(v, value); break;
+    case PORT_MISC: v->misc = value & 0xef; break;
+    case PORT_ENABLE: v->enable = value & 1; break;
+    case PORT_SR_INDEX: v->sr_index = value & 7; break;
     case PORT_SR:
         if (v->sr_index < SR_COUNT)
             v->sr[v->sr_index] = value & sr_mask[v->sr_index];
         break;
-    case PORT_DAC_MASK:
-        v->dac_mask = value;
-        break;
+    case PORT_DAC_MASK: v->dac_mask = value; break;
     case PORT_DAC_READ:
         v->dac_read = value;
         v->dac_part = 0;
@@ -228,27 +198,16 @@ static void write_register(struct vga *v, unsigned port, uint8_t value)
         v->dac_part = 0;
         v->dac_state = 0;
         break;
-    case PORT_DAC:
-        dac_write(v, value);
-        break;
-    case PORT_GR_INDEX:
-        v->gr_index = value & 15;
-        break;
+    case PORT_DAC: dac_write(v, value); break;
+    case PORT_GR_INDEX: v->gr_index = value & 15; break;
     case PORT_GR:
         if (v->gr_index < GR_COUNT)
             v->gr[v->gr_index] = value & gr_mask[v->gr_index];
         break;
-    case PORT_CR_INDEX:
-        v->cr_index = value;
-        break;
-    case PORT_CR:
-        cr_write(v, value);
-        break;
-    case PORT_STATUS1:
-        v->feature = value & 0x10;
-        break;
-    default:
-        break;
+    case PORT_CR_INDEX: v->cr_index = value; break;
+    case PORT_CR: cr_write(v, value); break;
+    case PORT_STATUS1: v->feature = value & 0x10; break;
+    default: break;
     }
 }
 
@@ -266,16 +225,16 @@ struct port_range {
     struct io_ops ops;
 };
 
-#define PORT_RANGE(base, count)                                                                              \
-    static uint64_t read_##base(void *opaque, uint64_t offset, unsigned size)                                \
-    {                                                                                                        \
-        return vga_port_read(opaque, base + (unsigned)offset);                                               \
-    }                                                                                                        \
-    static void write_##base(void *opaque, uint64_t offset, uint64_t value, unsigned size)                   \
-    {                                                                                                        \
-        vga_port_write(opaque, base + (unsigned)offset, (uint8_t)value);                                     \
-    }                                                                                                        \
-    static const struct port_range range_##base = {                                                          \
+#define PORT_RANGE(base, count)                                                            \
+    static uint64_t read_##base(void *opaque, uint64_t offset, unsigned size)              \
+    {                                                                                      \
+        return vga_port_read(opaque, base + (unsigned)offset);                             \
+    }                                                                                      \
+    static void write_##base(void *opaque, uint64_t offset, uint64_t value, unsigned size) \
+    {                                                                                      \
+        vga_port_write(opaque, base + (unsigned)offset, (uint8_t)value);                   \
+    }                                                                                      \
+    static const struct port_range range_##base = {                                        \
         base, count, {.read = read_##base, .write = write_##base, .min_size = 1, .max_size = 1, .gpr_only = true}};
 PORT_RANGE(0x3b4, 2)
 PORT_RANGE(0x3ba, 1)

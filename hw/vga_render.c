@@ -180,8 +180,7 @@ static void render(void *opaque, struct display *d, bool all)
         m.kind = VGA_BLANK;
     }
     bool new_mode = memcmp(&m, &v->shown, sizeof(m)) != 0;
-    if ((all || m.width != v->shown.width || m.height != v->shown.height) &&
-        !display_resize(d, m.width, m.height))
+    if ((all || m.width != v->shown.width || m.height != v->shown.height) && !display_resize(d, m.width, m.height))
         return; // out of memory: the old picture stays
     v->shown = m;
     if (m.kind == VGA_BLANK) {

@@ -28,8 +28,7 @@ static unsigned font_offset(unsigned n) { return (n & 3) * 0x4000 + (n >> 2) * 0
 static void fonts_read(struct vga *v)
 {
     unsigned sel = v->sr[SR_CHAR_MAP];
-    const unsigned map[2] = {(sel & 3) | (sel >> 2 & 4),
-                             (sel >> 2 & 3) | (sel >> 3 & 4)}; // attribute bit 3: 0, 1
+    const unsigned map[2] = {(sel & 3) | (sel >> 2 & 4), (sel >> 2 & 3) | (sel >> 3 & 4)}; // attribute bit 3: 0, 1
     for (unsigned b = 0; b < 2; b++)
         for (unsigned i = 0; i < 256 * 32; i++)
             v->font[b][i / 32][i % 32] = (uint8_t)(*vga_planes(v, font_offset(map[b]) + i) >> 16);
@@ -59,14 +58,12 @@ static unsigned cell_dots(const struct vga *v, uint32_t cell, unsigned scan)
         dots |= dots >> 1 & 1;
     if ((attr & 0x77) == 0x01 && scan == v->shown.underline)
         dots = 0x1ff;
-    if (cell & CELL_CURSOR && scan >= (v->cr[CR_CURSOR_START] & 0x1fu) &&
-        scan <= (v->cr[CR_CURSOR_END] & 0x1fu))
+    if (cell & CELL_CURSOR && scan >= (v->cr[CR_CURSOR_START] & 0x1fu) && scan <= (v->cr[CR_CURSOR_END] & 0x1fu))
         dots = 0x1ff;
     return dots;
 }
 
-static void draw_cell(struct vga *v, struct display *d, const struct text_band *b, unsigned column,
-                      uint32_t cell)
+static void draw_cell(struct vga *v, struct display *d, const struct text_band *b, unsigned column, uint32_t cell)
 {
     const struct vga_mode *m = &v->shown;
     uint32_t fg, bg;
@@ -93,8 +90,7 @@ struct text_pass {
     struct display_text text;
 };
 
-static void draw_band(struct vga *v, struct display *d, const struct text_band *b, unsigned n,
-                      struct text_pass *p)
+static void draw_band(struct vga *v, struct display *d, const struct text_band *b, unsigned n, struct text_pass *p)
 {
     const struct vga_mode *m = &v->shown;
     unsigned columns = m->columns + (b->panning ? 1 : 0);
@@ -141,8 +137,7 @@ static bool make_room(struct vga *v)
 }
 
 // The rest of the row of cells that begins at line y, as far as split screen and the screen's end let it go.
-static struct text_band next_band(const struct vga_mode *m, unsigned y, unsigned scan, uint32_t ma,
-                                  unsigned panning)
+static struct text_band next_band(const struct vga_mode *m, unsigned y, unsigned scan, uint32_t ma, unsigned panning)
 {
     struct text_band b = {.y = y, .scan = scan, .repeat = 1u + m->double_scan, .ma = ma, .panning = panning};
     unsigned end = m->height;

@@ -27,10 +27,7 @@ enum {
 #define BYTE_ORDER_LITTLE 0x1e1e1e1eu
 #define BYTE_ORDER_BIG 0xbebebebeu
 
-static bool valid_bpp(unsigned bpp)
-{
-    return bpp == 4 || bpp == 8 || bpp == 15 || bpp == 16 || bpp == 24 || bpp == 32;
-}
+static bool valid_bpp(unsigned bpp) { return bpp == 4 || bpp == 8 || bpp == 15 || bpp == 16 || bpp == 24 || bpp == 32; }
 
 static uint16_t clamp(unsigned value, unsigned low, unsigned high)
 {
@@ -72,8 +69,7 @@ static void program_vga(struct vga *v)
     v->cr[CR_H_DISPLAY_END] = (uint8_t)(v->vbe[VBE_XRES] / 8 - 1);
     v->cr[CR_OFFSET] = (uint8_t)(v->vbe_stride >> 3);
     v->cr[CR_V_DISPLAY_END] = (uint8_t)last;
-    v->cr[CR_OVERFLOW] =
-        (uint8_t)((v->cr[CR_OVERFLOW] & ~0x42) | (last >> 7 & 0x02) | (last >> 3 & 0x40) | 0x10);
+    v->cr[CR_OVERFLOW] = (uint8_t)((v->cr[CR_OVERFLOW] & ~0x42) | (last >> 7 & 0x02) | (last >> 3 & 0x40) | 0x10);
     v->cr[CR_LINE_COMPARE] = 0xff;
     v->cr[CR_MAX_SCAN] = 0x40;
 }
@@ -145,10 +141,7 @@ void vga_vbe_reset(struct vga *v)
 
 // --- ports
 
-static uint64_t index_read(void *opaque, uint64_t offset, unsigned size)
-{
-    return ((struct vga *)opaque)->vbe_index;
-}
+static uint64_t index_read(void *opaque, uint64_t offset, unsigned size) { return ((struct vga *)opaque)->vbe_index; }
 static void index_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
     ((struct vga *)opaque)->vbe_index = (uint16_t)value;

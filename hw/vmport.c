@@ -14,13 +14,23 @@
 
 enum { VMPORT = 0x5658, VMPORT_MAGIC = 0x564d5868 };
 enum {
-    CMD_VERSION = 0x0a, CMD_UUID = 0x13, CMD_RAM_SIZE = 0x14, CMD_TIME = 0x17, CMD_POINTER_DATA = 0x27,
-    CMD_POINTER_STATUS = 0x28, CMD_POINTER_COMMAND = 0x29,
+    CMD_VERSION = 0x0a,
+    CMD_UUID = 0x13,
+    CMD_RAM_SIZE = 0x14,
+    CMD_TIME = 0x17,
+    CMD_POINTER_DATA = 0x27,
+    CMD_POINTER_STATUS = 0x28,
+    CMD_POINTER_COMMAND = 0x29,
 };
 enum { VERSION = 6, PRODUCT_SERVER = 2, RAM_SIZE_EBX = 0x1177 };
 // Arguments of CMD_POINTER_COMMAND. "READ" also enables.
-enum { POINTER_READ_ID = 0x45414552, POINTER_DISABLE = 0xf5, POINTER_RELATIVE = 0x4c455252,
-       POINTER_ABSOLUTE = 0x53424152, POINTER_ID = 0x3442554a };
+enum {
+    POINTER_READ_ID = 0x45414552,
+    POINTER_DISABLE = 0xf5,
+    POINTER_RELATIVE = 0x4c455252,
+    POINTER_ABSOLUTE = 0x53424152,
+    POINTER_ID = 0x3442554a
+};
 enum { BUTTON_LEFT = 0x20, BUTTON_RIGHT = 0x10, BUTTON_MIDDLE = 0x08 };
 enum { QUEUE_WORDS = 1024, PACKET_WORDS = 4, MOST_WORDS = 6, DISABLED = 0xffff0000 };
 
@@ -36,10 +46,7 @@ static void set(struct vmport *v, enum vmport_reg reg, uint32_t x) { v->cfg.set_
 
 // --- the pointer
 
-static void push(struct vmport *v, uint32_t word)
-{
-    v->queue[(v->head + v->count++) % QUEUE_WORDS] = word;
-}
+static void push(struct vmport *v, uint32_t word) { v->queue[(v->head + v->count++) % QUEUE_WORDS] = word; }
 
 static uint32_t pop(struct vmport *v)
 {
@@ -72,7 +79,7 @@ static void on_pointer(void *opaque, const struct input_pointer *p)
     v->cfg.poke(v->cfg.opaque);
 }
 
-static const struct input_pointer_ops pointer_ops = { .has_room = has_room, .pointer = on_pointer };
+static const struct input_pointer_ops pointer_ops = {.has_room = has_room, .pointer = on_pointer};
 
 static void set_mode(struct vmport *v, bool enabled, bool absolute)
 {
@@ -89,8 +96,8 @@ static uint32_t pointer_status(struct vmport *v) { return v->enabled ? v->count 
 static uint32_t pointer_data(struct vmport *v)
 {
     // In the order of the words.
-    static const enum vmport_reg regs[MOST_WORDS] = { VMPORT_EAX, VMPORT_EBX, VMPORT_ECX,
-                                                      VMPORT_EDX, VMPORT_ESI, VMPORT_EDI };
+    static const enum vmport_reg regs[MOST_WORDS] = {VMPORT_EAX, VMPORT_EBX, VMPORT_ECX,
+                                                     VMPORT_EDX, VMPORT_ESI, VMPORT_EDI};
     unsigned n = get(v, VMPORT_EBX);
     uint32_t eax = 0;
 
@@ -151,9 +158,7 @@ static uint32_t command(struct vmport *v, uint16_t cmd)
         set(v, VMPORT_ECX, uuid_word(v, 2));
         set(v, VMPORT_EDX, uuid_word(v, 3));
         return uuid_word(v, 0);
-    case CMD_RAM_SIZE:
-        set(v, VMPORT_EBX, RAM_SIZE_EBX);
-        return (uint32_t)v->cfg.ram_size;
+    case CMD_RAM_SIZE: set(v, VMPORT_EBX, RAM_SIZE_EBX); return (uint32_t)v->cfg.ram_size;
     case CMD_TIME: // seconds, microseconds, largest time lag in microseconds
         clock_gettime(CLOCK_REALTIME, &now);
         set(v, VMPORT_EBX, (uint32_t)(now.tv_nsec / 1000));
@@ -166,9 +171,7 @@ static uint32_t command(struct vmport *v, uint16_t cmd)
             return UINT32_MAX;
         pointer_command(v);
         return get(v, VMPORT_EAX);
-    default:
-        log_printf(LOG_unimp, "vmport: command %02x", cmd);
-        return UINT32_MAX;
+    default: log_printf(LOG_unimp, "vmport: command %02x", cmd); return UINT32_MAX;
     }
 }
 

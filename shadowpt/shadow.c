@@ -34,8 +34,8 @@ enum { GRANTS = 64 };
 struct grant {
     gva page;
     gpa pa;
-    hva host;   // NULL: a device's page, ...
-    bool write; // ... which may be written, too
+    hva host;        // NULL: a device's page, ...
+    bool write;      // ... which may be written, too
     uint64_t serial; // 0: empty
     unsigned view;
 };
@@ -72,10 +72,7 @@ static unsigned view_pick(const struct shadow *s, bool user, bool ac)
 
 // The current view. Nothing is kept of it here: translated code switches views by itself at STAC and CLAC, and
 // says so in the MMU's ac only.
-static unsigned view_current(const struct shadow *s)
-{
-    return view_pick(s, s->cfg.mmu->user, s->cfg.mmu->ac);
-}
+static unsigned view_current(const struct shadow *s) { return view_pick(s, s->cfg.mmu->user, s->cfg.mmu->ac); }
 
 static void view_select(struct shadow *s)
 {
@@ -95,10 +92,7 @@ static void space_changed(struct shadow *s)
     view_select(s);
 }
 
-static void flush_view_nonglobal(struct shadow *s, unsigned i)
-{
-    s->bytes -= view_flush_nonglobal(s->view[i]);
-}
+static void flush_view_nonglobal(struct shadow *s, unsigned i) { s->bytes -= view_flush_nonglobal(s->view[i]); }
 
 static void flush_slot_nonglobal(struct shadow *s, unsigned slot)
 {
@@ -191,10 +185,7 @@ static bool host_in_home(struct shadow *s, hva host)
     return high == s->home;
 }
 
-static bool is_canonical(gva va)
-{
-    return (uint64_t)((int64_t)(va << 16) >> 16) == va;
-}
+static bool is_canonical(gva va) { return (uint64_t)((int64_t)(va << 16) >> 16) == va; }
 
 static bool write_allowed(const struct shadow *s, unsigned view, gpa page, const struct walk_result *w)
 {
@@ -225,8 +216,8 @@ static unsigned fill_page(struct shadow *s, unsigned i, gva va, gpa page, bool w
     if (!host || !entry || !host_in_home(s, host) || watched(s, va, false)) {
         if (!host && !watched(s, va, false)) {
             bool writable = write && w->dirty && (w->writable || (i >= SHADOW_SLOTS && !s->wp));
-            *grant_of(s, va) =
-                (struct grant){.page = va, .pa = page, .write = writable, .serial = s->serial, .view = i};
+            *grant_of(s,
+                      va) = (struct grant){.page = va, .pa = page, .write = writable, .serial = s->serial, .view = i};
         }
         return 0;
     }
@@ -385,10 +376,7 @@ const struct mmu_shadow_ops shadow_mmu_ops = {
 
 // ---- the engine's side ----
 
-void *shadow_view_base(struct shadow *s)
-{
-    return view_base(s->view[view_current(s)]);
-}
+void *shadow_view_base(struct shadow *s) { return view_base(s->view[view_current(s)]); }
 
 void *shadow_view_of(struct shadow *s, bool user, bool ac) { return view_base(s->view[view_pick(s, user, ac)]); }
 
@@ -400,10 +388,7 @@ void shadow_protect_code(struct shadow *s, gpa page)
 }
 
 // Rare (a BAR or a PAM register changed), so everything goes rather than a search through all tables.
-void shadow_drop_range(struct shadow *s, gpa addr, uint64_t len)
-{
-    flush_views(s);
-}
+void shadow_drop_range(struct shadow *s, gpa addr, uint64_t len) { flush_views(s); }
 
 hva shadow_code_store(struct shadow *s, gva va, gpa *pa)
 {

@@ -54,7 +54,7 @@ extern const struct mmu_shadow_ops shadow_mmu_ops;
 enum { SHADOW_HOME_SHIFT = 40 };
 uint64_t shadow_home(const struct shadow *s);
 
-void *shadow_view_base(struct shadow *s); // of the current view, for GS base
+void *shadow_view_base(struct shadow *s);                   // of the current view, for GS base
 void *shadow_view_of(struct shadow *s, bool user, bool ac); // the same of another privilege in this address space
 
 // A page got its first translation: revoke every W entry that points to it, in all views.

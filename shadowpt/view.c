@@ -12,20 +12,11 @@
 
 enum { ZERO_PAGES_MAX = 256 }; // more touched table pages than that: asking the host for fresh ones is cheaper
 
-static bool bit_get(const uint64_t *map, uint32_t i)
-{
-    return map[i / 64] >> (i % 64) & 1;
-}
+static bool bit_get(const uint64_t *map, uint32_t i) { return map[i / 64] >> (i % 64) & 1; }
 
-static void bit_set(uint64_t *map, uint32_t i)
-{
-    map[i / 64] |= BIT(i % 64);
-}
+static void bit_set(uint64_t *map, uint32_t i) { map[i / 64] |= BIT(i % 64); }
 
-static void bit_clear(uint64_t *map, uint32_t i)
-{
-    map[i / 64] &= ~BIT(i % 64);
-}
+static void bit_clear(uint64_t *map, uint32_t i) { map[i / 64] &= ~BIT(i % 64); }
 
 static void *map_lazily(uint64_t size)
 {

@@ -16,8 +16,8 @@
 #define VIEW_BYTES ((uint64_t)VIEW_ENTRIES * 8)
 #define VIEW_PAGE_ENTRIES 512u
 #define VIEW_TABLE_PAGES (VIEW_ENTRIES / VIEW_PAGE_ENTRIES)
-#define VIEW_CHUNKS (VIEW_BYTES >> 21)  // what one page of the host's own page tables maps
-#define VIEW_REGIONS (1u << 20)         // 2 MiB regions that R tells apart
+#define VIEW_CHUNKS (VIEW_BYTES >> 21) // what one page of the host's own page tables maps
+#define VIEW_REGIONS (1u << 20)        // 2 MiB regions that R tells apart
 #define VIEW_GIGS (1u << 11)
 
 enum { VIEW_LOG = 4096, VIEW_PAGE_LOG = 1024, VIEW_LARGE_LOG = 256 };
@@ -31,9 +31,9 @@ struct view_log {
 
 struct view {
     uint64_t *tab;
-    uint64_t bytes;      // memory held: table pages and the host's page tables below them
-    bool has_global;     // entries of global pages may be present
-    bool has_4m;         // a page of 4 MiB was filled: a large page may be two regions
+    uint64_t bytes;         // memory held: table pages and the host's page tables below them
+    bool has_global;        // entries of global pages may be present
+    bool has_4m;            // a page of 4 MiB was filled: a large page may be two regions
     struct view_log log[2]; // [global]
     // Table pages written since the tables were last given back to the host.
     unsigned n_pages;
@@ -55,20 +55,11 @@ static inline uint32_t view_read_id(gva va)
     return VIEW_W_ENTRIES + (uint32_t)((va >> 12) & (2 * VIEW_W_ENTRIES - 1));
 }
 
-static inline uint32_t view_write_id(gva va)
-{
-    return (uint32_t)((va >> 12) & (VIEW_W_ENTRIES - 1));
-}
+static inline uint32_t view_write_id(gva va) { return (uint32_t)((va >> 12) & (VIEW_W_ENTRIES - 1)); }
 
-static inline void *view_base(const struct view *v)
-{
-    return v->tab + VIEW_W_ENTRIES;
-}
+static inline void *view_base(const struct view *v) { return v->tab + VIEW_W_ENTRIES; }
 
-static inline bool view_is_empty(const struct view *v)
-{
-    return !v->log[0].n && !v->log[1].n;
-}
+static inline bool view_is_empty(const struct view *v) { return !v->log[0].n && !v->log[1].n; }
 
 // Allocates a view; its memory, 6 GiB of tables and the bookkeeping, costs nothing until it is used.
 struct view *view_create(void);

@@ -142,10 +142,7 @@ void as_mark_dirty(struct address_space *as, gpa addr, uint64_t len)
 
 // ---- device registers ----
 
-static uint64_t value_mask(unsigned size)
-{
-    return size >= 8 ? ~0ull : BIT(8 * size) - 1;
-}
+static uint64_t value_mask(unsigned size) { return size >= 8 ? ~0ull : BIT(8 * size) - 1; }
 
 // The largest naturally aligned piece at offset that fits in size and in the device's widest access.
 static unsigned piece_size(uint64_t offset, unsigned size, unsigned max)
@@ -157,15 +154,9 @@ static unsigned piece_size(uint64_t offset, unsigned size, unsigned max)
     return n;
 }
 
-static unsigned ops_max(const struct io_ops *ops)
-{
-    return ops->max_size ? ops->max_size : 4;
-}
+static unsigned ops_max(const struct io_ops *ops) { return ops->max_size ? ops->max_size : 4; }
 
-static unsigned ops_min(const struct io_ops *ops)
-{
-    return ops->min_size ? ops->min_size : 1;
-}
+static unsigned ops_min(const struct io_ops *ops) { return ops->min_size ? ops->min_size : 1; }
 
 uint64_t region_load(const struct region *r, uint64_t offset, unsigned size)
 {

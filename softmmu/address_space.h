@@ -22,8 +22,8 @@ struct io_ops {
 
 // Guest RAM: one memfd, mapped once read-write for the VMM. Untouched pages cost nothing.
 struct ram {
-    hva base;      // host address of byte 0
-    uint64_t size; // bytes, a multiple of PAGE_SIZE
+    hva base;        // host address of byte 0
+    uint64_t size;   // bytes, a multiple of PAGE_SIZE
     uint64_t *dirty; // bitmap, one bit a page: written since last cleared
 };
 int ram_create(struct ram *ram, uint64_t size); // 0 or -errno
@@ -36,14 +36,13 @@ struct address_space *as_create(const char *name, uint64_t size);
 void as_destroy(struct address_space *as);
 
 // Map and unmap. All return a region handle, or NULL if out of memory.
-struct region *as_map_ram(struct address_space *as, const char *name, uint64_t base, uint64_t size,
-                          struct ram *ram, uint64_t ram_offset, bool readonly, int priority);
+struct region *as_map_ram(struct address_space *as, const char *name, uint64_t base, uint64_t size, struct ram *ram,
+                          uint64_t ram_offset, bool readonly, int priority);
 struct region *as_map_io(struct address_space *as, const char *name, uint64_t base, uint64_t size,
                          const struct io_ops *ops, void *opaque, int priority);
 // Memory to read and run, whose stores go to ops->write (shadow RAM behind a ROM, flash).
-struct region *as_map_rom_io(struct address_space *as, const char *name, uint64_t base, uint64_t size,
-                             struct ram *ram, uint64_t ram_offset, const struct io_ops *ops, void *opaque,
-                             int priority);
+struct region *as_map_rom_io(struct address_space *as, const char *name, uint64_t base, uint64_t size, struct ram *ram,
+                             uint64_t ram_offset, const struct io_ops *ops, void *opaque, int priority);
 void as_unmap(struct region *r);
 void as_move(struct region *r, uint64_t new_base);
 // A disabled region stays in the list and is passed over (BAR decoding off, A20, PAM).

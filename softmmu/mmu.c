@@ -16,8 +16,7 @@ struct access {
 static struct access access_make(const struct mmu *m, enum mmu_access kind, unsigned flags)
 {
     bool implicit = flags & MMU_IMPLICIT;
-    return (struct access){.kind = kind, .user = m->user && !implicit, .ac = m->ac && !implicit,
-                           .implicit = implicit};
+    return (struct access){.kind = kind, .user = m->user && !implicit, .ac = m->ac && !implicit, .implicit = implicit};
 }
 
 static unsigned page_room(gva va) // bytes from va to the end of its page
@@ -35,7 +34,12 @@ static hva fast_lookup(struct mmu *m, gva va, const struct access *a)
 static bool translate(struct mmu *m, gva va, const struct access *a, struct walk_result *w, struct mmu_fault *f)
 {
     const struct walk_request req = {
-        .va = va, .access = a->kind, .user = a->user, .ac = a->ac, .implicit = a->implicit, .set_ad = true,
+        .va = va,
+        .access = a->kind,
+        .user = a->user,
+        .ac = a->ac,
+        .implicit = a->implicit,
+        .set_ad = true,
     };
     page_walk(m->mem, &m->pg, &req, w);
     if (w->fault) {
@@ -61,10 +65,7 @@ static bool translate_and_fill(struct mmu *m, gva va, const struct access *a, st
 // ---- memory that is not RAM ----
 
 // The widest access at pa a CPU would make for what is left: unaligned ones are the address space's business.
-static unsigned io_piece(unsigned left)
-{
-    return left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-}
+static unsigned io_piece(unsigned left) { return left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1; }
 
 static bool io_begin(struct mmu *m)
 {

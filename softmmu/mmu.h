@@ -31,11 +31,11 @@ struct mmu_shadow_ops {
     // A walk succeeded: make [va's page] fast for this access from now on. May decline.
     void (*fill)(void *ctx, gva va, enum mmu_access access, const struct walk_result *w);
     // Forget. The kinds mirror the architecture:
-    void (*flush_page)(void *ctx, gva va);               // INVLPG: current PCID, and global
+    void (*flush_page)(void *ctx, gva va);                     // INVLPG: current PCID, and global
     void (*flush_pcid_page)(void *ctx, unsigned pcid, gva va); // INVPCID type 0
-    void (*flush_pcid)(void *ctx, unsigned pcid);        // all but global pages of one PCID
-    void (*flush_nonglobal)(void *ctx);                  // all PCIDs, all but global pages
-    void (*flush_all)(void *ctx);                        // everything
+    void (*flush_pcid)(void *ctx, unsigned pcid);              // all but global pages of one PCID
+    void (*flush_nonglobal)(void *ctx);                        // all PCIDs, all but global pages
+    void (*flush_all)(void *ctx);                              // everything
     // cr3 changed to root with pcid (0 without CR4.PCIDE): select that address space.
     void (*switch_space)(void *ctx, uint64_t root, unsigned pcid);
     // Privilege of data accesses changed: select the view.
@@ -49,7 +49,7 @@ struct mmu_shadow_ops {
 // A compiler fetches from 5,000 pages; 2^17 bits keep the chance of that under 4 %.
 enum { MMU_SPACES = 16, MMU_USER_FILTER = 1 << 17, MMU_SUPERVISOR_FILTER = 1 << 15 };
 
-struct mmu_space { // one (root, PCID)
+struct mmu_space {       // one (root, PCID)
     uint64_t root, used; // used: for least-recently-used
     uint32_t epoch;      // 0: none yet, or no longer good
     uint16_t pcid;
@@ -96,7 +96,7 @@ struct mmu {
     struct mmu_fetch_entry fetch_cache[MMU_FETCH_CACHE];
 };
 
-enum { // flags for the access functions
+enum {                // flags for the access functions
     MMU_IMPLICIT = 1, // supervisor access whatever the CPL (GDT, IDT, TSS, ...)
     MMU_PROBE = 2,    // check rights (and set A, for writes D) but move no data
 };

@@ -126,10 +126,7 @@ void mmu_note_fetch(struct mmu *m, gva va, bool user, const struct walk_result *
 
 // ---- address spaces ----
 
-static unsigned current_pcid(const struct mmu *m)
-{
-    return m->pg.cr4 & CR4_PCIDE ? m->pg.cr3 & 0xfff : 0;
-}
+static unsigned current_pcid(const struct mmu *m) { return m->pg.cr4 & CR4_PCIDE ? m->pg.cr3 & 0xfff : 0; }
 
 static uint64_t current_root(const struct mmu *m)
 {
@@ -389,15 +386,9 @@ void mmu_invpcid(struct mmu *m, unsigned type, unsigned pcid, gva va)
         return;
     }
     switch (type) {
-    case INVPCID_ADDRESS:
-        invpcid_address(m, pcid, va);
-        break;
-    case INVPCID_CONTEXT:
-        invpcid_context(m, pcid);
-        break;
-    default:
-        invpcid_all(m, type == INVPCID_ALL);
-        break;
+    case INVPCID_ADDRESS: invpcid_address(m, pcid, va); break;
+    case INVPCID_CONTEXT: invpcid_context(m, pcid); break;
+    default: invpcid_all(m, type == INVPCID_ALL); break;
     }
     epochs_publish(m, old_user, old_supervisor);
 }

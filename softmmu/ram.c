@@ -52,8 +52,8 @@ static int reserve(uint64_t low, uint64_t len)
 {
     for (unsigned k = FIRST_STRIPE; k < STRIPES; k++) {
         void *want = (void *)(((uint64_t)k << ALIAS_SHIFT) + low);
-        void *got = mmap(want, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
-                         -1, 0);
+        void *got = mmap(want, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
+                         0);
         if (got == want) {
             continue;
         }
@@ -101,8 +101,8 @@ int ram_create(struct ram *ram, uint64_t size)
         goto fail_dirty;
     }
     void *want = (void *)(((uint64_t)HOME << ALIAS_SHIFT) + low + MARGIN);
-    void *got = mmap(want, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
-                     -1, 0);
+    void *got = mmap(want, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+                     0);
     if (got == MAP_FAILED) {
         err = -errno;
         goto fail_reserved;

@@ -18,10 +18,7 @@ static uint64_t region_end(const struct region *r) // exclusive, inside the addr
     return r->base + (r->size < room ? r->size : room);
 }
 
-static bool region_visible(const struct region *r)
-{
-    return r->enabled && r->size && r->base < r->as->size;
-}
+static bool region_visible(const struct region *r) { return r->enabled && r->size && r->base < r->as->size; }
 
 // The topmost region at addr: highest priority, the latest among equals. *until shrinks to where that may
 // change.
@@ -189,29 +186,38 @@ static struct region *region_add(struct address_space *as, const char *name, con
     return r;
 }
 
-struct region *as_map_ram(struct address_space *as, const char *name, uint64_t base, uint64_t size,
-                          struct ram *ram, uint64_t ram_offset, bool readonly, int priority)
+struct region *as_map_ram(struct address_space *as, const char *name, uint64_t base, uint64_t size, struct ram *ram,
+                          uint64_t ram_offset, bool readonly, int priority)
 {
     if (ram_offset > ram->size || size > ram->size - ram_offset) {
         return NULL;
     }
     const struct region init = {
-        .base = base, .size = size, .ram = ram, .ram_offset = ram_offset, .priority = priority,
+        .base = base,
+        .size = size,
+        .ram = ram,
+        .ram_offset = ram_offset,
+        .priority = priority,
         .kind = readonly ? REGION_ROM : REGION_RAM,
     };
     return region_add(as, name, &init);
 }
 
-struct region *as_map_rom_io(struct address_space *as, const char *name, uint64_t base, uint64_t size,
-                             struct ram *ram, uint64_t ram_offset, const struct io_ops *ops, void *opaque,
-                             int priority)
+struct region *as_map_rom_io(struct address_space *as, const char *name, uint64_t base, uint64_t size, struct ram *ram,
+                             uint64_t ram_offset, const struct io_ops *ops, void *opaque, int priority)
 {
     if (ram_offset > ram->size || size > ram->size - ram_offset) {
         return NULL;
     }
     const struct region init = {
-        .base = base, .size = size, .ram = ram, .ram_offset = ram_offset, .ops = ops, .opaque = opaque,
-        .priority = priority, .kind = REGION_ROM,
+        .base = base,
+        .size = size,
+        .ram = ram,
+        .ram_offset = ram_offset,
+        .ops = ops,
+        .opaque = opaque,
+        .priority = priority,
+        .kind = REGION_ROM,
     };
     return region_add(as, name, &init);
 }
@@ -220,7 +226,12 @@ struct region *as_map_io(struct address_space *as, const char *name, uint64_t ba
                          const struct io_ops *ops, void *opaque, int priority)
 {
     const struct region init = {
-        .base = base, .size = size, .ops = ops, .opaque = opaque, .priority = priority, .kind = REGION_IO,
+        .base = base,
+        .size = size,
+        .ops = ops,
+        .opaque = opaque,
+        .priority = priority,
+        .kind = REGION_IO,
     };
     return region_add(as, name, &init);
 }

@@ -23,10 +23,10 @@ enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 0x20, PTE_D = 0x40, PTE_PS = 0x8
 
 // One row per format; levels are counted from the top.
 struct walk_level {
-    uint8_t shift;      // of the page or table this level's entries map
+    uint8_t shift; // of the page or table this level's entries map
     uint8_t index_bits;
-    bool leaf_if_ps;    // PS makes it a leaf (for 32-bit paging only with CR4.PSE)
-    uint64_t reserved;  // always, below maxphyaddr
+    bool leaf_if_ps;        // PS makes it a leaf (for 32-bit paging only with CR4.PSE)
+    uint64_t reserved;      // always, below maxphyaddr
     uint64_t reserved_leaf; // in a large-page leaf
 };
 
@@ -40,33 +40,33 @@ struct walk_format {
 #define BITS(hi, lo) ((~0ull >> (63 - (hi))) & ~(BIT(lo) - 1))
 
 static const struct walk_format format_32 = {
-    .levels = 2, .entry_size = 4, .root_mask = BITS(31, 12),
+    .levels = 2,
+    .entry_size = 4,
+    .root_mask = BITS(31, 12),
     .level = {{22, 10, true, 0, 0}, {12, 10, false, 0, 0}},
 };
 static const struct walk_format format_pae = {
-    .levels = 2, .entry_size = 8, .root_mask = BITS(51, 12), .reserved_high = BITS(62, 52),
+    .levels = 2,
+    .entry_size = 8,
+    .root_mask = BITS(51, 12),
+    .reserved_high = BITS(62, 52),
     .level = {{21, 9, true, 0, BITS(20, 13)}, {12, 9, false, 0, 0}},
 };
 static const struct walk_format format_4level = {
-    .levels = 4, .entry_size = 8, .root_mask = BITS(51, 12),
-    .level = {{39, 9, false, PTE_PS, 0}, {30, 9, true, 0, BITS(29, 13)}, {21, 9, true, 0, BITS(20, 13)},
+    .levels = 4,
+    .entry_size = 8,
+    .root_mask = BITS(51, 12),
+    .level = {{39, 9, false, PTE_PS, 0},
+              {30, 9, true, 0, BITS(29, 13)},
+              {21, 9, true, 0, BITS(20, 13)},
               {12, 9, false, 0, 0}},
 };
 
-bool paging_enabled(const struct paging *pg)
-{
-    return pg->cr0 & CR0_PG;
-}
+bool paging_enabled(const struct paging *pg) { return pg->cr0 & CR0_PG; }
 
-bool paging_is_long(const struct paging *pg)
-{
-    return pg->efer & EFER_LMA;
-}
+bool paging_is_long(const struct paging *pg) { return pg->efer & EFER_LMA; }
 
-bool paging_is_pae(const struct paging *pg)
-{
-    return paging_enabled(pg) && (pg->cr4 & CR4_PAE) && !paging_is_long(pg);
-}
+bool paging_is_pae(const struct paging *pg) { return paging_enabled(pg) && (pg->cr4 & CR4_PAE) && !paging_is_long(pg); }
 
 static uint64_t phys_reserved(const struct paging *pg) // bits 51..maxphyaddr
 {
@@ -176,8 +176,7 @@ static bool rights_ok(const struct paging *pg, const struct walk_request *req, c
 }
 
 // SDM vol. 3A, figure 4-12 "Page-Fault Error Code": I only where instruction fetches can be told apart.
-static void set_fault(const struct paging *pg, const struct walk_request *req, struct walk_result *out,
-                      uint32_t cause)
+static void set_fault(const struct paging *pg, const struct walk_request *req, struct walk_result *out, uint32_t cause)
 {
     bool nx_known = (pg->cr4 & CR4_SMEP) || ((pg->cr4 & CR4_PAE) && (pg->efer & EFER_NXE));
     out->fault = true;

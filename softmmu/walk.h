@@ -27,7 +27,11 @@ struct walk_request {
 };
 
 enum { // page-fault error code bits, SDM vol. 3A, section 4.7 "Page-Fault Exceptions"
-    PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16,
+    PF_P = 1,
+    PF_W = 2,
+    PF_U = 4,
+    PF_RSVD = 8,
+    PF_I = 16,
 };
 
 struct walk_result {
@@ -36,11 +40,11 @@ struct walk_result {
     bool fault;         // if set only error is meaningful
     uint32_t error;     // PF_* bits
     // Rights of the page, all levels combined:
-    bool user;      // U/S: reachable from user mode
-    bool writable;  // R/W bit combined (not regarding CR0.WP)
+    bool user;     // U/S: reachable from user mode
+    bool writable; // R/W bit combined (not regarding CR0.WP)
     bool nx;
-    bool global;    // G in the leaf and CR4.PGE
-    bool dirty;     // D is set in the leaf (after this walk); true without paging
+    bool global; // G in the leaf and CR4.PGE
+    bool dirty;  // D is set in the leaf (after this walk); true without paging
 };
 
 // Walks, checks rights, and sets A/D bits with atomic read-modify-write when asked.

@@ -167,8 +167,8 @@ static gpa fetch_translate(struct bt *bt, gva va)
         cpu_raise_pf(cpu, &f);
     }
     // The translation may have changed the epoch (first fetch from a page): read it again.
-    *e = (struct fetch_entry){.page = va & PAGE_MASK, .pa = pa & PAGE_MASK,
-                              .epoch = user ? cpu->mmu.epoch_user : cpu->mmu.epoch_supervisor};
+    *e = (struct fetch_entry){
+        .page = va & PAGE_MASK, .pa = pa & PAGE_MASK, .epoch = user ? cpu->mmu.epoch_user : cpu->mmu.epoch_supervisor};
     return pa;
 }
 
@@ -260,8 +260,8 @@ static void refuse_bad_target(struct cpu *cpu, const struct tb *tb)
 {
     gva target = cpu->engine[ENG_TARGET];
     bool code64 = cpu->mode & MODE_CS64;
-    if (!tb || (code64 ? (int64_t)(target << 16) >> 16 == (int64_t)target :
-                         code_rip(cpu->mode, target) <= cpu->seg[CS].limit))
+    if (!tb ||
+        (code64 ? (int64_t)(target << 16) >> 16 == (int64_t)target : code_rip(cpu->mode, target) <= cpu->seg[CS].limit))
         return;
     cpu->rip = code_rip(tb->mode, tb->va + tb->ibl_guest);
     uint64_t rsp = cpu->gpr[RSP] - (uint64_t)(int64_t)tb->ibl_rsp;
@@ -303,16 +303,10 @@ static void act_on_exit(struct bt *bt)
             interp_step(bt->interp);
         }
         break;
-    case EXIT_FAULT:
-        interp_step(bt->interp);
-        break;
-    case EXIT_DROPPED:
-        cpu->rip = code_rip(cpu->mode, ((struct tb *)arg)->va);
-        break;
-    case EXIT_HELPER:
-        break;
-    default:
-        break;
+    case EXIT_FAULT: interp_step(bt->interp); break;
+    case EXIT_DROPPED: cpu->rip = code_rip(cpu->mode, ((struct tb *)arg)->va); break;
+    case EXIT_HELPER: break;
+    default: break;
     }
 }
 
@@ -419,14 +413,17 @@ static int bt_init(struct cpu *cpu, const struct accel_config *cfg)
     static struct ibl_entry kick_entry_storage; // constant once set: the same for every vCPU
     bt->kick_entry = &kick_entry_storage;
 
-    struct shadow_config sc = {.mmu = &cpu->mmu, .page_has_code = page_has_code, .view_changed = view_changed,
+    struct shadow_config sc = {.mmu = &cpu->mmu,
+                               .page_has_code = page_has_code,
+                               .view_changed = view_changed,
                                .space_changed = space_changed,
-                               .opaque = bt, .max_bytes = 128u << 20};
+                               .opaque = bt,
+                               .max_bytes = 128u << 20};
     int err;
     if ((err = decoder_create(&bt->decoder)) ||
-        (err = (bt->decode_cache = decode_cache_create(bt->decoder)) ? 0 : -ENOMEM) || (err = interp_create(&bt->interp, cpu)) ||
-        (err = shadow_create(&bt->shadow, &sc)) || (err = code_cache_init(bt, cfg ? cfg->tb_bytes : 0)) ||
-        (err = tb_map_init(bt)) || (err = ibl_init(bt)))
+        (err = (bt->decode_cache = decode_cache_create(bt->decoder)) ? 0 : -ENOMEM) ||
+        (err = interp_create(&bt->interp, cpu)) || (err = shadow_create(&bt->shadow, &sc)) ||
+        (err = code_cache_init(bt, cfg ? cfg->tb_bytes : 0)) || (err = tb_map_init(bt)) || (err = ibl_init(bt)))
         goto fail;
     struct emit e = {.p = bt->cache.glue_rw, .end = bt->cache.glue_rw + GLUE_SIZE, .exec = cache_exec(bt)};
     if (glue_make(bt, &e)) {
@@ -443,7 +440,8 @@ static int bt_init(struct cpu *cpu, const struct accel_config *cfg)
     cpu->mmu.code_written_opaque = bt;
     cpu->mmu.epoch_changed = epoch_changed;
     cpu->mmu.epoch_opaque = bt;
-    as_add_listener(cpu->mem, &(struct as_listener){.ram_written = ram_written, .map_changed = map_changed, .opaque = bt});
+    as_add_listener(cpu->mem,
+                    &(struct as_listener){.ram_written = ram_written, .map_changed = map_changed, .opaque = bt});
     if ((err = host_fault_init()) || (err = host_fault_thread_init()) || (err = bt_kick_init(bt)) ||
         (err = host_fault_add_region(bt->cache.rx + GLUE_SIZE, bt->cache.rx + GLUE_SIZE + bt->cache.size,
                                      bt_on_host_fault, bt)))

@@ -102,8 +102,14 @@ static uint8_t walk_prefixes(struct walk *w, struct insn *in)
         case 0x66: in->opsize_prefix = true; break;
         case 0x67: in->addrsize_prefix = true; break;
         case 0xf0: in->lock = true; break;
-        case 0xf2: in->repne = true; in->rep = false; break;
-        case 0xf3: in->rep = true; in->repne = false; break;
+        case 0xf2:
+            in->repne = true;
+            in->rep = false;
+            break;
+        case 0xf3:
+            in->rep = true;
+            in->repne = false;
+            break;
         default:
             if (w->mode == DECODE_64 && (c & 0xf0) == 0x40) {
                 in->rex = c;
@@ -332,7 +338,8 @@ static unsigned operand_size(const struct insn *in, enum decode_mode mode, char 
     case 'Y': return 32;
     case 'v': return v;
     case 'z': return v == 8 ? 4 : v;
-    case 'y': case 'S': return w ? 8 : 4;
+    case 'y':
+    case 'S': return w ? 8 : 4;
     case 'p': return 2 + v;
     case 'a': return 2 * v;
     case 'g': return mode == DECODE_64 ? 10 : 6;
@@ -352,9 +359,18 @@ static enum field_kind place_kind(char place)
 {
     switch (place) {
     case 0: return FK_NONE;
-    case 'E': case 'R': case 'G': case 'B': case 'Z': return FK_GPR;
-    case 'V': case 'W': case 'U': case 'H': return FK_VEC;
-    case 'k': case 'm': case 'j': return FK_MASK;
+    case 'E':
+    case 'R':
+    case 'G':
+    case 'B':
+    case 'Z': return FK_GPR;
+    case 'V':
+    case 'W':
+    case 'U':
+    case 'H': return FK_VEC;
+    case 'k':
+    case 'm':
+    case 'j': return FK_MASK;
     }
     return FK_OTHER;
 }
@@ -446,8 +462,8 @@ static void fill_memory(struct insn *in, const struct walk *w, const struct opco
     }
     in->mem_size = (uint8_t)size;
     bool vec = op->place == 'W' && size == 16 && in->enc == ENC_LEGACY && !(r->traits & OT_UNALIGNED);
-    in->mem_aligned = vec || (r->traits & OT_ALIGNED && size >= 16) || (op->place == 'M' && op->size == 'o' &&
-                                                                         in->map == MAP_0F && in->opcode == 0xc7);
+    in->mem_aligned = vec || (r->traits & OT_ALIGNED && size >= 16) ||
+                      (op->place == 'M' && op->size == 'o' && in->map == MAP_0F && in->opcode == 0xc7);
 }
 
 static void fill_registers(struct insn *in, const struct walk *w, const struct opcode_row *r)
@@ -494,8 +510,8 @@ static void fill_registers(struct insn *in, const struct walk *w, const struct o
 // SDM vol. 1, appendix B "EFLAGS Condition Codes"
 static uint16_t condition_flags(unsigned cc)
 {
-    static const uint16_t flags[] = {FL_OF, FL_CF, FL_ZF, FL_CF | FL_ZF, FL_SF, FL_PF, FL_SF | FL_OF,
-                                     FL_ZF | FL_SF | FL_OF};
+    static const uint16_t flags[] = {FL_OF, FL_CF, FL_ZF,         FL_CF | FL_ZF,
+                                     FL_SF, FL_PF, FL_SF | FL_OF, FL_ZF | FL_SF | FL_OF};
     return flags[cc >> 1 & 7];
 }
 
@@ -585,8 +601,8 @@ static void fill(struct walk *w, struct insn *in, const struct opcode_row *r)
     const struct operand *first[] = {&r->rm, &r->reg, &r->opreg, &r->moffs, &r->vvvv};
     char size = r->traits & OT_BYTE ? 'b' : 0;
     for (unsigned i = 0; i < ARRAY_SIZE(first) && !size; i++)
-        if (first[i]->access & ACC_WRITE && (place_kind(first[i]->place) == FK_GPR || first[i]->place == 'M' ||
-                                             first[i]->place == 'O'))
+        if (first[i]->access & ACC_WRITE &&
+            (place_kind(first[i]->place) == FK_GPR || first[i]->place == 'M' || first[i]->place == 'O'))
             size = first[i]->size;
     for (unsigned i = 0; i < ARRAY_SIZE(first) && !size; i++)
         if (place_kind(first[i]->place) == FK_GPR)
@@ -640,15 +656,20 @@ static int invalid(struct insn *out, const struct walk *w)
 {
     uint8_t bytes[INSN_MAX];
     memcpy(bytes, out->bytes, sizeof bytes);
-    *out = (struct insn){.class = IC_INVALID, .len = (uint8_t)(w->pos ? w->pos : 1), .seg = -1, .base = -1,
-                         .index = -1, .ends_block = true, .opcode = out->opcode, .map = out->map,
+    *out = (struct insn){.class = IC_INVALID,
+                         .len = (uint8_t)(w->pos ? w->pos : 1),
+                         .seg = -1,
+                         .base = -1,
+                         .index = -1,
+                         .ends_block = true,
+                         .opcode = out->opcode,
+                         .map = out->map,
                          .too_long = w->truncated};
     memcpy(out->bytes, bytes, sizeof bytes);
     return 0;
 }
 
-int decode(struct decoder *d, const uint8_t *bytes, unsigned len, enum decode_mode mode, uint64_t rip,
-           struct insn *out)
+int decode(struct decoder *d, const uint8_t *bytes, unsigned len, enum decode_mode mode, uint64_t rip, struct insn *out)
 {
     if (len > INSN_MAX)
         len = INSN_MAX;
@@ -656,8 +677,9 @@ int decode(struct decoder *d, const uint8_t *bytes, unsigned len, enum decode_mo
     *out = (struct insn){.base = -1, .index = -1, .scale = 1, .mem_seg = DS};
     memcpy(out->bytes, bytes, len);
     bool ok = walk_opcode(&w, out);
-    out->addrsize = mode == DECODE_64 ? (out->addrsize_prefix ? 4 : 8) :
-                    (mode == DECODE_32) != out->addrsize_prefix ? 4 : 2;
+    out->addrsize = mode == DECODE_64                             ? (out->addrsize_prefix ? 4 : 8)
+                    : (mode == DECODE_32) != out->addrsize_prefix ? 4
+                                                                  : 2;
     const struct opcode_row *row = ok && !w.truncated ? find_row(d, &w, out) : NULL;
     if (row)
         fill(&w, out, row);

@@ -32,55 +32,55 @@ enum mem_access { MA_NONE = 0, MA_READ = 1, MA_WRITE = 2, MA_RW = 3 };
 struct insn {
     uint8_t bytes[INSN_MAX];
     uint8_t len;
-    uint8_t class;      // enum insn_class
-    bool too_long;      // IC_INVALID because it goes on after 15 bytes: #GP(0), not #UD
-    uint16_t id;        // Capstone's X86_INS_*
+    uint8_t class; // enum insn_class
+    bool too_long; // IC_INVALID because it goes on after 15 bytes: #GP(0), not #UD
+    uint16_t id;   // Capstone's X86_INS_*
 
     // --- encoding
     uint8_t enc, map, opcode;
-    uint8_t pp;         // mandatory prefix for the map: 0, 0x66, 0xf3, 0xf2 (VEX.pp as such)
-    uint8_t rex;        // the REX byte or 0; for VEX/EVEX W,R,X,B as in REX (not inverted)
+    uint8_t pp;  // mandatory prefix for the map: 0, 0x66, 0xf3, 0xf2 (VEX.pp as such)
+    uint8_t rex; // the REX byte or 0; for VEX/EVEX W,R,X,B as in REX (not inverted)
     bool opsize_prefix, addrsize_prefix, lock, rep, repne;
-    int8_t seg;         // segment override (enum sreg numbering) or -1
-    uint8_t vvvv;       // VEX/EVEX.vvvv, 0..31
-    uint8_t vl;         // 0: 128/scalar, 1: 256, 2: 512
-    uint8_t evex[4];    // raw EVEX prefix for the rewriter
+    int8_t seg;                                    // segment override (enum sreg numbering) or -1
+    uint8_t vvvv;                                  // VEX/EVEX.vvvv, 0..31
+    uint8_t vl;                                    // 0: 128/scalar, 1: 256, 2: 512
+    uint8_t evex[4];                               // raw EVEX prefix for the rewriter
     uint8_t modrm_off, sib_off, disp_off, imm_off; // offsets in bytes[], 0 if absent
-    uint8_t disp_len, imm_len; // bytes
-    uint8_t opcode_off; // of the opcode byte in bytes[]
+    uint8_t disp_len, imm_len;                     // bytes
+    uint8_t opcode_off;                            // of the opcode byte in bytes[]
 
     // --- operands
     bool has_modrm, has_mem; // has_mem: ModRM names memory (LEA, NOP, prefetch: has_mem with access MA_NONE)
-    uint8_t modrm, reg, rm; // reg, rm with REX/VEX extension bits applied (0..31)
-    uint8_t mem_access;     // enum mem_access
-    uint8_t mem_size;       // bytes touched, never less than the truth (page-crossing check); 0 if none
-    bool mem_aligned;       // faults natively unless aligned to mem_size (movaps, SSE arithmetic, ...)
-    bool is_bitstring;      // bt/bts/btr/btc mem,reg: the bit offset moves the address
-    bool moffs;             // MOV A0-A3: no ModRM, the offset is imm (64 bits), base and index are -1
-    bool mem_bcast;         // EVEX broadcast: mem_size is one element
-    uint8_t mask_elem;      // not 0: masked access, elements of so many bytes; only selected ones may fault
-    bool vsib;              // gather/scatter: several addresses; left to the interpreter
-    int8_t base, index;     // address registers 0..15, -1 none; base BASE_RIP
-    uint8_t scale;          // 1, 2, 4, 8
+    uint8_t modrm, reg, rm;  // reg, rm with REX/VEX extension bits applied (0..31)
+    uint8_t mem_access;      // enum mem_access
+    uint8_t mem_size;        // bytes touched, never less than the truth (page-crossing check); 0 if none
+    bool mem_aligned;        // faults natively unless aligned to mem_size (movaps, SSE arithmetic, ...)
+    bool is_bitstring;       // bt/bts/btr/btc mem,reg: the bit offset moves the address
+    bool moffs;              // MOV A0-A3: no ModRM, the offset is imm (64 bits), base and index are -1
+    bool mem_bcast;          // EVEX broadcast: mem_size is one element
+    uint8_t mask_elem;       // not 0: masked access, elements of so many bytes; only selected ones may fault
+    bool vsib;               // gather/scatter: several addresses; left to the interpreter
+    int8_t base, index;      // address registers 0..15, -1 none; base BASE_RIP
+    uint8_t scale;           // 1, 2, 4, 8
     int32_t disp;
-    uint8_t mem_seg;        // effective segment: enum sreg
-    bool host_66;           // re-encoded for 64-bit mode it carries a 66h prefix (opsize 2, or mandatory)
-    uint8_t opsize;         // 1, 2, 4, 8: operand size of integer instructions
-    uint8_t addrsize;       // 2, 4, 8
-    int64_t imm, imm2;      // sign-extended as the instruction uses it (branches: displacement); imm2: ENTER, far
+    uint8_t mem_seg;   // effective segment: enum sreg
+    bool host_66;      // re-encoded for 64-bit mode it carries a 66h prefix (opsize 2, or mandatory)
+    uint8_t opsize;    // 1, 2, 4, 8: operand size of integer instructions
+    uint8_t addrsize;  // 2, 4, 8
+    int64_t imm, imm2; // sign-extended as the instruction uses it (branches: displacement); imm2: ENTER, far
 
     uint8_t reg_kind, rm_kind, vvvv_kind; // enum field_kind; rm_kind for mod 3
-    uint8_t reg_size, rm_size; // bytes of a GPR operand: 1 without REX and 4..7 is AH..BH
-    bool opcode_reg;        // the opcode's low 3 bits (+REX.B) name a GPR (push, mov imm, bswap, xchg); it is in rm
+    uint8_t reg_size, rm_size;            // bytes of a GPR operand: 1 without REX and 4..7 is AH..BH
+    bool opcode_reg; // the opcode's low 3 bits (+REX.B) name a GPR (push, mov imm, bswap, xchg); it is in rm
     uint32_t gpr_read, gpr_written; // bit per GPR, implicit ones too, address registers included in read
 
     // --- flags (FL_* bits of arithmetic flags)
     uint16_t flags_read, flags_written; // written: surely overwritten or undefined whatever happens; conservative
-    bool flags_partial;     // may change flags without surely overwriting them (shift by CL, rep)
+    bool flags_partial;                 // may change flags without surely overwriting them (shift by CL, rep)
 
     // --- features
     bool uses_x87, uses_mmx, uses_sse, uses_avx, uses_avx512; // for #NM/#UD checks by mode
-    bool ends_block;        // control does not simply fall through, or state that mode depends on may change
+    bool ends_block; // control does not simply fall through, or state that mode depends on may change
 };
 
 enum decode_mode { DECODE_16, DECODE_32, DECODE_64 };
@@ -100,5 +100,5 @@ int decode(struct decoder *d, const uint8_t *bytes, unsigned len, enum decode_mo
            struct insn *out);
 
 // "mov rax, qword ptr [rbx]" for logs (guest or host code, AT&T off).
-void disassemble(struct decoder *d, const uint8_t *bytes, unsigned len, enum decode_mode mode, uint64_t rip,
-                 char *out, size_t out_size);
+void disassemble(struct decoder *d, const uint8_t *bytes, unsigned len, enum decode_mode mode, uint64_t rip, char *out,
+                 size_t out_size);

@@ -16,7 +16,10 @@ struct decode_cache {
     struct decoder *decoder;
     struct insn last;
     uint8_t guess[GUESSES];
-    struct { uint8_t mode; struct insn insn; } entry[ENTRIES]; // insn.len 0: free
+    struct {
+        uint8_t mode;
+        struct insn insn;
+    } entry[ENTRIES]; // insn.len 0: free
 };
 
 struct decode_cache *decode_cache_create(struct decoder *d)

@@ -5,8 +5,8 @@
 
 #include "translator/decode.h"
 
-void disassemble(struct decoder *d, const uint8_t *bytes, unsigned len, enum decode_mode mode, uint64_t rip,
-                 char *out, size_t out_size)
+void disassemble(struct decoder *d, const uint8_t *bytes, unsigned len, enum decode_mode mode, uint64_t rip, char *out,
+                 size_t out_size)
 {
     // A handle of its own: logs are rare, and text is not what the decoder's are set up for.
     static const cs_mode modes[] = {CS_MODE_16, CS_MODE_32, CS_MODE_64};

@@ -7,7 +7,7 @@
 
 // Host register order of ucontext for guest registers of the same name (r14 and r15 are in memory).
 static const int greg_of[14] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI,
-                                REG_RDI, REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13};
+                                REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13};
 
 // Async-signal-safe.
 bool bt_on_host_fault(void *opaque, struct host_fault *f)

@@ -20,9 +20,9 @@ enum alu { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP
 
 struct alu_form {
     enum alu op;
-    int dst, src;      // guest registers; src -1: an immediate or memory
-    unsigned flip_at;  // offset of the byte that says which operation
-    uint8_t flip;      // XOR there turns ADD into SUB and back
+    int dst, src;     // guest registers; src -1: an immediate or memory
+    unsigned flip_at; // offset of the byte that says which operation
+    uint8_t flip;     // XOR there turns ADD into SUB and back
 };
 
 // The register form of an ALU instruction; op ALU_NONE if it is none, or names something this file cannot redo.
@@ -65,17 +65,13 @@ static bool can_redo(const struct gen *g, const struct insn *in, const struct al
         return false; // AH..BH: numbered like RSP..RDI
     switch (f->op) {
     case ALU_CMP:
-    case ALU_TEST:
-        return !in->has_mem;
+    case ALU_TEST: return !in->has_mem;
     case ALU_AND:
     case ALU_OR:
-    case ALU_XOR:
-        return (in->opsize >= 4 || !g->code64) && (in->opcode & 1);
+    case ALU_XOR: return (in->opsize >= 4 || !g->code64) && (in->opcode & 1);
     case ALU_ADD:
-    case ALU_SUB:
-        return (in->opsize >= 4 || !g->code64) && (in->opcode & 1) && !in->has_mem && f->src != f->dst;
-    default:
-        return false;
+    case ALU_SUB: return (in->opsize >= 4 || !g->code64) && (in->opcode & 1) && !in->has_mem && f->src != f->dst;
+    default: return false;
     }
 }
 
@@ -104,17 +100,10 @@ bool gen_stack_delta(const struct gen *g, const struct insn *in, int32_t *delta)
     switch (in->class) {
     case IC_PUSH:
     case IC_CALL:
-    case IC_CALL_IND:
-        *delta -= width;
-        return true;
-    case IC_POP:
-        *delta += width;
-        return in->has_mem || in->rm != RSP;
-    case IC_RET:
-        *delta += width + (in->imm_len ? (uint16_t)in->imm : 0);
-        return true;
-    default:
-        return false;
+    case IC_CALL_IND: *delta -= width; return true;
+    case IC_POP: *delta += width; return in->has_mem || in->rm != RSP;
+    case IC_RET: *delta += width + (in->imm_len ? (uint16_t)in->imm : 0); return true;
+    default: return false;
     }
 }
 

@@ -96,7 +96,10 @@ void gen_link_checks(struct gen *g)
         bool near_end = (l->target & ~PAGE_MASK) > PAGE_SIZE - INSN_MAX;
         g->link_miss[n] = NULL;
         static const struct gen_remat saved = {.saved = true};
-        g->link_plan[n] = !g->link_live[k] ? NULL : g->link_remat[k].ok ? &g->link_remat[k].plan : g->scratch ? &saved : NULL;
+        g->link_plan[n] = !g->link_live[k]      ? NULL
+                          : g->link_remat[k].ok ? &g->link_remat[k].plan
+                          : g->scratch          ? &saved
+                                                : NULL;
         // A loop in an exact twin goes back to the block proper.
         bool back = inside >= 0 && g->host[inside] <= l->site + g->e.exec;
         if (back && (tb->mode & TB_EXACT))
@@ -314,14 +317,9 @@ bool gen_branch(struct gen *g, unsigned i)
     if (!g->code64 && (!g->flat32 || in->opsize == 2 || in->class == IC_LOOP))
         return gen_seg_branch(g, i);
     switch (in->class) {
-    case IC_JMP:
-        link_jmp(g, i, target, g->taken_live[i] != 0, EXIT_LINK);
-        return true;
-    case IC_JCC:
-        gen_link_jcc(g, i, in->opcode & 15, target);
-        return true;
-    case IC_LOOP:
-        return gen_loop(g, i, target);
+    case IC_JMP: link_jmp(g, i, target, g->taken_live[i] != 0, EXIT_LINK); return true;
+    case IC_JCC: gen_link_jcc(g, i, in->opcode & 15, target); return true;
+    case IC_LOOP: return gen_loop(g, i, target);
     case IC_CALL:
         gen_push_const(g, i, g->rip[i] + in->len);
         link_jmp(g, i, target, g->taken_live[i] != 0, EXIT_LINK);
@@ -331,11 +329,8 @@ bool gen_branch(struct gen *g, unsigned i)
         gen_ret_pop(g, i);
         gen_indirect(g, i);
         return true;
-    case IC_JMP_IND:
-        return gen_indirect_branch(g, i, false);
-    case IC_CALL_IND:
-        return gen_indirect_branch(g, i, true);
-    default:
-        return false;
+    case IC_JMP_IND: return gen_indirect_branch(g, i, false);
+    case IC_CALL_IND: return gen_indirect_branch(g, i, true);
+    default: return false;
     }
 }

@@ -170,7 +170,7 @@ static bool gen_pushf(struct gen *g, unsigned i)
     emit_bytes(e, "\x9f\x0f\x90\xc0", 4); // lahf; seto al
     emit_store32(e, CPU_FIELD(g->bt, stash.r[0]), RAX);
     emit_op_reg(e, EF_0F, 0xb6, R14, RAX); // movzx r14d, al
-    emit_bytes(e, "\x0f\xb6\xc4", 3);     // movzx eax, ah
+    emit_bytes(e, "\x0f\xb6\xc4", 3);      // movzx eax, ah
     host_shift_imm32(e, SHIFT_SHL, R14, 11);
     emit_op_reg(e, 0, 0x09, R14, RAX); // or eax, r14d
     emit_load32(e, R15, CPU_FIELD(g->bt, rflags));

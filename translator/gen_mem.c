@@ -78,7 +78,7 @@ static void slow_branch(struct gen_slow *s, uint8_t *site) { s->branch[s->nbranc
 // The branch for accesses at r14 that leave their page.
 uint8_t *gen_leaves_page(struct emit *e, unsigned size)
 {
-    host_rorx32(e, R15, R14, 12); // page offset to the top bits
+    host_rorx32(e, R15, R14, 12);    // page offset to the top bits
     emit_op_reg(e, 0, 0x81, 7, R15); // cmp r15d, last offset that stays inside
     emit_32(e, (PAGE_SIZE - size) << 20 | 0xfffff);
     return emit_jcc(e, CC_A, NULL);
@@ -97,7 +97,10 @@ static uint8_t *load_entry32(struct gen *g)
 // A load below 640 KiB is a comparison away, whichever page it is in. (Stores must see whether their page holds
 // translations.)
 enum { HOST_WINDOW = R12 };
-static bool use_window(const struct gen *g) { return g->scratch && !g->own_stubs && (g->tb->mode & MODE_UNPAGED) && g->bt->window; }
+static bool use_window(const struct gen *g)
+{
+    return g->scratch && !g->own_stubs && (g->tb->mode & MODE_UNPAGED) && g->bt->window;
+}
 
 static void outside_stub(struct gen *g, struct gen_slow *s, const uint8_t *slow)
 {
@@ -229,7 +232,7 @@ void gen_lookup(struct gen *g, unsigned i, unsigned size, bool write, bool align
     if (live && !g->deferred && gen_remat_plan(g, i, g->live[i], &s->plan)) {
         s->remat = true;
     } else if (live && g->scratch && !g->deferred && !(g->live[i] & ~FL_CF)) { // INC and DEC let CF live long
-        emit_bytes(&g->e, "\x41\x0f\x92\xc5", 4); // setc r13b
+        emit_bytes(&g->e, "\x41\x0f\x92\xc5", 4);                              // setc r13b
         s->remat = s->plan.cf = true;
     } else if (live && g->scratch) {
         if (!g->deferred)
@@ -368,7 +371,7 @@ static void note_device(const struct insn *in, struct tb_site *site)
     }
     if (in->map != MAP_1)
         return;
-    if (op == 0x8a || op == 0x8b || op == 0xa0 || op == 0xa1 || op == 0x84 || op == 0x85 || // MOV, TEST
+    if (op == 0x8a || op == 0x8b || op == 0xa0 || op == 0xa1 || op == 0x84 || op == 0x85 ||  // MOV, TEST
         ((op == 0xf6 || op == 0xf7) && ext < 2) || (op >= 0x80 && op <= 0x83 && ext == 7)) { // TEST, CMP
         site->device = SITE_LOAD;
     } else if (op == 0x88 || op == 0x89 || op == 0xa2 || op == 0xa3) { // MOV

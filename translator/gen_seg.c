@@ -244,14 +244,18 @@ static int loaded_sreg(uint64_t mode, const struct insn *in)
     if (in->map == MAP_1)
         switch (in->opcode) {
         case 0x8e: return in->modrm >> 3 & 7;
-        case 0x07: case 0xc4: return ES;
+        case 0x07:
+        case 0xc4: return ES;
         case 0x17: return SS;
-        case 0x1f: case 0xc5: return DS;
+        case 0x1f:
+        case 0xc5: return DS;
         }
     else if (in->map == MAP_0F)
         switch (in->opcode) {
-        case 0xa1: case 0xb4: return FS;
-        case 0xa9: case 0xb5: return GS;
+        case 0xa1:
+        case 0xb4: return FS;
+        case 0xa9:
+        case 0xb5: return GS;
         case 0xb2: return SS;
         }
     return -1;
@@ -259,8 +263,8 @@ static int loaded_sreg(uint64_t mode, const struct insn *in)
 
 static bool is_far_pointer(const struct insn *in)
 {
-    return in->map == MAP_1 ? in->opcode == 0xc4 || in->opcode == 0xc5 :
-                              in->opcode == 0xb2 || in->opcode == 0xb4 || in->opcode == 0xb5;
+    return in->map == MAP_1 ? in->opcode == 0xc4 || in->opcode == 0xc5
+                            : in->opcode == 0xb2 || in->opcode == 0xb4 || in->opcode == 0xb5;
 }
 
 bool gen_real_loads_ss(uint64_t mode, const struct insn *in) { return loaded_sreg(mode, in) == SS; }
@@ -372,7 +376,8 @@ bool gen_seg_keeps_flags(uint64_t mode, const struct insn *in)
         return false;
     if (in->class != IC_SYSTEM || in->lock)
         return false;
-    return loaded_sreg(mode, in) >= 0 || pushed_sreg(in) >= 0 || (in->map == MAP_1 && (in->opcode == 0xd7 || in->opcode == 0x8c));
+    return loaded_sreg(mode, in) >= 0 || pushed_sreg(in) >= 0 ||
+           (in->map == MAP_1 && (in->opcode == 0xd7 || in->opcode == 0x8c));
 }
 
 static bool try_inline(struct gen *g, unsigned i)

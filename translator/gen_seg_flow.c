@@ -28,7 +28,7 @@ static void check_call(struct gen *g, unsigned i)
         return;
     emit_store(e, eng(g->bt, ENG_RCX), RCX);
     emit_mov_imm(e, RCX, limit + 1ull);
-    emit_op_reg(e, EF_W, 0xf7, 2, RCX); // not: changes no flags
+    emit_op_reg(e, EF_W, 0xf7, 2, RCX);                                                // not: changes no flags
     emit_lea(e, R15, (struct emem){.base = R14, .index = RCX, .scale = 1, .disp = 1}); // negative if inside
     emit_mov_imm(e, RCX, 63);
     host_shrx(e, RCX, R15, RCX);
@@ -76,7 +76,7 @@ static bool gen_loop(struct gen *g, unsigned i, gva target)
     }
     if (!jcxz)
         emit_op_mem(e, cx ? EF_66 : 0, 0x8d, RCX, EMEM(RCX, -1)); // lea: no flags
-    if (other_cc) // LOOPNE, LOOPE: not taken if ZF, if not ZF
+    if (other_cc)                                                 // LOOPNE, LOOPE: not taken if ZF, if not ZF
         other = emit_jcc(e, in->opcode == 0xe0 ? CC_Z : CC_NZ, NULL);
     if (cx && !live && !other) {
         emit_op_reg(e, EF_66, 0x85, RCX, RCX); // test cx, cx
@@ -116,14 +116,9 @@ bool gen_seg_branch(struct gen *g, unsigned i)
     if ((in->opsize != 2 && in->opsize != 4) || (relative && code_rip(mode, target) > code_limit(mode)))
         return false; // the interpreter raises #GP if it is taken
     switch (in->class) {
-    case IC_JMP:
-        gen_link_jmp(g, i, target, g->taken_live[i] != 0);
-        return true;
-    case IC_JCC:
-        gen_link_jcc(g, i, in->opcode & 15, target);
-        return true;
-    case IC_LOOP:
-        return gen_loop(g, i, target);
+    case IC_JMP: gen_link_jmp(g, i, target, g->taken_live[i] != 0); return true;
+    case IC_JCC: gen_link_jcc(g, i, in->opcode & 15, target); return true;
+    case IC_LOOP: return gen_loop(g, i, target);
     case IC_CALL:
         gen_seg_push_const(g, i, (uint32_t)code_rip(mode, gen_next(g, i)));
         gen_link_jmp(g, i, target, g->taken_live[i] != 0);
@@ -132,12 +127,9 @@ bool gen_seg_branch(struct gen *g, unsigned i)
         gen_seg_ret_pop(g, i);
         gen_indirect(g, i);
         return true;
-    case IC_JMP_IND:
-        return indirect_branch(g, i, false);
-    case IC_CALL_IND:
-        return indirect_branch(g, i, true);
-    default:
-        return false;
+    case IC_JMP_IND: return indirect_branch(g, i, false);
+    case IC_CALL_IND: return indirect_branch(g, i, true);
+    default: return false;
     }
 }
 
@@ -191,8 +183,8 @@ bool gen_real_far(struct gen *g, unsigned i)
     struct emit *e = &g->e;
     uint64_t mode = g->tb->mode;
     // A base that no selector makes (after reset) is pushed as the selector it came with: the helper knows it.
-    if (!(mode & MODE_REAL) || !(mode & MODE_SEG64K) || code_limit(mode) != 0xffff || in->opsize != 2 || in->map != MAP_1 ||
-        (g->tb->va >> 32 & ~0xffff0ull))
+    if (!(mode & MODE_REAL) || !(mode & MODE_SEG64K) || code_limit(mode) != 0xffff || in->opsize != 2 ||
+        in->map != MAP_1 || (g->tb->va >> 32 & ~0xffff0ull))
         return false;
     unsigned reg = in->modrm >> 3 & 7;
     switch (in->opcode) {
@@ -200,10 +192,9 @@ bool gen_real_far(struct gen *g, unsigned i)
         push_far_return(g, i);
         go_far_constant(g, i, (uint16_t)in->imm2, (uint16_t)in->imm);
         return true;
-    case 0xea:
-        go_far_constant(g, i, (uint16_t)in->imm2, (uint16_t)in->imm);
-        return true;
-    case 0xca: case 0xcb:
+    case 0xea: go_far_constant(g, i, (uint16_t)in->imm2, (uint16_t)in->imm); return true;
+    case 0xca:
+    case 0xcb:
         gen_seg_top(g, i, 4, false);
         emit_load32(e, R14, EMEM_R14_R15);
         gen_seg_add_sp(g, i, 4 + (in->opcode == 0xca ? (uint16_t)in->imm : 0));

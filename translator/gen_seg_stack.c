@@ -34,8 +34,9 @@ static bool next_looks_up(const struct gen *g, unsigned i)
     bool from = (a->class == IC_PUSH || a->class == IC_POP) && !a->has_mem;
     if (a->class == IC_RET)
         return g->scratch; // gen_indirect()
-    return g->scratch && from && i + 1 < g->n && g->live[i + 1] && (b->class == IC_PUSH || b->class == IC_POP || b->class == IC_RET) &&
-           !b->has_mem && !gen_entered_at(g, i + 1);
+    return g->scratch && from && i + 1 < g->n && g->live[i + 1] &&
+           (b->class == IC_PUSH || b->class == IC_POP || b->class == IC_RET) && !b->has_mem &&
+           !gen_entered_at(g, i + 1);
 }
 
 void gen_seg_top(struct gen *g, unsigned i, unsigned width, bool write)
@@ -96,7 +97,8 @@ bool gen_seg_push_sreg(struct gen *g, unsigned i, unsigned s)
 {
     struct emit *e = &g->e;
     unsigned w = g->insn[i].opsize;
-    struct emem sel = cpu_field(g->bt, offsetof(struct cpu, seg) + s * sizeof(struct segment) + offsetof(struct segment, sel));
+    struct emem sel = cpu_field(g->bt,
+                                offsetof(struct cpu, seg) + s * sizeof(struct segment) + offsetof(struct segment, sel));
     if (w != 2 && w != 4)
         return false;
     gen_seg_top(g, i, w, true);

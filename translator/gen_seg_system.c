@@ -105,7 +105,8 @@ static uint64_t h_in(struct cpu *cpu, const struct tb_site *site)
 static uint64_t h_out(struct cpu *cpu, const struct tb_site *site)
 {
     unsigned size = site->arg[0];
-    cpu_op_out(cpu, port_of(cpu, site), size == 4 ? (uint32_t)cpu->gpr[RAX] : cpu->gpr[RAX] & (size == 1 ? 0xff : 0xffff), size);
+    cpu_op_out(cpu, port_of(cpu, site),
+               size == 4 ? (uint32_t)cpu->gpr[RAX] : cpu->gpr[RAX] & (size == 1 ? 0xff : 0xffff), size);
     return bt_go_on(cpu, site);
 }
 
@@ -169,7 +170,8 @@ bool gen_seg_system(struct gen *g, unsigned i)
         gen_helper(g, i, h_pop_sreg, in->opcode == 0xa1 ? FS : GS, in->opsize);
         return true;
     }
-    if (in->map == MAP_0F && !g->code64 && in->has_mem && (in->opcode == 0xb2 || in->opcode == 0xb4 || in->opcode == 0xb5))
+    if (in->map == MAP_0F && !g->code64 && in->has_mem &&
+        (in->opcode == 0xb2 || in->opcode == 0xb4 || in->opcode == 0xb5))
         return gen_load_far(g, i, in->opcode == 0xb2 ? SS : in->opcode == 0xb4 ? FS : GS);
     if (in->map != MAP_1)
         return false;
@@ -182,21 +184,22 @@ bool gen_seg_system(struct gen *g, unsigned i)
     if (g->code64)
         return false;
     switch (in->opcode) {
-    case 0x07: case 0x17: case 0x1f:
-        gen_helper(g, i, h_pop_sreg, in->opcode >> 3 & 3, in->opsize);
-        return true;
-    case 0xc4: case 0xc5:
-        return gen_load_far(g, i, in->opcode == 0xc4 ? ES : DS);
+    case 0x07:
+    case 0x17:
+    case 0x1f: gen_helper(g, i, h_pop_sreg, in->opcode >> 3 & 3, in->opsize); return true;
+    case 0xc4:
+    case 0xc5: return gen_load_far(g, i, in->opcode == 0xc4 ? ES : DS);
     case 0x8e:
         if (in->has_mem)
             return false;
         gen_helper(g, i, h_mov_sreg, in->modrm >> 3 & 7, in->rm);
         return true;
-    case 0x9a: case 0xca: case 0xcb: case 0xea: case 0xff:
-        return gen_far(g, i);
-    case 0x9d:
-        gen_helper(g, i, h_popf, in->opsize, 0);
-        return true;
+    case 0x9a:
+    case 0xca:
+    case 0xcb:
+    case 0xea:
+    case 0xff: return gen_far(g, i);
+    case 0x9d: gen_helper(g, i, h_popf, in->opsize, 0); return true;
     }
     return false;
 }

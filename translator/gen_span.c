@@ -22,8 +22,8 @@ static void low_address(struct gen *g, const struct gen_span *s)
     }
     int base = s->base < 0 ? -1 : gen_reg(g, s->base, R14), index = s->index < 0 ? -1 : gen_reg(g, s->index, R15);
     if (s->lo || index >= 0 || base < 0)
-        (g->code64 ? emit_lea : emit_lea32)(e, R14, (struct emem){.base = (int8_t)base, .index = (int8_t)index,
-                                                                  .scale = s->scale, .disp = s->lo});
+        (g->code64 ? emit_lea : emit_lea32)(
+            e, R14, (struct emem){.base = (int8_t)base, .index = (int8_t)index, .scale = s->scale, .disp = s->lo});
     else
         (g->code64 ? emit_mov : emit_mov32)(e, R14, base);
 }
@@ -123,9 +123,7 @@ static bool member(struct gen *g, unsigned i, const struct gen_span *s)
         emit_op_mem(&g->e, gen_wide(g), 0x8b, RBP, m);
         return true;
     case IC_CALL:
-    case IC_CALL_IND:
-        span_call(g, i, m);
-        return true;
+    case IC_CALL_IND: span_call(g, i, m); return true;
     case IC_RET:
         emit_op_mem(&g->e, gen_wide(g), 0x8b, R14, m);
         gen_add_rsp(g, (int32_t)gen_width(g) + (in->imm_len ? (uint16_t)in->imm : 0));
@@ -200,7 +198,8 @@ bool gen_span_insn(struct gen *g, unsigned i)
         done = gen_lea(g, i);
     else {
         struct rewrite how = {.index = -1, .base = -1};
-        done = gen_high_operands(in) || !g->code64 ? with_high(g, in, &how) : (emit_bytes(&g->e, in->bytes, in->len), true);
+        done = gen_high_operands(in) || !g->code64 ? with_high(g, in, &how)
+                                                   : (emit_bytes(&g->e, in->bytes, in->len), true);
     }
     if (i == s->last)
         g->span++;

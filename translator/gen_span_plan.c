@@ -64,8 +64,8 @@ static bool plain_access(const struct gen *g, const struct insn *in)
 // The access of stack instruction in to [reg + off].
 static bool stack_access(const struct value *v, int reg, int32_t off, unsigned size, bool write, struct access *a)
 {
-    *a = (struct access){.base = v[reg].reg, .index = -1, .scale = 1, .at = v[reg].off + off, .size = (uint8_t)size,
-                         .write = write};
+    *a = (struct access){
+        .base = v[reg].reg, .index = -1, .scale = 1, .at = v[reg].off + off, .size = (uint8_t)size, .write = write};
     return v[reg].reg >= 0;
 }
 
@@ -73,8 +73,12 @@ static bool stack_access(const struct value *v, int reg, int32_t off, unsigned s
 static bool operand_access(const struct gen *g, unsigned i, const struct value *v, gva origin, struct access *a)
 {
     const struct insn *in = &g->insn[i];
-    *a = (struct access){.base = in->base, .index = in->index, .scale = in->index < 0 ? 1 : in->scale, .at = in->disp,
-                         .size = (uint8_t)in->mem_size, .write = in->mem_access & MA_WRITE};
+    *a = (struct access){.base = in->base,
+                         .index = in->index,
+                         .scale = in->index < 0 ? 1 : in->scale,
+                         .at = in->disp,
+                         .size = (uint8_t)in->mem_size,
+                         .write = in->mem_access & MA_WRITE};
     if (in->base == BASE_RIP) {
         a->at += (int64_t)(g->rip[i] + in->len - origin);
         return true;
@@ -101,19 +105,13 @@ static bool known_access(const struct gen *g, unsigned i, const struct value *v,
         return false;
     bool reg = in->opcode_reg || in->has_modrm;
     switch (in->class) {
-    case IC_PUSH:
-        return (!reg || in->rm != RSP) && stack_access(v, RSP, -(int32_t)w, w, true, a);
-    case IC_POP:
-        return in->rm != RSP && stack_access(v, RSP, 0, w, false, a);
+    case IC_PUSH: return (!reg || in->rm != RSP) && stack_access(v, RSP, -(int32_t)w, w, true, a);
+    case IC_POP: return in->rm != RSP && stack_access(v, RSP, 0, w, false, a);
     case IC_CALL:
-    case IC_CALL_IND:
-        return (in->class == IC_CALL || in->rm != RSP) && stack_access(v, RSP, -(int32_t)w, w, true, a);
-    case IC_RET:
-        return stack_access(v, RSP, 0, w, false, a);
-    case IC_LEAVE:
-        return stack_access(v, RBP, 0, w, false, a);
-    default:
-        return false;
+    case IC_CALL_IND: return (in->class == IC_CALL || in->rm != RSP) && stack_access(v, RSP, -(int32_t)w, w, true, a);
+    case IC_RET: return stack_access(v, RSP, 0, w, false, a);
+    case IC_LEAVE: return stack_access(v, RBP, 0, w, false, a);
+    default: return false;
     }
 }
 
@@ -162,7 +160,8 @@ static int moved(const struct gen *g, const struct insn *in, const struct value 
         *to = v[store ? in->reg : in->rm];
         return store ? in->rm : in->reg;
     }
-    if ((in->opcode == 0x83 || in->opcode == 0x81) && (ext == 0 || ext == 5) && in->imm <= STEP_MAX && in->imm >= -STEP_MAX)
+    if ((in->opcode == 0x83 || in->opcode == 0x81) && (ext == 0 || ext == 5) && in->imm <= STEP_MAX &&
+        in->imm >= -STEP_MAX)
         imm = ext ? -imm : imm;
     else if (in->opcode == 0xff && ext < 2)
         imm = ext ? -1 : 1;
@@ -226,7 +225,8 @@ static void step(const struct gen *g, const struct insn *in, struct value *v)
 // Behind a loop's branch back there is mostly nothing to come.
 static bool ends_span(const struct insn *in)
 {
-    return (in->class == IC_JCC && in->imm < 0) || in->class == IC_CALL || in->class == IC_CALL_IND || in->class == IC_RET;
+    return (in->class == IC_JCC && in->imm < 0) || in->class == IC_CALL || in->class == IC_CALL_IND ||
+           in->class == IC_RET;
 }
 
 // Does any register still know where it is from register reg?
@@ -304,7 +304,8 @@ static void grow(const struct gen *g, unsigned first, struct gen_span *s)
 unsigned gen_span_unroll(const struct gen *g, unsigned first, unsigned last)
 {
     struct value v[16];
-    bool may = (g->code64 || g->flat32) && !(g->tb->mode & TB_EXACT) && !(g->bt->disable & (ACCEL_NO_SPANS | ACCEL_NO_UNROLL));
+    bool may = (g->code64 || g->flat32) && !(g->tb->mode & TB_EXACT) &&
+               !(g->bt->disable & (ACCEL_NO_SPANS | ACCEL_NO_UNROLL));
     unsigned best = 1;
     // A 66h on the branch cuts IP to 16 bits where it is taken: unrolled, that would be the way out.
     if (!may || last - first >= UNROLL_INSNS || (!g->code64 && g->insn[last].opsize == 2))
@@ -317,7 +318,8 @@ unsigned gen_span_unroll(const struct gen *g, unsigned first, unsigned last)
         if (!plain_access(g, in) || in->base == BASE_RIP || (in->base >= 0 && v[in->base].reg != in->base) ||
             (in->index >= 0 && v[in->index].reg != in->index))
             continue;
-        int64_t stride = (in->base >= 0 ? v[in->base].off : 0) + (in->index >= 0 ? (int64_t)v[in->index].off * in->scale : 0);
+        int64_t stride = (in->base >= 0 ? v[in->base].off : 0) +
+                         (in->index >= 0 ? (int64_t)v[in->index].off * in->scale : 0);
         stride = stride < 0 ? -stride : stride;
         unsigned fit = stride * UNROLL_MAX <= SPAN_RANGE ? UNROLL_MAX : (unsigned)(SPAN_RANGE / stride);
         best = fit > best ? fit : best;

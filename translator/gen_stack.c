@@ -37,7 +37,8 @@ static bool stack_inline(const struct gen *g, const struct insn *in)
 {
     if (g->code64)
         return in->opsize == 8;
-    return in->opsize == 4 && (g->tb->mode & (MODE_CS32 | MODE_SS32 | MODE_FLAT)) == (MODE_CS32 | MODE_SS32 | MODE_FLAT);
+    return in->opsize == 4 &&
+           (g->tb->mode & (MODE_CS32 | MODE_SS32 | MODE_FLAT)) == (MODE_CS32 | MODE_SS32 | MODE_FLAT);
 }
 
 static void push_address(struct gen *g, unsigned i, unsigned width)

@@ -111,8 +111,9 @@ static uint64_t h_string(struct cpu *cpu, const struct tb_site *site)
 
 static void gen_string_helper(struct gen *g, unsigned i)
 {
-    static const uint8_t op_of[16] = {[4] = STR_MOVS, [5] = STR_MOVS, [6] = STR_CMPS, [7] = STR_CMPS, [10] = STR_STOS,
-                                      [11] = STR_STOS, [12] = STR_LODS, [13] = STR_LODS, [14] = STR_SCAS, [15] = STR_SCAS};
+    static const uint8_t op_of[16] = {
+        [4] = STR_MOVS,  [5] = STR_MOVS,  [6] = STR_CMPS,  [7] = STR_CMPS,  [10] = STR_STOS,
+        [11] = STR_STOS, [12] = STR_LODS, [13] = STR_LODS, [14] = STR_SCAS, [15] = STR_SCAS};
     const struct insn *in = &g->insn[i];
     unsigned op = op_of[in->opcode & 15], size = element_size(in);
     if ((op == STR_MOVS || op == STR_STOS) && in->rep && in->addrsize == 8 && !has_fs_gs(in)) {
@@ -161,7 +162,7 @@ static void string_advance(struct gen *g, unsigned i, int r, int step, unsigned 
 {
     const struct insn *in = &g->insn[i];
     struct emit *e = &g->e;
-    bool compares = in->opcode >= 0xa6 && (in->opcode & 6) == 6; // its flags are wanted
+    bool compares = in->opcode >= 0xa6 && (in->opcode & 6) == 6;        // its flags are wanted
     if (in->addrsize == 2 && !g->live[i] && !compares && step != R14) { // ADD takes half as long as a 16-bit LEA
         if (size > 1)
             emit_lea32(e, R14, (struct emem){.base = -1, .index = (int8_t)step, .scale = (uint8_t)size});

@@ -47,15 +47,15 @@ static void emit_store_state(struct bt *bt, struct emit *e)
         emit_store(e, CPU_FIELD(bt, gpr[r]), r);
     emit_flags_to_ax(e);
     emit_load(e, RSP, eng(bt, ENG_HOST_SP));
-    emit_op_reg(e, EF_0F, 0xb6, RDX, RAX);             // movzx edx, al
-    emit_bytes(e, "\x0f\xb6\xc4", 3);                  // movzx eax, ah
-    emit_bytes(e, "\xc1\xe2\x0b", 3);                  // shl edx, 11
-    emit_bytes(e, "\x09\xd0", 2);                      // or eax, edx
-    emit_bytes(e, "\x25\xd5\x08\x00\x00", 5);          // and eax, FL_ARITH
+    emit_op_reg(e, EF_0F, 0xb6, RDX, RAX);    // movzx edx, al
+    emit_bytes(e, "\x0f\xb6\xc4", 3);         // movzx eax, ah
+    emit_bytes(e, "\xc1\xe2\x0b", 3);         // shl edx, 11
+    emit_bytes(e, "\x09\xd0", 2);             // or eax, edx
+    emit_bytes(e, "\x25\xd5\x08\x00\x00", 5); // and eax, FL_ARITH
     emit_load(e, RCX, CPU_FIELD(bt, rflags));
-    emit_bytes(e, "\x48\x81\xe1", 3);                  // and rcx, ~FL_ARITH
+    emit_bytes(e, "\x48\x81\xe1", 3); // and rcx, ~FL_ARITH
     emit_32(e, ~(uint32_t)FL_ARITH);
-    emit_op_reg(e, EF_W, 0x09, RCX, RAX);              // or rax, rcx
+    emit_op_reg(e, EF_W, 0x09, RCX, RAX); // or rax, rcx
     emit_store(e, CPU_FIELD(bt, rflags), RAX);
     emit_save_vectors(bt, e);
 }
@@ -65,10 +65,10 @@ static void emit_load_state(struct bt *bt, struct emit *e)
 {
     emit_load(e, RAX, CPU_FIELD(bt, rflags));
     emit_mov32(e, RCX, RAX);
-    emit_bytes(e, "\xc1\xe0\x08", 3);         // shl eax, 8: AH = low byte, AL = 0
-    emit_bytes(e, "\xc1\xe9\x0b", 3);         // shr ecx, 11
-    emit_bytes(e, "\x83\xe1\x01", 3);         // and ecx, 1
-    emit_bytes(e, "\x09\xc8", 2);             // or eax, ecx
+    emit_bytes(e, "\xc1\xe0\x08", 3); // shl eax, 8: AH = low byte, AL = 0
+    emit_bytes(e, "\xc1\xe9\x0b", 3); // shr ecx, 11
+    emit_bytes(e, "\x83\xe1\x01", 3); // and ecx, 1
+    emit_bytes(e, "\x09\xc8", 2);     // or eax, ecx
     emit_ax_to_flags(e);
     for (int r = RAX; r <= R13; r++)
         emit_load(e, r, CPU_FIELD(bt, gpr[r]));

@@ -7,11 +7,11 @@
 #include <ucontext.h>
 
 struct host_fault {
-    int signo, code;  // siginfo's si_signo, si_code
-    void *addr;       // si_addr
-    unsigned trapno;  // the x86 vector the host took (#DE 0, #UD 6, #GP 13, #PF 14, #MF 16, #AC 17, #XM 19)
+    int signo, code;     // siginfo's si_signo, si_code
+    void *addr;          // si_addr
+    unsigned trapno;     // the x86 vector the host took (#DE 0, #UD 6, #GP 13, #PF 14, #MF 16, #AC 17, #XM 19)
     unsigned long error; // its error code
-    ucontext_t *uc;   // registers at the fault; edit them to resume elsewhere
+    ucontext_t *uc;      // registers at the fault; edit them to resume elsewhere
 };
 
 // Once per process: installs the handlers (SA_ONSTACK). Faults outside all regions get the default action.

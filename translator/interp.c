@@ -148,21 +148,23 @@ static _Noreturn void raise_held(struct interp *in)
 static void execute(struct interp *in)
 {
     switch (in->cur->insn.class) {
-    case IC_PLAIN:
-        interp_plain(in);
-        return;
-    case IC_JMP: case IC_JCC: case IC_CALL: case IC_RET: case IC_JMP_IND: case IC_CALL_IND: case IC_LOOP:
-        interp_flow(in);
-        return;
-    case IC_PUSH: case IC_POP: case IC_LEAVE: case IC_ENTER: case IC_PUSHA: case IC_POPA:
-        interp_stack(in);
-        return;
-    case IC_STRING:
-        interp_string(in);
-        return;
-    case IC_SYSTEM: case IC_XSTATE:
-        interp_system(in);
-        return;
+    case IC_PLAIN: interp_plain(in); return;
+    case IC_JMP:
+    case IC_JCC:
+    case IC_CALL:
+    case IC_RET:
+    case IC_JMP_IND:
+    case IC_CALL_IND:
+    case IC_LOOP: interp_flow(in); return;
+    case IC_PUSH:
+    case IC_POP:
+    case IC_LEAVE:
+    case IC_ENTER:
+    case IC_PUSHA:
+    case IC_POPA: interp_stack(in); return;
+    case IC_STRING: interp_string(in); return;
+    case IC_SYSTEM:
+    case IC_XSTATE: interp_system(in); return;
     }
     if (in->cur->insn.too_long) // SDM vol. 3A, section 6.15, "Interrupt 13-General Protection Exception (#GP)"
         cpu_raise_error(in->cpu, EXC_GP, 0);

@@ -88,16 +88,12 @@ void interp_flow(struct interp *in)
     const struct insn *i = &in->cur->insn;
     uint64_t target;
     switch (i->class) {
-    case IC_JMP:
-        in->next_rip = relative_target(in, i);
-        return;
+    case IC_JMP: in->next_rip = relative_target(in, i); return;
     case IC_JCC:
         if (condition(in->cpu->rflags, i->opcode & 15))
             in->next_rip = relative_target(in, i);
         return;
-    case IC_LOOP:
-        exec_loop(in, i);
-        return;
+    case IC_LOOP: exec_loop(in, i); return;
     case IC_CALL:
         target = relative_target(in, i);
         push(in, in->next_rip, i->opsize);
@@ -108,12 +104,8 @@ void interp_flow(struct interp *in)
         push(in, in->next_rip, i->opsize);
         in->next_rip = target;
         return;
-    case IC_JMP_IND:
-        in->next_rip = check_target(in, read_rm(in, i, i->opsize), i->opsize);
-        return;
-    case IC_RET:
-        exec_ret(in, i);
-        return;
+    case IC_JMP_IND: in->next_rip = check_target(in, read_rm(in, i, i->opsize), i->opsize); return;
+    case IC_RET: exec_ret(in, i); return;
     }
 }
 
@@ -208,9 +200,7 @@ void interp_stack(struct interp *in)
             v = i->has_modrm ? read_rm(in, i, i->opsize) : (uint64_t)i->imm & interp_size_mask(i->opsize);
         push(in, v, i->opsize);
         return;
-    case IC_POP:
-        exec_pop(in, i);
-        return;
+    case IC_POP: exec_pop(in, i); return;
     case IC_LEAVE: {
         uint64_t frame = cpu->gpr[RBP];
         v = cpu_load(cpu, stack_linear(in, frame, i->opsize, false), i->opsize);
@@ -218,23 +208,17 @@ void interp_stack(struct interp *in)
         interp_set(cpu, i, RBP, i->opsize, v);
         return;
     }
-    case IC_ENTER:
-        exec_enter(in, i);
-        return;
-    case IC_PUSHA:
-        exec_pusha(in, i);
-        return;
-    case IC_POPA:
-        exec_popa(in, i);
-        return;
+    case IC_ENTER: exec_enter(in, i); return;
+    case IC_PUSHA: exec_pusha(in, i); return;
+    case IC_POPA: exec_popa(in, i); return;
     }
 }
 
 // ---- strings
 
 static const int8_t string_ops[16] = {
-    [0x4] = STR_MOVS, [0x5] = STR_MOVS, [0x6] = STR_CMPS, [0x7] = STR_CMPS, [0xa] = STR_STOS, [0xb] = STR_STOS,
-    [0xc] = STR_LODS, [0xd] = STR_LODS, [0xe] = STR_SCAS, [0xf] = STR_SCAS,
+    [0x4] = STR_MOVS, [0x5] = STR_MOVS, [0x6] = STR_CMPS, [0x7] = STR_CMPS, [0xa] = STR_STOS,
+    [0xb] = STR_STOS, [0xc] = STR_LODS, [0xd] = STR_LODS, [0xe] = STR_SCAS, [0xf] = STR_SCAS,
 };
 
 // Data breakpoints on what one iteration will access.

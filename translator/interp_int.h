@@ -13,29 +13,32 @@ enum { DECODE_CACHE = 4096, THUNK_SIZE = 64, BOUNCE_SIZE = 512 };
 // A decoded instruction and the native code made of it. Revalidated by comparing the bytes.
 struct decoded {
     gva lin;
-    uint8_t mode;      // enum decode_mode
+    uint8_t mode; // enum decode_mode
     bool valid;
-    int8_t thunk;      // 0: not made yet, 1: ready, -1: cannot be rewritten
-    int8_t scratch;    // host register that holds the operand's address in the thunk
+    int8_t thunk;   // 0: not made yet, 1: ready, -1: cannot be rewritten
+    int8_t scratch; // host register that holds the operand's address in the thunk
     struct insn insn;
 };
 
 // x87 instruction and operand pointers, which the host's own registers cannot know.
-struct x87_pointers { uint64_t ip, dp; uint16_t cs, ds, op; };
+struct x87_pointers {
+    uint64_t ip, dp;
+    uint16_t cs, ds, op;
+};
 
 struct interp {
     struct cpu *cpu;
     struct decoder *decoder;
-    struct decoded *cache;     // DECODE_CACHE entries
+    struct decoded *cache;        // DECODE_CACHE entries
     uint8_t *thunk_rw, *thunk_rx; // DECODE_CACHE + 1 slots; the last is for helpers' own code
     int thunk_fd;
-    struct decoded *cur;       // the instruction being executed
+    struct decoded *cur; // the instruction being executed
     uint64_t next_rip;
-    uint64_t db_hits;          // DR6 bits of data breakpoints that this instruction hit
-    uint64_t db_held;          // those of MOV SS, held over the instruction that follows it
-    bool watch;                // data breakpoints are armed
-    bool no_trap;              // TF does not trap after this instruction
-    bool keep_rf;              // this instruction loads RF
+    uint64_t db_hits; // DR6 bits of data breakpoints that this instruction hit
+    uint64_t db_held; // those of MOV SS, held over the instruction that follows it
+    bool watch;       // data breakpoints are armed
+    bool no_trap;     // TF does not trap after this instruction
+    bool keep_rf;     // this instruction loads RF
     volatile unsigned fault_trapno, fault_error;
     struct x87_pointers x87;
     _Alignas(64) uint8_t bounce[BOUNCE_SIZE];
@@ -54,8 +57,8 @@ uint64_t thunk_run_bytes(struct interp *in, const uint8_t *code, unsigned len, u
 
 // ---- interp_plain.c
 void interp_plain(struct interp *in);
-uint64_t interp_ea(struct interp *in, const struct insn *i);       // offset, not linear
-gva interp_linear(struct interp *in, unsigned size, bool write);   // of the current memory operand
+uint64_t interp_ea(struct interp *in, const struct insn *i);                    // offset, not linear
+gva interp_linear(struct interp *in, unsigned size, bool write);                // of the current memory operand
 void interp_note_access(struct interp *in, gva lin, unsigned size, bool write); // data breakpoints
 void interp_probe_write(struct interp *in, gva lin, unsigned size);
 void interp_check_features(struct interp *in, const struct insn *i);

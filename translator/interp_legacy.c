@@ -111,21 +111,16 @@ bool interp_legacy(struct interp *in)
     if (i->enc != ENC_LEGACY || i->map != MAP_1)
         return false;
     switch (i->opcode) {
-    case 0x27: case 0x2f:
-        decimal_adjust(cpu, i->opcode == 0x2f);
-        return true;
-    case 0x37: case 0x3f:
-        ascii_adjust(cpu, i->opcode == 0x3f);
-        return true;
-    case 0xd4: case 0xd5:
-        ascii_muldiv(cpu, (uint8_t)i->imm, i->opcode == 0xd5);
-        return true;
+    case 0x27:
+    case 0x2f: decimal_adjust(cpu, i->opcode == 0x2f); return true;
+    case 0x37:
+    case 0x3f: ascii_adjust(cpu, i->opcode == 0x3f); return true;
+    case 0xd4:
+    case 0xd5: ascii_muldiv(cpu, (uint8_t)i->imm, i->opcode == 0xd5); return true;
     case 0xd6: // SALC
         set_al(cpu, cpu->rflags & FL_CF ? 0xff : 0);
         return true;
-    case 0x62:
-        exec_bound(in, i);
-        return true;
+    case 0x62: exec_bound(in, i); return true;
     case 0x63:
         if ((i->has_mem ? i->mem_size : i->rm_size) != 2)
             return false; // MOVSXD

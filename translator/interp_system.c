@@ -131,30 +131,55 @@ static void system_one_byte(struct interp *in, const struct insn *i)
 {
     struct cpu *cpu = in->cpu;
     switch (i->opcode) {
-    case 0x06: case 0x0e: case 0x16: case 0x1e: // ES CS SS DS
+    case 0x06:
+    case 0x0e:
+    case 0x16:
+    case 0x1e: // ES CS SS DS
         cpu_push(cpu, cpu->seg[i->opcode >> 3 & 3].sel, i->opsize);
         return;
-    case 0x07: case 0x17: case 0x1f:
-        pop_sreg(in, i, (enum sreg)(i->opcode >> 3 & 3));
-        return;
+    case 0x07:
+    case 0x17:
+    case 0x1f: pop_sreg(in, i, (enum sreg)(i->opcode >> 3 & 3)); return;
     case 0x8c: write_rm16(in, i, cpu->seg[i->modrm >> 3 & 7].sel); return;
     case 0x8e: cpu_op_load_sreg(cpu, (enum sreg)(i->modrm >> 3 & 7), (uint16_t)read_rm(in, i, 2)); return;
-    case 0x9a: cpu_op_far_call(cpu, (uint16_t)i->imm2, (uint64_t)i->imm, i->opsize); follow(in); return;
-    case 0xea: cpu_op_far_jmp(cpu, (uint16_t)i->imm2, (uint64_t)i->imm, i->opsize); follow(in); return;
+    case 0x9a:
+        cpu_op_far_call(cpu, (uint16_t)i->imm2, (uint64_t)i->imm, i->opsize);
+        follow(in);
+        return;
+    case 0xea:
+        cpu_op_far_jmp(cpu, (uint16_t)i->imm2, (uint64_t)i->imm, i->opsize);
+        follow(in);
+        return;
     case 0x9c: cpu_push(cpu, cpu_op_pushf(cpu, i->opsize), i->opsize); return;
     case 0x9d: popf(in, i); return;
     case 0xc4: load_far_pointer(in, i, ES); return;
     case 0xc5: load_far_pointer(in, i, DS); return;
-    case 0xca: cpu_op_far_ret(cpu, i->opsize, (unsigned)i->imm); follow(in); return;
-    case 0xcb: cpu_op_far_ret(cpu, i->opsize, 0); follow(in); return;
-    case 0xcc: case 0xcd: case 0xce: case 0xf1: exec_interrupt(in, i); return;
+    case 0xca:
+        cpu_op_far_ret(cpu, i->opsize, (unsigned)i->imm);
+        follow(in);
+        return;
+    case 0xcb:
+        cpu_op_far_ret(cpu, i->opsize, 0);
+        follow(in);
+        return;
+    case 0xcc:
+    case 0xcd:
+    case 0xce:
+    case 0xf1: exec_interrupt(in, i); return;
     case 0xcf:
         in->keep_rf = true;
         cpu_op_iret(cpu, i->opsize);
         follow(in);
         return;
     case 0xd7: exec_xlat(in, i); return;
-    case 0xe4: case 0xe5: case 0xe6: case 0xe7: case 0xec: case 0xed: case 0xee: case 0xef: exec_port(in, i); return;
+    case 0xe4:
+    case 0xe5:
+    case 0xe6:
+    case 0xe7:
+    case 0xec:
+    case 0xed:
+    case 0xee:
+    case 0xef: exec_port(in, i); return;
     case 0xf4: cpu_op_hlt(cpu); return;
     case 0xfa: cpu_op_cli(cpu); return;
     case 0xfb: cpu_op_sti(cpu); return;
@@ -294,11 +319,19 @@ static void system_0f(struct interp *in, const struct insn *i)
     switch (i->opcode) {
     case 0x00: group6(in, i); return;
     case 0x01: group7(in, i); return;
-    case 0x02: case 0x03: exec_lar(in, i); return;
-    case 0x05: case 0x07: case 0x34: case 0x35: exec_fast_call(in, i); return;
+    case 0x02:
+    case 0x03: exec_lar(in, i); return;
+    case 0x05:
+    case 0x07:
+    case 0x34:
+    case 0x35: exec_fast_call(in, i); return;
     case 0x06: cpu_op_clts(cpu); return;
-    case 0x08: case 0x09: cpu_op_wbinvd(cpu); return;
-    case 0x20: case 0x21: case 0x22: case 0x23: exec_move_control(in, i); return;
+    case 0x08:
+    case 0x09: cpu_op_wbinvd(cpu); return;
+    case 0x20:
+    case 0x21:
+    case 0x22:
+    case 0x23: exec_move_control(in, i); return;
     case 0x30: cpu_op_wrmsr(cpu); return;
     case 0x31: cpu_op_rdtsc(cpu); return;
     case 0x32: cpu_op_rdmsr(cpu); return;
@@ -308,7 +341,10 @@ static void system_0f(struct interp *in, const struct insn *i)
     case 0xa1: pop_sreg(in, i, FS); return;
     case 0xa9: pop_sreg(in, i, GS); return;
     case 0xa2: cpu_op_cpuid(cpu); return;
-    case 0xaa: cpu_op_rsm(cpu); follow(in); return;
+    case 0xaa:
+        cpu_op_rsm(cpu);
+        follow(in);
+        return;
     case 0xae: exec_fsgsbase(in, i); return;
     case 0xb2: load_far_pointer(in, i, SS); return;
     case 0xb4: load_far_pointer(in, i, FS); return;
@@ -331,8 +367,8 @@ static void exec_invpcid(struct interp *in, const struct insn *i)
 
 static void exec_xstate(struct interp *in, const struct insn *i)
 {
-    static const uint8_t group15[8] = {[0] = X_FXSAVE, [1] = X_FXRSTOR, [4] = X_XSAVE, [5] = X_XRSTOR,
-                                       [6] = X_XSAVEOPT};
+    static const uint8_t group15[8] = {
+        [0] = X_FXSAVE, [1] = X_FXRSTOR, [4] = X_XSAVE, [5] = X_XRSTOR, [6] = X_XSAVEOPT};
     static const uint8_t group9[8] = {[3] = X_XRSTORS, [4] = X_XSAVEC, [5] = X_XSAVES};
     unsigned ext = i->modrm >> 3 & 7;
     enum xstate_op op = (enum xstate_op)(i->opcode == 0xae ? group15[ext] : group9[ext]);

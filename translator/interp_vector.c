@@ -11,8 +11,7 @@ static void move_vector(struct interp *in, unsigned n, unsigned vl, uint8_t *buf
     uint8_t op = load ? 0x6f : 0x7f, modrm = (uint8_t)((n & 7) << 3); // [rax]
     uint8_t legacy[] = {0xf3, (uint8_t)(0x40 | (n >> 1 & 4)), 0x0f, op, modrm};
     uint8_t vex[] = {0xc5, (uint8_t)((~n << 4 & 0x80) | 0x78 | vl << 2 | 2), op, modrm};
-    uint8_t ev[] = {0x62, (uint8_t)((~n << 4 & 0x80) | 0x61 | (~n & 0x10)), 0x7e, (uint8_t)(vl << 5 | 8), op,
-                    modrm};
+    uint8_t ev[] = {0x62, (uint8_t)((~n << 4 & 0x80) | 0x61 | (~n & 0x10)), 0x7e, (uint8_t)(vl << 5 | 8), op, modrm};
     if (evex)
         thunk_run_bytes(in, ev, sizeof ev, (uintptr_t)buf);
     else if (in->cur->insn.enc != ENC_LEGACY)
@@ -106,8 +105,8 @@ void interp_masked(struct interp *in, uint64_t ea, bool misaligned)
 
 struct gather {
     unsigned elem, index_size, n; // bytes, bytes, elements
-    bool scatter, evex, any; // any: an element has been accessed
-    uint64_t mask; // elements still to do
+    bool scatter, evex, any;      // any: an element has been accessed
+    uint64_t mask;                // elements still to do
 };
 
 static void describe(struct interp *in, const struct insn *i, struct gather *g)
@@ -171,8 +170,8 @@ void interp_gather_scatter(struct interp *in)
     // The index, with EVEX.V' as its fifth bit.
     unsigned index = (unsigned)i->index | (g.evex ? i->vvvv & 16 : 0), k_reg = i->evex[3] & 7;
     // #UD unless destination, index and mask differ; k0 is no mask.
-    if (i->index < 0 || (g.evex ? !k_reg || (!g.scatter && index == i->reg)
-                                : index == i->reg || index == i->vvvv || i->vvvv == i->reg))
+    if (i->index < 0 ||
+        (g.evex ? !k_reg || (!g.scatter && index == i->reg) : index == i->reg || index == i->vvvv || i->vvvv == i->reg))
         cpu_raise(cpu, EXC_UD);
     unsigned width = full_width(cpu);
     move_vector(in, i->reg, width, in->vec[0], false, width == 2);

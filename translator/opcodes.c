@@ -43,14 +43,23 @@ struct opcode_table {
     const struct opcode_row **list;
 };
 
-static const struct { const char *name; uint32_t bit; } trait_names[] = {
-    {"i64", OT_I64}, {"o64", OT_O64}, {"d64", OT_D64}, {"f64", OT_F64}, {"lock", OT_LOCK}, {"b", OT_BYTE},
-    {"u", OT_UNALIGNED}, {"va", OT_ALIGNED}, {"x87", OT_X87}, {"mmx", OT_MMX}, {"sse", OT_SSE}, {"avx", OT_AVX},
-    {"avx512", OT_AVX512}, {"nf", OT_NOMASK}, {"n1", OT_N1}, {"mvv", OT_MVV}, {"vsib", OT_VSIB}, {"bits", OT_BITS},
-    {"end", OT_END}, {"wy", OT_WY},
+static const struct {
+    const char *name;
+    uint32_t bit;
+} trait_names[] = {
+    {"i64", OT_I64}, {"o64", OT_O64},     {"d64", OT_D64},       {"f64", OT_F64},   {"lock", OT_LOCK},
+    {"b", OT_BYTE},  {"u", OT_UNALIGNED}, {"va", OT_ALIGNED},    {"x87", OT_X87},   {"mmx", OT_MMX},
+    {"sse", OT_SSE}, {"avx", OT_AVX},     {"avx512", OT_AVX512}, {"nf", OT_NOMASK}, {"n1", OT_N1},
+    {"mvv", OT_MVV}, {"vsib", OT_VSIB},   {"bits", OT_BITS},     {"end", OT_END},   {"wy", OT_WY},
 };
-static const struct { const char *name; uint8_t bit; } pp_names[] = {
-    {"np", OPC_NP}, {"66", OPC_66}, {"f3", OPC_F3}, {"f2", OPC_F2},
+static const struct {
+    const char *name;
+    uint8_t bit;
+} pp_names[] = {
+    {"np", OPC_NP},
+    {"66", OPC_66},
+    {"f3", OPC_F3},
+    {"f2", OPC_F2},
 };
 
 static bool parse_condition(struct opcode_row *r, const char *tok)
@@ -112,38 +121,40 @@ static bool parse_operand(struct opcode_row *r, const char *tok)
     if (tok[1] && tok[2] == '/')
         op.mem_size = tok[3];
     switch (tok[0]) {
-    case 'G': case 'V': case 'P': case 'S': case 'k':
+    case 'G':
+    case 'V':
+    case 'P':
+    case 'S':
+    case 'k':
         r->reg = op;
         r->has_modrm = true;
         return true;
-    case 'E': case 'M': case 'R': case 'W': case 'U': case 'Q': case 'N': case 'm': case 'T':
+    case 'E':
+    case 'M':
+    case 'R':
+    case 'W':
+    case 'U':
+    case 'Q':
+    case 'N':
+    case 'm':
+    case 'T':
         if (r->rm.place && tok[0] == 'T') // "=Eb T": only says that there is a ModRM byte
             return true;
         r->rm = op;
         r->has_modrm = true;
         return true;
-    case 'B': case 'H': case 'j':
-        r->vvvv = op;
-        return true;
-    case 'Z':
-        r->opreg = op;
-        return true;
-    case 'O':
-        r->moffs = op;
-        return true;
-    case 'A':
-        r->far = true;
-        return true;
+    case 'B':
+    case 'H':
+    case 'j': r->vvvv = op; return true;
+    case 'Z': r->opreg = op; return true;
+    case 'O': r->moffs = op; return true;
+    case 'A': r->far = true; return true;
     case 'J':
         r->branch = true;
         r->imm[0] = tok[1];
         return true;
-    case 'L':
-        r->imm[0] = 'b';
-        return true;
-    case 'I':
-        r->imm[r->imm[0] ? 1 : 0] = tok[1];
-        return true;
+    case 'L': r->imm[0] = 'b'; return true;
+    case 'I': r->imm[r->imm[0] ? 1 : 0] = tok[1]; return true;
     }
     return false;
 }
@@ -166,8 +177,8 @@ static bool parse_tokens(struct opcode_row *r, const char *s, bool (*parse)(stru
 
 static bool compile_row(struct opcode_row *r, const struct opcode_def *d)
 {
-    *r = (struct opcode_row){.encs = d->encs, .map = d->map, .lo = d->lo, .hi = d->hi, .modrm = -1,
-                             .class = d->class, .flags = d->flags};
+    *r = (struct opcode_row){
+        .encs = d->encs, .map = d->map, .lo = d->lo, .hi = d->hi, .modrm = -1, .class = d->class, .flags = d->flags};
     if (!parse_tokens(r, d->cond, parse_condition) || !parse_tokens(r, d->operands, parse_operand))
         return false;
     if (!r->ext)
@@ -226,8 +237,8 @@ void opcode_table_destroy(struct opcode_table *t)
     free(t);
 }
 
-const struct opcode_row *const *opcode_rows(const struct opcode_table *t, unsigned enc, unsigned map,
-                                            unsigned opcode, unsigned *count)
+const struct opcode_row *const *opcode_rows(const struct opcode_table *t, unsigned enc, unsigned map, unsigned opcode,
+                                            unsigned *count)
 {
     static const uint8_t group[] = {[ENC_LEGACY] = 0, [ENC_VEX2] = 1, [ENC_VEX3] = 1, [ENC_EVEX] = 2};
     *count = 0;

@@ -24,25 +24,25 @@ enum opcode_traits {
 enum { ACC_READ = 1, ACC_WRITE = 2 };
 
 struct operand {
-    char place;      // as in opcodes.def, 0: none
-    char size;       // as a register and, unless mem_size says otherwise, in memory
-    char mem_size;   // 0: as size
-    uint8_t access;  // ACC_*
+    char place;     // as in opcodes.def, 0: none
+    char size;      // as a register and, unless mem_size says otherwise, in memory
+    char mem_size;  // 0: as size
+    uint8_t access; // ACC_*
 };
 
 struct opcode_row {
     uint8_t encs, map, lo, hi;
-    uint8_t pp;         // OPC_NP.. accepted; 0: any
-    uint8_t ext;        // bit per accepted ModRM.reg
-    uint8_t mod;        // 0: any, 1: memory, 2: register
-    uint8_t w, l;       // accepted values, a bit each; 0: any
-    int16_t modrm;      // the exact byte, or -1
-    uint8_t elem;       // bytes per masked element; 0: 4 << W
+    uint8_t pp;    // OPC_NP.. accepted; 0: any
+    uint8_t ext;   // bit per accepted ModRM.reg
+    uint8_t mod;   // 0: any, 1: memory, 2: register
+    uint8_t w, l;  // accepted values, a bit each; 0: any
+    int16_t modrm; // the exact byte, or -1
+    uint8_t elem;  // bytes per masked element; 0: 4 << W
     uint8_t class;
     uint32_t traits, flags;
     bool has_modrm;
     struct operand reg, rm, vvvv, opreg, moffs;
-    char imm[3];        // sizes; 'J' in imm_kind for branches
+    char imm[3]; // sizes; 'J' in imm_kind for branches
     bool branch, far;
     uint16_t implicit_read, implicit_written;
     char implicit_size; // of @a if it is the first operand
@@ -53,8 +53,8 @@ struct opcode_table *opcode_table_create(void);
 void opcode_table_destroy(struct opcode_table *t);
 
 // The rows of one opcode, in table order. enc is enum insn_enc.
-const struct opcode_row *const *opcode_rows(const struct opcode_table *t, unsigned enc, unsigned map,
-                                            unsigned opcode, unsigned *count);
+const struct opcode_row *const *opcode_rows(const struct opcode_table *t, unsigned enc, unsigned map, unsigned opcode,
+                                            unsigned *count);
 
 // Where Capstone 4.0.2 and the manual disagree (quirks.c).
 enum quirk_kind {

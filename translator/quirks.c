@@ -15,7 +15,15 @@ struct quirk {
 
 enum { L = OPC_LEGACY, V = OPC_VEX, E = OPC_EVEX };
 enum { // ids for what Capstone has none for
-    ID_GFNI = INSN_ID_QUIRK, ID_VAES, ID_SERIALIZE, ID_RDPID, ID_WBNOINVD, ID_ENDBR, ID_AVX512, ID_AVX_VNNI, ID_MASK,
+    ID_GFNI = INSN_ID_QUIRK,
+    ID_VAES,
+    ID_SERIALIZE,
+    ID_RDPID,
+    ID_WBNOINVD,
+    ID_ENDBR,
+    ID_AVX512,
+    ID_AVX_VNNI,
+    ID_MASK,
     ID_VBROADCASTI128,
 };
 
@@ -26,11 +34,11 @@ static const struct quirk quirks[] = {
     {QUIRK_REFUSED, L, MAP_0F, 0x18, 0x1f, 0, 0, ID_ENDBR}, // hint NOPs with F3, ENDBR64 among them
     {QUIRK_REFUSED, L | V, MAP_0F38, 0xcf, 0xcf, OPC_66, 0, ID_GFNI},
     {QUIRK_REFUSED, L | V, MAP_0F3A, 0xce, 0xcf, OPC_66, 0, ID_GFNI},
-    {QUIRK_REFUSED, V, MAP_0F38, 0xdc, 0xdf, OPC_66, 0, ID_VAES},     // the 256-bit forms
-    {QUIRK_REFUSED, V, MAP_0F3A, 0x44, 0x44, OPC_66, 0, ID_VAES},     // VPCLMULQDQ, 256 bits
+    {QUIRK_REFUSED, V, MAP_0F38, 0xdc, 0xdf, OPC_66, 0, ID_VAES}, // the 256-bit forms
+    {QUIRK_REFUSED, V, MAP_0F3A, 0x44, 0x44, OPC_66, 0, ID_VAES}, // VPCLMULQDQ, 256 bits
     {QUIRK_REFUSED, V, MAP_0F38, 0x50, 0x53, OPC_66, 0, ID_AVX_VNNI},
     {QUIRK_REFUSED, V, MAP_0F38, 0x5a, 0x5a, OPC_66, 0, ID_VBROADCASTI128},
-    {QUIRK_REFUSED, V, MAP_0F, 0x41, 0x4b, 0, 0, ID_MASK},            // KANDQ, KANDD, KADD ...: AVX512BW and DQ
+    {QUIRK_REFUSED, V, MAP_0F, 0x41, 0x4b, 0, 0, ID_MASK}, // KANDQ, KANDD, KADD ...: AVX512BW and DQ
     {QUIRK_REFUSED, V, MAP_0F, 0x90, 0x99, 0, 0, ID_MASK},
     {QUIRK_REFUSED, V, MAP_0F3A, 0x30, 0x33, OPC_66, 0, ID_MASK},
     // Capstone knows AVX512F, and of BW, DQ, VL, VBMI, VBMI2, VNNI, BITALG, IFMA, BF16, VP2INTERSECT little or none.
@@ -46,10 +54,7 @@ static const struct quirk quirks[] = {
     {QUIRK_LENGTH, E, MAP_0F3A, 0x00, 0xff, 0, 0, 0},
 };
 
-static unsigned enc_bit(const struct insn *in)
-{
-    return in->enc == ENC_LEGACY ? L : in->enc == ENC_EVEX ? E : V;
-}
+static unsigned enc_bit(const struct insn *in) { return in->enc == ENC_LEGACY ? L : in->enc == ENC_EVEX ? E : V; }
 
 int quirk_check(const struct insn *in, enum decode_mode mode, unsigned cs_id, unsigned cs_len)
 {

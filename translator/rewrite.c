@@ -48,8 +48,14 @@ static bool exists_in_64(const struct insn *in)
     if (in->enc != ENC_LEGACY || in->map != MAP_1)
         return true;
     switch (in->opcode) {
-    case 0x27: case 0x2f: case 0x37: case 0x3f: // DAA DAS AAA AAS
-    case 0x62: case 0xd4: case 0xd5: case 0xd6: // BOUND AAM AAD SALC
+    case 0x27:
+    case 0x2f:
+    case 0x37:
+    case 0x3f: // DAA DAS AAA AAS
+    case 0x62:
+    case 0xd4:
+    case 0xd5:
+    case 0xd6: // BOUND AAM AAD SALC
         return false;
     case 0x63: // ARPL, unless it is MOVSXD
         return (in->has_mem ? in->mem_size : in->rm_size) != 2;
@@ -67,8 +73,9 @@ static void put_modrm(struct emit *e, const struct insn *in, const struct fields
         return;
     }
     // Mod 0 with base 5 means no base: use a zero disp8. In EVEX a disp8 is scaled, so that only zero is one.
-    unsigned mod = f->disp == 0 ? ((f->base & 7) == 5 ? 0x40 : 0)
-                   : in->enc != ENC_EVEX && f->disp == (int8_t)f->disp ? 0x40 : 0x80;
+    unsigned mod = f->disp == 0                                        ? ((f->base & 7) == 5 ? 0x40 : 0)
+                   : in->enc != ENC_EVEX && f->disp == (int8_t)f->disp ? 0x40
+                                                                       : 0x80;
     if (f->index >= 0) {
         emit_8(e, (uint8_t)(mod | reg | 4));
         emit_8(e, (uint8_t)(f->scale << 6 | (f->index & 7) << 3 | (f->base & 7)));
@@ -199,8 +206,16 @@ static bool put_substitute(struct emit *e, const struct insn *in, struct fields 
 
 static bool fill_fields(const struct insn *in, const struct rewrite *how, struct fields *f)
 {
-    *f = (struct fields){.reg = in->reg, .rm = in->rm, .vvvv = in->vvvv, .mem = in->has_mem, .base = how->base,
-                         .index = how->index, .scale = how->scale ? (unsigned)__builtin_ctz(how->scale) : 0, .disp = how->disp, .force_rex = in->rex, .opcode = in->opcode};
+    *f = (struct fields){.reg = in->reg,
+                         .rm = in->rm,
+                         .vvvv = in->vvvv,
+                         .mem = in->has_mem,
+                         .base = how->base,
+                         .index = how->index,
+                         .scale = how->scale ? (unsigned)__builtin_ctz(how->scale) : 0,
+                         .disp = how->disp,
+                         .force_rex = in->rex,
+                         .opcode = in->opcode};
     if (in->reg_kind == FK_GPR)
         f->reg = map_gpr(how, in->reg);
     else if (in->reg_kind == FK_OTHER)

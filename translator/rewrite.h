@@ -7,9 +7,9 @@
 #include "translator/emit.h"
 
 struct rewrite {
-    bool mem;         // replace the ModRM memory operand by [base + index + disp] (segment and 67h dropped)
+    bool mem;           // replace the ModRM memory operand by [base + index + disp] (segment and 67h dropped)
     int8_t base, index; // host registers; index -1: none
-    uint8_t scale; // of index; 0 means 1
+    uint8_t scale;      // of index; 0 means 1
     int32_t disp;
     uint8_t map14, map15; // host registers that stand for guest r14 and r15 in register fields
 };

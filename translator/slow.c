@@ -24,10 +24,8 @@ static uint64_t store_to_code_page(struct bt *bt, const struct tb_site *site, gv
     if (!host)
         return 0;
     switch (tb_code_store(bt, pa, site->size)) {
-    case CODE_STORE_NO_CODE:
-        return 0;
-    case CODE_STORE_BESIDE:
-        break;
+    case CODE_STORE_NO_CODE: return 0;
+    case CODE_STORE_BESIDE: break;
     case CODE_STORE_HIT:
         tb_invalidate_range(bt, pa, site->size);
         if (site->tb->dropped) // this very block: the rest of it may be stale

@@ -31,15 +31,15 @@
 
 enum {
     TB_MAX_INSNS = 64,
-    TB_MAX_CODE = 24 * 1024,     // host bytes one block may take
-    TB_MAX_DATA = 32 * 1024,     // bytes of its struct tb, links, sites and map
+    TB_MAX_CODE = 24 * 1024, // host bytes one block may take
+    TB_MAX_DATA = 32 * 1024, // bytes of its struct tb, links, sites and map
     TB_MAX_DEPS = 16,
     TB_PER_REGION = 1 << 16,
-    IBL_BITS = 18,               // indirect-branch table: indexed by so many low bits of the target
+    IBL_BITS = 18, // indirect-branch table: indexed by so many low bits of the target
     IBL_ENTRIES = 1 << IBL_BITS,
-    IBL_LOG = 1 << 16,           // entries filled before the table is cleared as a whole
+    IBL_LOG = 1 << 16, // entries filled before the table is cleared as a whole
     CACHE_REGIONS = 8,
-    FETCH_ENTRIES = 1024,        // remembered translations of code pages
+    FETCH_ENTRIES = 1024, // remembered translations of code pages
 };
 
 // Fields of cpu->engine[] that translated code reaches.
@@ -64,49 +64,49 @@ enum engine_slot {
 };
 // clang-format on
 
-#define X_EXITS(X)                                                                        \
-    X(LINK, "direct branch not chained; ENG_EXIT is the link")                            \
-    X(INDIRECT, "indirect branch missed; ENG_TARGET is the target")                       \
-    X(SLOW_MEM, "memory access to be emulated; ENG_EXIT is the site")                     \
-    X(HELPER, "a helper changed control flow or mode; rip is right")                      \
-    X(FAULT, "host fault at a guest instruction; registers and rip are right")            \
-    X(DROPPED, "entered a block that has been dropped; rip is right")                     \
+#define X_EXITS(X)                                                             \
+    X(LINK, "direct branch not chained; ENG_EXIT is the link")                 \
+    X(INDIRECT, "indirect branch missed; ENG_TARGET is the target")            \
+    X(SLOW_MEM, "memory access to be emulated; ENG_EXIT is the site")          \
+    X(HELPER, "a helper changed control flow or mode; rip is right")           \
+    X(FAULT, "host fault at a guest instruction; registers and rip are right") \
+    X(DROPPED, "entered a block that has been dropped; rip is right")          \
     X(NEXT, "end of block without a branch; ENG_EXIT is the link")
 
 enum exit_kind {
 #define X(id, text) EXIT_##id,
     X_EXITS(X)
 #undef X
-    EXIT_COUNT
+        EXIT_COUNT
 };
 
 struct tb;
 
 // One direct branch out of (or back into) a block.
 struct tb_link {
-    gva target;                // a code address
+    gva target; // a code address
     struct tb *from;
-    struct tb *to;             // NULL: not chained
-    uint8_t *site;             // writable address of the rel32 to patch
-    uint8_t *stub;             // executable address the rel32 holds while unchained
-    struct tb_link *next_in;   // list of links into `to`
-    uint32_t neg_epoch;        // cross-page: minus the epoch it was verified at
-    uint8_t kind;              // exit_kind
-    bool cross;                // checked by epoch
-    bool exact;                // leads to the target's exact twin (gen_span.c)
-    bool internal;             // a branch back into its own block
-    uint8_t *internal_target;  // executable address, for internal links
+    struct tb *to;            // NULL: not chained
+    uint8_t *site;            // writable address of the rel32 to patch
+    uint8_t *stub;            // executable address the rel32 holds while unchained
+    struct tb_link *next_in;  // list of links into `to`
+    uint32_t neg_epoch;       // cross-page: minus the epoch it was verified at
+    uint8_t kind;             // exit_kind
+    bool cross;               // checked by epoch
+    bool exact;               // leads to the target's exact twin (gen_span.c)
+    bool internal;            // a branch back into its own block
+    uint8_t *internal_target; // executable address, for internal links
 };
 
 // What a helper call or slow path needs to know; addressed by translated code.
 struct tb_site {
-    uint8_t *resume;    // executable address
+    uint8_t *resume; // executable address
     gva rip, next_rip;
     struct tb *tb;
-    uint16_t size;      // memory access
+    uint16_t size; // memory access
     bool write;
-    bool span;          // the access is a span's whole range (gen_span.c), which no instruction makes...
-    bool lead_write;    // ... and this is what its first instruction does
+    bool span;       // the access is a span's whole range (gen_span.c), which no instruction makes...
+    bool lead_write; // ... and this is what its first instruction does
     uint8_t lead_size;
     int16_t lead_at;    // from the range's start
     bool masked;        // elements may be deselected: a missing page does not fault by itself
@@ -121,9 +121,9 @@ struct tb_site {
 // An instruction that a device's page need not leave the block for: slow.c makes the access, and the instruction runs
 // on a bounce buffer. Those that touch the memory once, with nothing after it that could fault.
 enum site_device {
-    SITE_INTERP,    // none of these
+    SITE_INTERP, // none of these
     SITE_LOAD,
-    SITE_STORE,     // of device_reg
+    SITE_STORE,      // of device_reg
     SITE_STORE_HIGH, // of its bits 15..8
     SITE_STORE_IMM,
 };
@@ -138,35 +138,37 @@ struct tb_map_entry {
 };
 
 struct tb {
-    gva va;              // a code address (code_addr.h)
-    gpa pa, pa2;         // pa2: page of the second part, or NO_PA
-    uint64_t mode;       // code_mode(), and TB_EXACT
-    uint16_t size;       // guest bytes
+    gva va;        // a code address (code_addr.h)
+    gpa pa, pa2;   // pa2: page of the second part, or NO_PA
+    uint64_t mode; // code_mode(), and TB_EXACT
+    uint16_t size; // guest bytes
     uint16_t insns;
-    uint8_t *code;       // executable address of the entry
-    uint8_t *cold;       // executable address of its out-of-line part, behind all code of the region
+    uint8_t *code; // executable address of the entry
+    uint8_t *cold; // executable address of its out-of-line part, behind all code of the region
     uint32_t code_size, cold_size;
     uint32_t data_size;
     bool dropped;
-    bool original;             // translated, not copied: what copies are made from (tb_clone.c)
+    bool original; // translated, not copied: what copies are made from (tb_clone.c)
     uint8_t region;
     uint16_t nlinks, nmap, ndeps;
-    struct tb_link *links;     // in the block's data, beside its code
+    struct tb_link *links; // in the block's data, beside its code
     struct tb_map_entry *map;
     // Bytes of the same page outside the block that liveness looked at, as [lo, hi) page offsets: a write
     // there drops the block, too.
-    struct { uint16_t lo, hi; } deps[TB_MAX_DEPS];
-    uint32_t ibl_off;          // of the instruction after `mov rcx, fs:[IBL]` in the inline lookup; 0 none
+    struct {
+        uint16_t lo, hi;
+    } deps[TB_MAX_DEPS];
+    uint32_t ibl_off; // of the instruction after `mov rcx, fs:[IBL]` in the inline lookup; 0 none
     // The indirect branch that ends the block: where it is, and how far it moved RSP, for a target it must
     // refuse. It has been carried out when the target is looked at.
-    uint16_t ibl_guest;        // offset from va
+    uint16_t ibl_guest; // offset from va
     int32_t ibl_rsp;
-    bool ibl_remat;            // which of its two forms (gen_flow.c)
-    uint32_t ibl_end;          // and behind its last one
-    uint8_t *drop_stub;        // executable address: exits with EXIT_DROPPED
-    struct tb_link *in;        // links that are chained to here
+    bool ibl_remat;     // which of its two forms (gen_flow.c)
+    uint32_t ibl_end;   // and behind its last one
+    uint8_t *drop_stub; // executable address: exits with EXIT_DROPPED
+    struct tb_link *in; // links that are chained to here
     struct tb *hash_next, *page_next[2], *original_next;
-    struct tb **page_at[2];    // what points to this block in its pages' lists, which are long: libc's in each process
+    struct tb **page_at[2]; // what points to this block in its pages' lists, which are long: libc's in each process
     // For tb_clone.c: nrel places of rel32 operands, naddr of guest addresses, nsites sites (bytes from tb); NULL: it
     // cannot be moved.
     uint16_t nrel, naddr, nsites;
@@ -196,11 +198,11 @@ struct ibl_table {
 struct code_cache {
     uint8_t *rw, *rx, *data;
     size_t size, region_size; // of code; data has the same size
-    uint8_t *glue_rw;           // GLUE_SIZE bytes before region 0
-    unsigned region;            // being filled
-    uint8_t *p, *cold, *d;      // next free byte of code, of out-of-line code (writable addresses) and of data
+    uint8_t *glue_rw;         // GLUE_SIZE bytes before region 0
+    unsigned region;          // being filled
+    uint8_t *p, *cold, *d;    // next free byte of code, of out-of-line code (writable addresses) and of data
     uint8_t *ready_p, *ready_cold, *ready_d; // up to where each has pages of the host
-    struct tb **tbs[CACHE_REGIONS]; // blocks by rising address
+    struct tb **tbs[CACHE_REGIONS];          // blocks by rising address
     unsigned ntbs[CACHE_REGIONS];
     int fd;
 };
@@ -214,13 +216,13 @@ struct bt;
 // Code made once at the start of the cache (glue.c).
 struct glue {
     void (*enter)(uint8_t *code); // C ABI: loads the guest's registers and jumps
-    uint8_t *exit;         // stores them and returns from enter; r14: value for ENG_EXIT, r15d: exit kind
-    uint8_t *helper;       // r15: struct tb_site *: stores registers, calls site->fn
-    uint8_t *mem_slow;     // r14: address, r15: struct tb_site *: resolves, resumes with r15 = addend
-    uint8_t *ibl_miss;     // r14: target of an indirect branch that the inline lookup did not find; r15: its block or 0
-    uint8_t *ibl_kicked;   // r14: target; exits as a missed indirect branch
-    uint8_t *fault_exit;   // registers live, rip set by the signal handler: store and return
-    uint8_t *lo, *hi;      // executable range of all of it
+    uint8_t *exit;                // stores them and returns from enter; r14: value for ENG_EXIT, r15d: exit kind
+    uint8_t *helper;              // r15: struct tb_site *: stores registers, calls site->fn
+    uint8_t *mem_slow;            // r14: address, r15: struct tb_site *: resolves, resumes with r15 = addend
+    uint8_t *ibl_miss;   // r14: target of an indirect branch that the inline lookup did not find; r15: its block or 0
+    uint8_t *ibl_kicked; // r14: target; exits as a missed indirect branch
+    uint8_t *fault_exit; // registers live, rip set by the signal handler: store and return
+    uint8_t *lo, *hi;    // executable range of all of it
 };
 
 struct bt {
@@ -236,27 +238,37 @@ struct bt {
     struct ibl_table ibl_users[4];
     struct ibl_entry *ibl_empty;
     uint32_t disable;
-    bool fast_loop;       // the host's LOOP is one micro-operation (AMD)
-    struct tb *current;   // last entered from the dispatcher
-    struct tb_link *last_link; // to be chained with the next block
-    int32_t tls_off;      // of vcpu_self from the fs base
+    bool fast_loop;               // the host's LOOP is one micro-operation (AMD)
+    struct tb *current;           // last entered from the dispatcher
+    struct tb_link *last_link;    // to be chained with the next block
+    int32_t tls_off;              // of vcpu_self from the fs base
     struct ibl_entry *kick_entry; // where an in-flight indirect branch is sent by a kick
     volatile bool kicked;
     struct tb *kicked_tbs[6]; // whose links the kick undid
     pthread_t thread;
     // writes by other threads (DMA): pages to drop, drained at CPU_REQ_FLUSH
     pthread_mutex_t pending_lock;
-    struct { gpa addr; uint64_t len; } pending[64];
+    struct {
+        gpa addr;
+        uint64_t len;
+    } pending[64];
     unsigned npending;
     bool pending_all, map_changed;
     bool exact_next; // the next block is to be the exact twin, if it is the one at exact_rip
     uint64_t exact_rip;
     bool stored;          // EXIT_SLOW_MEM: the instruction has been done, an interrupt is due before the next
-    hva window; // of guest-physical 0 to WINDOW_END, if that is one piece of RAM (gen_mem.c); or NULL
+    hva window;           // of guest-physical 0 to WINDOW_END, if that is one piece of RAM (gen_mem.c); or NULL
     bool indirect_missed; // the block found next goes into the indirect-branch table
-    struct fetch_entry { gva page; gpa pa; uint32_t epoch; } fetch[FETCH_ENTRIES];
+    struct fetch_entry {
+        gva page;
+        gpa pa;
+        uint32_t epoch;
+    } fetch[FETCH_ENTRIES];
     // debug_bt.c: what a debugger has set that the code cache and the shadow are right for
-    struct debug_bt { struct debug_set set; uint32_t generation; } debug;
+    struct debug_bt {
+        struct debug_set set;
+        uint32_t generation;
+    } debug;
 };
 
 static inline struct bt *bt_of(struct cpu *cpu) { return cpu->accel; }
@@ -266,7 +278,10 @@ static inline struct emem eng(const struct bt *bt, enum engine_slot s)
 {
     return EMEM_FS(bt->tls_off + (int32_t)offsetof(struct cpu, engine) + 8 * s);
 }
-static inline struct emem cpu_field(const struct bt *bt, size_t offset) { return EMEM_FS(bt->tls_off + (int32_t)offset); }
+static inline struct emem cpu_field(const struct bt *bt, size_t offset)
+{
+    return EMEM_FS(bt->tls_off + (int32_t)offset);
+}
 #define CPU_FIELD(bt, f) cpu_field(bt, offsetof(struct cpu, f))
 
 // --- code_cache.c
@@ -309,7 +324,7 @@ void ibl_destroy(struct bt *bt);
 void ibl_insert(struct bt *bt, gva va, uint8_t *code, bool user);
 void ibl_clear_all(struct bt *bt);
 void ibl_set_mode(struct bt *bt, uint64_t mode); // a block of this mode is about to run
-void ibl_select(struct bt *bt); // after an epoch change: the tables that belong to the current epochs
+void ibl_select(struct bt *bt);                  // after an epoch change: the tables that belong to the current epochs
 
 // --- glue.c
 int glue_make(struct bt *bt, struct emit *e);

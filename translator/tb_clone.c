@@ -114,8 +114,11 @@ struct tb *tb_clone(struct bt *bt, gva va, gpa pa, uint64_t mode)
         return NULL;
     struct tb *tb = (struct tb *)c->d;
     uint8_t *code = c->p + cache_exec(bt), *cold = c->cold + cache_exec(bt);
-    struct move m = {.from = old, .code = code - old->code, .cold = cold - old->cold,
-                     .data = (uint8_t *)tb - (const uint8_t *)old, .va = va - old->va};
+    struct move m = {.from = old,
+                     .code = code - old->code,
+                     .cold = cold - old->cold,
+                     .data = (uint8_t *)tb - (const uint8_t *)old,
+                     .va = va - old->va};
     memcpy(c->p, old->code, old->code_size);
     memcpy(c->cold, old->cold, old->cold_size);
     memcpy(tb, old, old->data_size);

@@ -19,7 +19,7 @@ struct code_page {
     gpa page;
     uint64_t granules; // a bit per 64 bytes that a block may depend on; bits too many are found out and cleared
     uint64_t starts[PAGE_SIZE / 64]; // a bit per byte where a block may begin; never cleared while the page has code
-    struct tb *tbs;    // linked by page_next[0] or [1]
+    struct tb *tbs;                  // linked by page_next[0] or [1]
     struct code_page *next;
 };
 
@@ -52,7 +52,10 @@ void tb_map_destroy(struct bt *bt)
     free(bt->map);
 }
 
-static unsigned tb_hash(gva va, uint64_t mode) { return ((va * 0x9e3779b97f4a7c15ull) >> 40 ^ mode * 0x9e5u) & (TB_HASH - 1); }
+static unsigned tb_hash(gva va, uint64_t mode)
+{
+    return ((va * 0x9e3779b97f4a7c15ull) >> 40 ^ mode * 0x9e5u) & (TB_HASH - 1);
+}
 static unsigned original_hash(gpa pa) { return ((pa * 0x9e3779b97f4a7c15ull) >> 40) & (ORIGINAL_HASH - 1); }
 static unsigned page_hash(gpa page) { return (page >> PAGE_SHIFT) & (PAGE_HASH - 1); }
 

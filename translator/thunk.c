@@ -130,14 +130,14 @@ static _Noreturn void raise_host_fault(struct interp *in)
 {
     struct cpu *cpu = in->cpu;
     switch (in->fault_trapno) {
-    case EXC_DE: case EXC_MF: case EXC_BR: case EXC_OF:
-        cpu_raise(cpu, (enum vector)in->fault_trapno);
-    case EXC_XM:
-        cpu_raise(cpu, cpu->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
-    case EXC_GP: case EXC_SS:
-        cpu_raise_error(cpu, (enum vector)in->fault_trapno, 0);
-    case EXC_AC:
-        cpu_raise_error(cpu, EXC_GP, 0);
+    case EXC_DE:
+    case EXC_MF:
+    case EXC_BR:
+    case EXC_OF: cpu_raise(cpu, (enum vector)in->fault_trapno);
+    case EXC_XM: cpu_raise(cpu, cpu->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
+    case EXC_GP:
+    case EXC_SS: cpu_raise_error(cpu, (enum vector)in->fault_trapno, 0);
+    case EXC_AC: cpu_raise_error(cpu, EXC_GP, 0);
     }
     cpu_raise(cpu, EXC_UD);
 }

@@ -67,9 +67,8 @@ struct tb_site *gen_site(struct gen *g, unsigned i, bool helper)
 void gen_map(struct gen *g, unsigned i)
 {
     struct tb *tb = g->tb;
-    tb->map[tb->nmap++] =
-        (struct tb_map_entry){.host = gen_here(g) - tb->code, .guest = g->rip[i] - tb->va, .len = g->insn[i].len,
-                                .high = g->high_dirty};
+    tb->map[tb->nmap++] = (struct tb_map_entry){
+        .host = gen_here(g) - tb->code, .guest = g->rip[i] - tb->va, .len = g->insn[i].len, .high = g->high_dirty};
 }
 
 static enum decode_mode decode_mode_of(uint32_t mode)
@@ -83,17 +82,14 @@ static bool ends_block(const struct insn *in)
 {
     switch (in->class) {
     case IC_JCC:
-    case IC_LOOP:
-        return false;
+    case IC_LOOP: return false;
     case IC_JMP:
     case IC_CALL:
     case IC_RET:
     case IC_JMP_IND:
     case IC_CALL_IND:
-    case IC_INVALID:
-        return true;
-    default:
-        return in->ends_block;
+    case IC_INVALID: return true;
+    default: return in->ends_block;
     }
 }
 
@@ -323,18 +319,12 @@ static bool gen_one(struct gen *g, unsigned i)
     if (gen_needs_unit(g, i))
         return false;
     switch (in->class) {
-    case IC_PLAIN:
-        return gen_plain(g, i);
-    case IC_PUSH:
-        return gen_push(g, i);
-    case IC_POP:
-        return gen_pop(g, i);
-    case IC_LEAVE:
-        return gen_leave(g, i);
-    case IC_STRING:
-        return gen_string(g, i);
-    case IC_INVALID:
-        return false;
+    case IC_PLAIN: return gen_plain(g, i);
+    case IC_PUSH: return gen_push(g, i);
+    case IC_POP: return gen_pop(g, i);
+    case IC_LEAVE: return gen_leave(g, i);
+    case IC_STRING: return gen_string(g, i);
+    case IC_INVALID: return false;
     default:
         if (is_branch(in))
             return gen_branch(g, i);
@@ -502,8 +492,8 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n,
     tb->code_size = gen_here(g) - tb->code;
     w->code_end = g->e.p;
     // What is seldom run goes elsewhere, so that what runs lies close together.
-    g->e = (struct emit){.p = c->cold, .end = c->cold + TB_MAX_CODE, .exec = cache_exec(bt),
-                         .overflow = g->e.overflow, .log = &g->log};
+    g->e = (struct emit){
+        .p = c->cold, .end = c->cold + TB_MAX_CODE, .exec = cache_exec(bt), .overflow = g->e.overflow, .log = &g->log};
     tb->cold = gen_here(g);
     gen_run_stubs(g);
     gen_slow_stubs(g);
@@ -572,7 +562,9 @@ struct tb *translate_block(struct bt *bt, gva va, gpa pa, uint64_t mode, struct 
     bool unrolled = unroll_loop(bt, w, &limit, tb);
     compute_liveness(bt, w, limit, tb, page);
     bool spans = true;
-    while (!emit_block(bt, w, tb, limit, spans)) { // ran out of room, or of rules: with its loop once, without spans, then a shorter block
+    while (
+        !emit_block(bt, w, tb, limit,
+                    spans)) { // ran out of room, or of rules: with its loop once, without spans, then a shorter block
         tb->ibl_off = 0;
         if (unrolled) {
             unrolled = false;

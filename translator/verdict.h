@@ -5,7 +5,7 @@
 #include "translator/decode.h"
 
 struct verdicts;
-struct verdicts *verdicts_create(void); // NULL: out of memory
+struct verdicts *verdicts_create(void);    // NULL: out of memory
 void verdicts_destroy(struct verdicts *v); // NULL is fine
 void verdicts_ask_host(struct verdicts *v, decoder_host_fn *fn, void *opaque);
 

@@ -8,15 +8,25 @@
 #include "virtio/virtqueue.h"
 
 enum { // 2.1 "Device Status Field"
-    VIRTIO_S_ACKNOWLEDGE = 1, VIRTIO_S_DRIVER = 2, VIRTIO_S_DRIVER_OK = 4, VIRTIO_S_FEATURES_OK = 8,
-    VIRTIO_S_NEEDS_RESET = 64, VIRTIO_S_FAILED = 128,
+    VIRTIO_S_ACKNOWLEDGE = 1,
+    VIRTIO_S_DRIVER = 2,
+    VIRTIO_S_DRIVER_OK = 4,
+    VIRTIO_S_FEATURES_OK = 8,
+    VIRTIO_S_NEEDS_RESET = 64,
+    VIRTIO_S_FAILED = 128,
 };
 enum { // 5 "Device Types"
-    VIRTIO_ID_NET = 1, VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_ENTROPY = 4,
+    VIRTIO_ID_NET = 1,
+    VIRTIO_ID_BLOCK = 2,
+    VIRTIO_ID_CONSOLE = 3,
+    VIRTIO_ID_ENTROPY = 4,
 };
 enum { // 6 "Reserved Feature Bits"
-    VIRTIO_F_NOTIFY_ON_EMPTY = 24, VIRTIO_F_ANY_LAYOUT = 27, VIRTIO_F_INDIRECT_DESC = 28,
-    VIRTIO_F_EVENT_IDX = 29, VIRTIO_F_VERSION_1 = 32,
+    VIRTIO_F_NOTIFY_ON_EMPTY = 24,
+    VIRTIO_F_ANY_LAYOUT = 27,
+    VIRTIO_F_INDIRECT_DESC = 28,
+    VIRTIO_F_EVENT_IDX = 29,
+    VIRTIO_F_VERSION_1 = 32,
 };
 enum { VIRTIO_MAX_QUEUES = 16, VIRTIO_NO_VECTOR = 0xffff };
 
@@ -45,8 +55,8 @@ struct virtio_device {
     uint64_t host_features; // what may be offered (bits below 24 and 28..); the transport adds VERSION_1
     uint64_t features;      // what the driver took
     uint8_t status;
-    bool broken; // NEEDS_RESET was set since the last reset
-    uint8_t config[64];      // device-specific configuration, little-endian
+    bool broken;              // NEEDS_RESET was set since the last reset
+    uint8_t config[64];       // device-specific configuration, little-endian
     uint8_t config_wmask[64]; // bytes the driver may write: 0xff
     unsigned config_size;
     uint8_t config_generation;
@@ -62,7 +72,7 @@ static inline bool virtio_has(const struct virtio_device *d, unsigned bit) { ret
 // For devices.
 void virtio_init(struct virtio_device *d, const char *name, uint16_t id, const struct virtio_device_ops *ops);
 struct virtq *virtio_add_queue(struct virtio_device *d, unsigned size); // max size, a power of two
-void virtio_queue_signal(struct virtio_device *d, unsigned q); // interrupts if the driver wants one
+void virtio_queue_signal(struct virtio_device *d, unsigned q);          // interrupts if the driver wants one
 void virtio_config_changed(struct virtio_device *d);
 // The driver broke a rule: log once, set NEEDS_RESET, stop serving. Safe to call again.
 void virtio_error(struct virtio_device *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

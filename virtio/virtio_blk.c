@@ -28,9 +28,16 @@ enum { SECTOR = 512, ID_BYTES = 20, MAX_DISCARD_SECTORS = 1 << 22, WZ_FLAG_UNMAP
 struct blk_config { // 5.2.4 "Device configuration layout"
     uint64_t capacity;
     uint32_t size_max, seg_max;
-    struct { uint16_t cylinders; uint8_t heads, sectors; } geometry;
+    struct {
+        uint16_t cylinders;
+        uint8_t heads, sectors;
+    } geometry;
     uint32_t blk_size;
-    struct { uint8_t physical_block_exp, alignment_offset; uint16_t min_io_size; uint32_t opt_io_size; } topology;
+    struct {
+        uint8_t physical_block_exp, alignment_offset;
+        uint16_t min_io_size;
+        uint32_t opt_io_size;
+    } topology;
     uint8_t writeback, unused0;
     uint16_t num_queues;
     uint32_t max_discard_sectors, max_discard_seg, discard_sector_alignment;
@@ -38,8 +45,14 @@ struct blk_config { // 5.2.4 "Device configuration layout"
     uint8_t write_zeroes_may_unmap, unused1[3];
 };
 
-struct blk_header { uint32_t type, reserved; uint64_t sector; };
-struct blk_range { uint64_t sector; uint32_t sectors, flags; };
+struct blk_header {
+    uint32_t type, reserved;
+    uint64_t sector;
+};
+struct blk_range {
+    uint64_t sector;
+    uint32_t sectors, flags;
+};
 
 struct virtio_blk {
     struct virtio_device vdev;
@@ -154,7 +167,8 @@ static void transfer(struct virtio_blk *b, unsigned queue, const struct blk_head
     bool ok = bytes % b->block_size == 0 && h->sector % (b->block_size / SECTOR) == 0 && h->sector <= sectors &&
               bytes / SECTOR <= sectors - h->sector;
     struct blk_request *r = ok ? new_request(b, queue, read ? BLOCK_READ : BLOCK_WRITE,
-                                             read ? c->in_count : c->out_count) : NULL;
+                                             read ? c->in_count : c->out_count)
+                               : NULL;
     if (!r) {
         complete_now(b, queue, S_IOERR, 0);
         return;
@@ -186,8 +200,8 @@ static void discard_or_zero(struct virtio_blk *b, unsigned queue, uint32_t type)
     }
     bool ok = range.sectors <= MAX_DISCARD_SECTORS && range.sector <= sectors &&
               range.sectors <= sectors - range.sector;
-    struct blk_request *r =
-        ok ? new_request(b, queue, type == T_DISCARD ? BLOCK_DISCARD : BLOCK_WRITE_ZEROES, 0) : NULL;
+    struct blk_request *r = ok ? new_request(b, queue, type == T_DISCARD ? BLOCK_DISCARD : BLOCK_WRITE_ZEROES, 0)
+                               : NULL;
     if (!r) {
         complete_now(b, queue, S_IOERR, 0);
         return;
@@ -223,10 +237,12 @@ static int handle(struct virtio_blk *b, unsigned queue)
         return -EINVAL;
     }
     switch (h.type) {
-    case T_IN: case T_OUT: transfer(b, queue, &h); break;
+    case T_IN:
+    case T_OUT: transfer(b, queue, &h); break;
     case T_FLUSH: flush(b, queue); break;
     case T_GET_ID: get_id(b, queue); break;
-    case T_DISCARD: case T_WRITE_ZEROES: discard_or_zero(b, queue, h.type); break;
+    case T_DISCARD:
+    case T_WRITE_ZEROES: discard_or_zero(b, queue, h.type); break;
     default: complete_now(b, queue, S_UNSUPP, 0);
     }
     return 0;
@@ -309,7 +325,11 @@ static void destroy(struct virtio_device *d)
 }
 
 static const struct virtio_device_ops blk_ops = {
-    .notify = notify, .reset = reset, .driver_ok = driver_ok, .config_written = config_written, .destroy = destroy,
+    .notify = notify,
+    .reset = reset,
+    .driver_ok = driver_ok,
+    .config_written = config_written,
+    .destroy = destroy,
 };
 
 static void fill_config(struct virtio_blk *b, const struct virtio_blk_config *cfg, unsigned queues, unsigned size)
@@ -324,9 +344,11 @@ static void fill_config(struct virtio_blk *b, const struct virtio_blk_config *cf
         .topology = {.physical_block_exp = (uint8_t)__builtin_ctz(physical / b->block_size)},
         .writeback = b->default_wce,
         .num_queues = (uint16_t)queues,
-        .max_discard_sectors = MAX_DISCARD_SECTORS, .max_discard_seg = 1,
+        .max_discard_sectors = MAX_DISCARD_SECTORS,
+        .max_discard_seg = 1,
         .discard_sector_alignment = b->block_size / SECTOR,
-        .max_write_zeroes_sectors = MAX_DISCARD_SECTORS, .max_write_zeroes_seg = 1,
+        .max_write_zeroes_sectors = MAX_DISCARD_SECTORS,
+        .max_write_zeroes_seg = 1,
         .write_zeroes_may_unmap = 1,
     };
     _Static_assert(sizeof(c) <= sizeof(b->vdev.config), "configuration space is too small");

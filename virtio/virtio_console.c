@@ -102,7 +102,9 @@ static void receive(void *opaque, const uint8_t *buf, size_t len)
 }
 
 static const struct chardev_frontend_ops chr_ops = {
-    .can_receive = can_receive, .receive = receive, .can_write = can_write,
+    .can_receive = can_receive,
+    .receive = receive,
+    .can_write = can_write,
 };
 
 static void notify(struct virtio_device *d, unsigned queue)
@@ -122,10 +124,7 @@ static void reset(struct virtio_device *d)
     c->tx_waiting = false;
 }
 
-static void destroy(struct virtio_device *d)
-{
-    free(CONTAINER_OF(d, struct virtio_console, vdev));
-}
+static void destroy(struct virtio_device *d) { free(CONTAINER_OF(d, struct virtio_console, vdev)); }
 
 static const struct virtio_device_ops console_ops = {.notify = notify, .reset = reset, .destroy = destroy};
 

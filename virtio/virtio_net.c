@@ -336,10 +336,7 @@ static void notify(struct virtio_device *d, unsigned queue)
     }
 }
 
-static void driver_ok(struct virtio_device *d)
-{
-    set_caps(CONTAINER_OF(d, struct virtio_net, vdev), d->features);
-}
+static void driver_ok(struct virtio_device *d) { set_caps(CONTAINER_OF(d, struct virtio_net, vdev), d->features); }
 
 static void reset(struct virtio_device *d)
 {
@@ -364,13 +361,16 @@ static void destroy(struct virtio_device *d)
 }
 
 static const struct virtio_device_ops virtio_net_ops = {
-    .notify = notify, .reset = reset, .driver_ok = driver_ok, .config_refresh = refresh, .destroy = destroy,
+    .notify = notify,
+    .reset = reset,
+    .driver_ok = driver_ok,
+    .config_refresh = refresh,
+    .destroy = destroy,
 };
 
 static uint64_t offload_features(const struct netdev *nd)
 {
-    uint64_t f = BIT(NET_F_GUEST_CSUM) | BIT(NET_F_GUEST_TSO4) | BIT(NET_F_GUEST_TSO6) |
-                 BIT(NET_F_CTRL_GUEST_OFFLOADS);
+    uint64_t f = BIT(NET_F_GUEST_CSUM) | BIT(NET_F_GUEST_TSO4) | BIT(NET_F_GUEST_TSO6) | BIT(NET_F_CTRL_GUEST_OFFLOADS);
     unsigned caps = nd ? nd->caps : 0;
     if (caps & NET_CAP_CSUM)
         f |= BIT(NET_F_CSUM) | (caps & NET_CAP_TSO4 ? BIT(NET_F_HOST_TSO4) : 0) |

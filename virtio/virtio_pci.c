@@ -63,10 +63,7 @@ static uint8_t read_isr(struct virtio_pci *p)
     return v;
 }
 
-static uint16_t check_vector(const struct virtio_pci *p, uint16_t v)
-{
-    return v < p->vectors ? v : VIRTIO_NO_VECTOR;
-}
+static uint16_t check_vector(const struct virtio_pci *p, uint16_t v) { return v < p->vectors ? v : VIRTIO_NO_VECTOR; }
 
 // --- what both interfaces do
 
@@ -105,9 +102,8 @@ static void enable_queue(struct virtio_pci *p, struct virtq *q)
     if (virtq_enable(q))
         virtio_error(p->dev, "queue %u: %s", p->queue_select, q->error);
     else
-        log_printf(LOG_virtio, "%s: queue %u: size %u at %llx %llx %llx\n", p->dev->name, p->queue_select,
-                   q->size, (unsigned long long)q->desc, (unsigned long long)q->avail,
-                   (unsigned long long)q->used);
+        log_printf(LOG_virtio, "%s: queue %u: size %u at %llx %llx %llx\n", p->dev->name, p->queue_select, q->size,
+                   (unsigned long long)q->desc, (unsigned long long)q->avail, (unsigned long long)q->used);
 }
 
 // --- modern: common configuration (4.1.4.3)
@@ -175,9 +171,12 @@ static void common_write_queue(struct virtio_pci *p, unsigned offset, uint32_t v
         if (v == 1 && (p->dev->status & VIRTIO_S_FEATURES_OK))
             enable_queue(p, q);
         break;
-    case AT(queue_desc): case AT(queue_desc) + 4: write_half(&q->desc, offset - AT(queue_desc), v); break;
-    case AT(queue_driver): case AT(queue_driver) + 4: write_half(&q->avail, offset - AT(queue_driver), v); break;
-    case AT(queue_device): case AT(queue_device) + 4: write_half(&q->used, offset - AT(queue_device), v); break;
+    case AT(queue_desc):
+    case AT(queue_desc) + 4: write_half(&q->desc, offset - AT(queue_desc), v); break;
+    case AT(queue_driver):
+    case AT(queue_driver) + 4: write_half(&q->avail, offset - AT(queue_driver), v); break;
+    case AT(queue_device):
+    case AT(queue_device) + 4: write_half(&q->used, offset - AT(queue_device), v); break;
     }
 }
 
@@ -328,8 +327,8 @@ static void add_modern(struct virtio_pci *p)
     memcpy(p->pci.config + at + 16, &multiplier, 4);
     at = add_cap(p, CAP_PCI, 0, 0, 20);
     p->pci_cap = at;
-    memset(p->pci.wmask + at + 4, 0xff, 1);       // bar
-    memset(p->pci.wmask + at + 8, 0xff, 12);      // offset, length, data
+    memset(p->pci.wmask + at + 4, 0xff, 1);  // bar
+    memset(p->pci.wmask + at + 8, 0xff, 12); // offset, length, data
     pci_set_bar(&p->pci, BAR_MODERN, MODERN_SIZE, false, true, true, &modern_ops, p);
 }
 
@@ -381,7 +380,9 @@ static struct pci_ids ids_of(const struct virtio_device *d, const struct virtio_
 {
     // Transitional device ids, 4.1.2.1.
     static const uint16_t legacy_id[] = {
-        [VIRTIO_ID_NET] = 0x1000, [VIRTIO_ID_BLOCK] = 0x1001, [VIRTIO_ID_CONSOLE] = 0x1003,
+        [VIRTIO_ID_NET] = 0x1000,
+        [VIRTIO_ID_BLOCK] = 0x1001,
+        [VIRTIO_ID_CONSOLE] = 0x1003,
         [VIRTIO_ID_ENTROPY] = 0x1005,
     };
     struct pci_ids ids = {.vendor = 0x1af4, .subvendor = 0x1af4, .class = d->pci_class, .subclass = d->pci_subclass};

@@ -6,10 +6,10 @@
 #include "virtio/virtio.h"
 
 struct virtio_pci_config {
-    int devfn;          // < 0: first free slot
+    int devfn;           // < 0: first free slot
     bool disable_legacy; // default off: transitional, device id 1000h + n
     bool disable_modern; // default off
-    int vectors;        // MSI-X vectors; < 0: one a queue and one for configuration; 0: INTx only
+    int vectors;         // MSI-X vectors; < 0: one a queue and one for configuration; 0: INTx only
 };
 struct virtio_pci;
 // The device belongs to the transport from here on. 0 or -errno; on an error d is untouched.

@@ -89,10 +89,7 @@ gpa virtq_legacy_used(gpa base, uint16_t size)
     return (end + LEGACY_ALIGN - 1) & ~(uint64_t)(LEGACY_ALIGN - 1);
 }
 
-uint64_t virtq_legacy_bytes(uint16_t size)
-{
-    return virtq_legacy_used(0, size) + RING_SLOTS + 8u * size + 2;
-}
+uint64_t virtq_legacy_bytes(uint16_t size) { return virtq_legacy_used(0, size) + RING_SLOTS + 8u * size + 2; }
 
 // --- descriptor chains
 
@@ -230,10 +227,7 @@ void virtq_unpop(struct virtq *q)
     q->inflight--;
 }
 
-bool virtq_empty(struct virtq *q)
-{
-    return !q->enabled || avail_idx(q) == q->last_avail;
-}
+bool virtq_empty(struct virtq *q) { return !q->enabled || avail_idx(q) == q->last_avail; }
 
 // --- the used ring
 

@@ -32,14 +32,14 @@ struct virtq {
     bool event_idx, indirect; // negotiated
     gpa desc, avail, used;
     hva desc_ptr, avail_ptr, used_ptr; // NULL: not in one run of RAM, use as_read/as_write
-    uint16_t last_avail;  // next to pop
-    uint16_t used_idx;    // next to fill
-    uint16_t signalled;   // used_idx at the last interrupt
+    uint16_t last_avail;               // next to pop
+    uint16_t used_idx;                 // next to fill
+    uint16_t signalled;                // used_idx at the last interrupt
     bool signalled_valid;
-    bool notify_off;      // the device does not want kicks
-    unsigned inflight;    // popped, not pushed: at most size
+    bool notify_off;   // the device does not want kicks
+    unsigned inflight; // popped, not pushed: at most size
     uint16_t msix_vector;
-    const char *error;    // why the ring is bad; NULL: it is not
+    const char *error; // why the ring is bad; NULL: it is not
 };
 
 // One descriptor chain. out: readable by the device, then in: writable by it. Both point into guest RAM.
@@ -48,7 +48,7 @@ struct virtq_chain {
     unsigned out_count, in_count; // entries of iov: out first, then in
     uint64_t out_len, in_len;     // bytes
     struct iovec iov[VIRTQ_MAX_SEGS];
-    gpa addr[VIRTQ_MAX_SEGS];     // where each came from, to tell who watches that memory
+    gpa addr[VIRTQ_MAX_SEGS]; // where each came from, to tell who watches that memory
 };
 
 void virtq_reset(struct virtq *q);

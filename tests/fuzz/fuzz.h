@@ -14,11 +14,11 @@ struct fuzz_window {
 
 struct fuzz_target {
     const char *name;
-    struct fuzz_window windows[8]; // up to the first of size 0
-    void (*create)(void);          // once a process
-    void (*reset)(void);           // before each input
+    struct fuzz_window windows[8];       // up to the first of size 0
+    void (*create)(void);                // once a process
+    void (*reset)(void);                 // before each input
     void (*event)(uint8_t a, uint8_t b); // something from outside: an IRQ, a key, a character; may be NULL
-    unsigned timers;               // host timers the device owns: bounds how often they may fire
+    unsigned timers;                     // host timers the device owns: bounds how often they may fire
 };
 
 // Aborts on a broken invariant; always returns 0, as LLVMFuzzerTestOneInput must.

@@ -13,7 +13,11 @@ static void nothing_bool(void *opaque, bool b) {}
 static void create(void)
 {
     const struct acpi_pm_config cfg = {
-        .ports = ports, .base = 0x600, .gpe_base = 0xafe0, .sci = bench_irq(9), .power_off = nothing,
+        .ports = ports,
+        .base = 0x600,
+        .gpe_base = 0xafe0,
+        .sci = bench_irq(9),
+        .power_off = nothing,
         .smi = nothing,
     };
     pm = acpi_pm_create(&cfg);
@@ -39,8 +43,8 @@ static void event(uint8_t a, uint8_t b)
 }
 
 static const struct fuzz_target target = {
-    "acpi_pm", {{false, 0x600, 16}, {false, 0xafe0, 4}, {false, 0xb2, 2}, {false, 0xcf9, 1},
-                {false, 0x92, 1}},
-    create, reset, event, 1,
+    "acpi_pm", {{false, 0x600, 16}, {false, 0xafe0, 4}, {false, 0xb2, 2}, {false, 0xcf9, 1}, {false, 0x92, 1}},
+    create,    reset,
+    event,     1,
 };
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) { return fuzz_run(&target, data, size); }

@@ -19,13 +19,17 @@ static void create(void)
     bus = lapic_bus_create(mem);
     for (unsigned i = 0; i < 2; i++) {
         const struct lapic_config cfg = {
-            .cpu = &bench_cpu[i], .id = i, .bsp = i == 0, .has_x2apic = true, .tsc_hz = 1000000000,
+            .cpu = &bench_cpu[i],
+            .id = i,
+            .bsp = i == 0,
+            .has_x2apic = true,
+            .tsc_hz = 1000000000,
         };
         lapic[i] = lapic_create(bus, &cfg);
         lapic_set_extint(lapic[i], extint, NULL);
     }
-    const struct ioapic_config cfg = {.mem = mem, .base = IOAPIC_DEFAULT_BASE, .deliver = lapic_bus_deliver,
-        .opaque = bus};
+    const struct ioapic_config cfg = {
+        .mem = mem, .base = IOAPIC_DEFAULT_BASE, .deliver = lapic_bus_deliver, .opaque = bus};
     io = ioapic_create(&cfg);
     lapic_bus_set_eoi(bus, ioapic_eoi, io);
 }

@@ -19,36 +19,54 @@ enum { FILE_BYTES = 4096, RAM_BYTES = 4 << 20, TEXT_AT = 0x400, HEADER_AT = 0x20
 
 static void make_elf(uint8_t *file, bool wide)
 {
-    static const uint32_t note[] = { 4, 4, 18, 0x006e6558, 0x200010 };
+    static const uint32_t note[] = {4, 4, 18, 0x006e6558, 0x200010};
 
     if (wide) {
         Elf64_Ehdr *h = (Elf64_Ehdr *)file;
         Elf64_Phdr *p = (Elf64_Phdr *)(h + 1);
 
-        *h = (Elf64_Ehdr){ .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1 }, .e_type = ET_EXEC,
-                           .e_machine = EM_X86_64, .e_entry = 0x200000, .e_phoff = sizeof(*h),
-                           .e_phentsize = sizeof(*p), .e_phnum = 2 };
-        p[0] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_offset = TEXT_AT, .p_paddr = 0x200000, .p_vaddr = 0x200000,
-                             .p_filesz = 0x800, .p_memsz = 0x1000, .p_flags = PF_X };
-        p[1] = (Elf64_Phdr){ .p_type = PT_NOTE, .p_offset = HEADER_AT, .p_filesz = sizeof(note) };
+        *h = (Elf64_Ehdr){.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1},
+                          .e_type = ET_EXEC,
+                          .e_machine = EM_X86_64,
+                          .e_entry = 0x200000,
+                          .e_phoff = sizeof(*h),
+                          .e_phentsize = sizeof(*p),
+                          .e_phnum = 2};
+        p[0] = (Elf64_Phdr){.p_type = PT_LOAD,
+                            .p_offset = TEXT_AT,
+                            .p_paddr = 0x200000,
+                            .p_vaddr = 0x200000,
+                            .p_filesz = 0x800,
+                            .p_memsz = 0x1000,
+                            .p_flags = PF_X};
+        p[1] = (Elf64_Phdr){.p_type = PT_NOTE, .p_offset = HEADER_AT, .p_filesz = sizeof(note)};
     } else {
         Elf32_Ehdr *h = (Elf32_Ehdr *)file;
         Elf32_Phdr *p = (Elf32_Phdr *)(h + 1);
 
-        *h = (Elf32_Ehdr){ .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, 1 }, .e_type = ET_EXEC,
-                           .e_machine = EM_386, .e_entry = 0x200000, .e_phoff = sizeof(*h),
-                           .e_phentsize = sizeof(*p), .e_phnum = 2 };
-        p[0] = (Elf32_Phdr){ .p_type = PT_LOAD, .p_offset = TEXT_AT, .p_paddr = 0x200000, .p_vaddr = 0x200000,
-                             .p_filesz = 0x800, .p_memsz = 0x1000, .p_flags = PF_X };
-        p[1] = (Elf32_Phdr){ .p_type = PT_NOTE, .p_offset = HEADER_AT, .p_filesz = sizeof(note) };
+        *h = (Elf32_Ehdr){.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, 1},
+                          .e_type = ET_EXEC,
+                          .e_machine = EM_386,
+                          .e_entry = 0x200000,
+                          .e_phoff = sizeof(*h),
+                          .e_phentsize = sizeof(*p),
+                          .e_phnum = 2};
+        p[0] = (Elf32_Phdr){.p_type = PT_LOAD,
+                            .p_offset = TEXT_AT,
+                            .p_paddr = 0x200000,
+                            .p_vaddr = 0x200000,
+                            .p_filesz = 0x800,
+                            .p_memsz = 0x1000,
+                            .p_flags = PF_X};
+        p[1] = (Elf32_Phdr){.p_type = PT_NOTE, .p_offset = HEADER_AT, .p_filesz = sizeof(note)};
     }
     memcpy(file + HEADER_AT, note, sizeof(note));
 }
 
 static void make_multiboot(uint8_t *file, uint32_t flags)
 {
-    const uint32_t header[] = { 0x1badb002, flags, -(0x1badb002 + flags), 0x200000 + HEADER_AT, 0x200000,
-                                0x200e00, 0x201000, 0x200020 };
+    const uint32_t header[] = {0x1badb002, flags,   -(0x1badb002 + flags), 0x200000 + HEADER_AT, 0x200000, 0x200e00,
+                               0x201000,   0x200020};
 
     memcpy(file + HEADER_AT, header, sizeof(header));
 }
@@ -59,7 +77,7 @@ static void run(const uint8_t *file)
     struct address_space *mem = as_create("memory", BIT(36));
     struct ram ram;
     struct boot_image *b;
-    struct err e = { "" };
+    struct err e = {""};
     char path[40];
     int fd = memfd_create("image", 0);
 
@@ -69,8 +87,12 @@ static void run(const uint8_t *file)
     mmu_init(&cpu.mmu, mem, 36);
     cpu.mem = mem;
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    struct boot_image_config cfg = { .kernel = path, .initrd = path, .cmdline = "x", .low_ram = RAM_BYTES,
-                                     .e820 = { { 0, RAM_BYTES, 1 } }, .e820_count = 1 };
+    struct boot_image_config cfg = {.kernel = path,
+                                    .initrd = path,
+                                    .cmdline = "x",
+                                    .low_ram = RAM_BYTES,
+                                    .e820 = {{0, RAM_BYTES, 1}},
+                                    .e820_count = 1};
     if (!boot_image_open(&cfg, &b, &e)) {
         if (boot_image_load(b, mem, &e)) // everything was checked before
             abort();
@@ -86,7 +108,7 @@ static void run(const uint8_t *file)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    uint8_t file[FILE_BYTES] = { 0 };
+    uint8_t file[FILE_BYTES] = {0};
 
     if (!size)
         return 0;

@@ -79,8 +79,17 @@ static void event(uint8_t a, uint8_t b)
 
 static const struct fuzz_target target = {
     "chipset",
-    {{false, 0xcf8, 8}, {false, 0x40, 4}, {false, 0x61, 1}, {false, 0x92, 1}, {false, 0xb2, 2}, {false, 0x402, 1},
-     {false, 0x501, 4}, {true, 0xa0000, 0x60000}},
-    create, reset, event, 1,
+    {{false, 0xcf8, 8},
+     {false, 0x40, 4},
+     {false, 0x61, 1},
+     {false, 0x92, 1},
+     {false, 0xb2, 2},
+     {false, 0x402, 1},
+     {false, 0x501, 4},
+     {true, 0xa0000, 0x60000}},
+    create,
+    reset,
+    event,
+    1,
 };
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) { return fuzz_run(&target, data, size); }

@@ -17,15 +17,15 @@ static struct block *disk[2];
 
 static void create(void)
 {
-    const struct fdc_config cfg = { .ports = ports, .base = 0x3f0, .irq = bench_irq(6), .dma_channel = 2,
-                                    .dma = dma = i8237_create(ports, mem) };
-    static const unsigned sectors[2] = { 2880, 3 };
+    const struct fdc_config cfg = {
+        .ports = ports, .base = 0x3f0, .irq = bench_irq(6), .dma_channel = 2, .dma = dma = i8237_create(ports, mem)};
+    static const unsigned sectors[2] = {2880, 3};
     char path[64], why[160];
 
     for (unsigned i = 0; i < 2; i++) {
         int fd = memfd_create("disk", 0);
         snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        const struct block_options o = { .path = path, .no_lock = true, .readonly = i, .aio = BLOCK_AIO_THREADS };
+        const struct block_options o = {.path = path, .no_lock = true, .readonly = i, .aio = BLOCK_AIO_THREADS};
         if (ftruncate(fd, sectors[i] * 512) || block_open(&o, &disk[i], why))
             abort();
     }
@@ -44,10 +44,10 @@ static void reset(void)
 
 static void event(uint8_t a, uint8_t b)
 {
-    static const uint8_t opcodes[] = { 0xe6, 0x4c, 0xc5, 0x42, 0xd6, 0x51, 0x5d, 0x4d, 0x4a, 0x0f, 0x07, 0xcf };
+    static const uint8_t opcodes[] = {0xe6, 0x4c, 0xc5, 0x42, 0xd6, 0x51, 0x5d, 0x4d, 0x4a, 0x0f, 0x07, 0xcf};
 
     switch (a & 3) {
-    case 0: // a whole command that random ports seldom make up, to a controller that can take it
+    case 0:                       // a whole command that random ports seldom make up, to a controller that can take it
         if (inb(0x3f4) != 0x80) { // busy, or with results to be read
             outb(0x3f2, 0);
             outb(0x3f2, 0x1c);
@@ -56,8 +56,13 @@ static void event(uint8_t a, uint8_t b)
         outb(0x3f7, b & 0x80 ? b & 3 : 0);
         outb(0x0b, b & 0x20 ? 0x4a : 0x46);
         for (unsigned i = 0; i < 9; i++)
-            outb(0x3f5, i == 0 ? opcodes[(a >> 2) % sizeof(opcodes)] : i == 1 ? b & 5 : i == 2 ? b >> 6 & 1
-                        : i == 3 ? b >> 2 & 1 : i == 4 ? 1 + (b >> 3) : i == 5 ? 2 : 18);
+            outb(0x3f5, i == 0   ? opcodes[(a >> 2) % sizeof(opcodes)]
+                        : i == 1 ? b & 5
+                        : i == 2 ? b >> 6 & 1
+                        : i == 3 ? b >> 2 & 1
+                        : i == 4 ? 1 + (b >> 3)
+                        : i == 5 ? 2
+                                 : 18);
         break;
     case 1: // channel 2 open, either way
         outb(0x0b, (uint8_t)(0x42 | (a & 0x3c)));
@@ -69,7 +74,11 @@ static void event(uint8_t a, uint8_t b)
 }
 
 static const struct fuzz_target target = {
-    "fdc_82077", {{false, 0x3f0, 6}, {false, 0x3f5, 1}, {false, 0x3f7, 1}, {false, 0, 16}, {false, 0x80, 16},
-                  {false, 0xc0, 32}}, create, reset, event, 0,
+    "fdc_82077",
+    {{false, 0x3f0, 6}, {false, 0x3f5, 1}, {false, 0x3f7, 1}, {false, 0, 16}, {false, 0x80, 16}, {false, 0xc0, 32}},
+    create,
+    reset,
+    event,
+    0,
 };
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) { return fuzz_run(&target, data, size); }

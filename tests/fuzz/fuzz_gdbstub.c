@@ -37,7 +37,7 @@ static void send_packets(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const uint8_t code[] = { 0x40, 0xa3, 0x00, 0x20, 0xeb, 0xfa }; // inc ax; mov [2000h],ax; jmp back
+    static const uint8_t code[] = {0x40, 0xa3, 0x00, 0x20, 0xeb, 0xfa}; // inc ax; mov [2000h],ax; jmp back
     static bool up;
 
     if (!up)

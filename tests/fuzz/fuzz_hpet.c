@@ -20,7 +20,11 @@ static void on_irq(void *opaque, unsigned pin, bool level)
 static void create(void)
 {
     const struct hpet_config cfg = {
-        .mem = mem, .base = HPET_DEFAULT_BASE, .set_irq = on_irq, .legacy = on_legacy, .send_msi = on_msi,
+        .mem = mem,
+        .base = HPET_DEFAULT_BASE,
+        .set_irq = on_irq,
+        .legacy = on_legacy,
+        .send_msi = on_msi,
     };
     hpet = hpet_create(&cfg);
 }

@@ -11,7 +11,11 @@ static void on_a20(void *opaque, bool on) {}
 static void create(void)
 {
     const struct i8042_config cfg = {
-        .ports = ports, .irq_kbd = bench_irq(1), .irq_aux = bench_irq(12), .reset = on_reset, .set_a20 = on_a20,
+        .ports = ports,
+        .irq_kbd = bench_irq(1),
+        .irq_aux = bench_irq(12),
+        .reset = on_reset,
+        .set_a20 = on_a20,
     };
     kbc = i8042_create(&cfg);
 }

@@ -62,8 +62,8 @@ static void set_descriptor(uint8_t a, uint8_t b)
 // A packet command that is likely to exist.
 static void packet(uint8_t a, uint8_t b)
 {
-    static const uint8_t codes[] = {0x00, 0x03, 0x12, 0x1b, 0x1e, 0x25, 0x28, 0x42, 0x43, 0x46, 0x4a, 0x51, 0x55, 0x5a,
-                                    0xa8, 0xad, 0xb9, 0xbd, 0xbe, 0x52};
+    static const uint8_t codes[] = {0x00, 0x03, 0x12, 0x1b, 0x1e, 0x25, 0x28, 0x42, 0x43, 0x46,
+                                    0x4a, 0x51, 0x55, 0x5a, 0xa8, 0xad, 0xb9, 0xbd, 0xbe, 0x52};
     outb(0x176, 0);
     outb(0x171, a >> 7);
     outb(0x174, b);
@@ -71,8 +71,18 @@ static void packet(uint8_t a, uint8_t b)
     outb(0x177, 0xa0);
     // Half of them with addresses and lengths that can be right.
     const bool small = a & 0x20;
-    const uint8_t p[12] = {codes[a % sizeof(codes)], small ? b & 2 : b & 3, small ? 0 : b & 0x40, small ? 0 : b,
-                           b & (small ? 2 : 7), b & 63, 0, small ? 0 : b >> 6, b & 31, small ? b | 0x10 : b, 0, 0};
+    const uint8_t p[12] = {codes[a % sizeof(codes)],
+                           small ? b & 2 : b & 3,
+                           small ? 0 : b & 0x40,
+                           small ? 0 : b,
+                           b & (small ? 2 : 7),
+                           b & 63,
+                           0,
+                           small ? 0 : b >> 6,
+                           b & 31,
+                           small ? b | 0x10 : b,
+                           0,
+                           0};
     for (unsigned i = 0; i < 12; i += 2)
         outw(0x170, (uint16_t)(p[i] | p[i + 1] << 8));
 }
@@ -84,7 +94,8 @@ static void event(uint8_t a, uint8_t b)
     case 1: set_descriptor(a, b >> 3); break;
     case 2: packet(a, b); break;
     case 3: // a whole command, which random ports seldom make up
-        ide_issue(a, b, b >> 2, (uint32_t)a * 7, (const uint8_t[]){0x20, 0x30, 0xc8, 0xca, 0x25, 0x35, 0xc4, 0xec}[a & 7]);
+        ide_issue(a, b, b >> 2, (uint32_t)a * 7,
+                  (const uint8_t[]){0x20, 0x30, 0xc8, 0xca, 0x25, 0x35, 0xc4, 0xec}[a & 7]);
         break;
     case 4: // the data register, for a while
         for (unsigned i = 0; i < 300; i++)
@@ -107,8 +118,9 @@ static void event(uint8_t a, uint8_t b)
 }
 
 static const struct fuzz_target target = {
-    "ide", {{false, CMD, 8}, {false, CTL, 1}, {false, 0x170, 8}, {false, 0x376, 1}, {false, BM, 16}}, create, reset,
-    event, 0,
+    "ide",  {{false, CMD, 8}, {false, CTL, 1}, {false, 0x170, 8}, {false, 0x376, 1}, {false, BM, 16}},
+    create, reset,
+    event,  0,
 };
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

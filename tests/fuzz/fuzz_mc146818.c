@@ -9,7 +9,11 @@ static struct mc146818 *rtc;
 static void create(void)
 {
     const struct mc146818_config cfg = {
-        .ports = ports, .base = 0x70, .irq = bench_irq(8), .time_base = RTC_BASE_DATE, .date = 951782399,
+        .ports = ports,
+        .base = 0x70,
+        .irq = bench_irq(8),
+        .time_base = RTC_BASE_DATE,
+        .date = 951782399,
         .vm_clock = true,
     };
     rtc = mc146818_create(&cfg);

@@ -9,11 +9,12 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const words[] = {
-    "(", ")", "+", "-", "*", "/", "%", "&", "|", "^", "~", "$rax", "$", "'", "'a'", "\"", "\\n", "\\", " ", "0x",
-    "9999999999", "18446744073709551615", "-1", "/8xg", "-f ", "info ", "help ", "sy", "\t",
+    "(",    ")",    "+",   "-",     "*",     "/",   "%",  "&", "|",  "^",          "~",
+    "$rax", "$",    "'",   "'a'",   "\"",    "\\n", "\\", " ", "0x", "9999999999", "18446744073709551615",
+    "-1",   "/8xg", "-f ", "info ", "help ", "sy",  "\t",
 };
 
-static void put(void *opaque, const char *text, size_t len) { }
+static void put(void *opaque, const char *text, size_t len) {}
 static void offer(void *opaque, const char *name)
 {
     if (!*name || strchr(name, '|'))
@@ -33,15 +34,15 @@ static void parse(struct monitor *mon, const struct monitor_command *list, const
             continue;
         }
         for (unsigned i = 0; i < args.count; i++)
-            if (args.arg[i].text &&
-                (args.arg[i].text < args.text || args.arg[i].text + strlen(args.arg[i].text) >= args.text + sizeof(args.text)))
+            if (args.arg[i].text && (args.arg[i].text < args.text ||
+                                     args.arg[i].text + strlen(args.arg[i].text) >= args.text + sizeof(args.text)))
                 abort();
     }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct monitor mon = { .put = put };
+    struct monitor mon = {.put = put};
     char *line = malloc(32 * size + 1), *to = line;
 
     if (!line)

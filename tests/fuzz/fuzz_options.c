@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum { MAX_ARGS = 24, MAX_TEXT = 8192 };
     static char text[MAX_TEXT + 32];
     static struct config c;
-    char *argv[MAX_ARGS + 1] = { (char *)"ring3" };
+    char *argv[MAX_ARGS + 1] = {(char *)"ring3"};
     size_t len = 0;
     struct err e;
     int argc = 1;
@@ -92,8 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (devices_check(&c, &e) && !*e.text)
             abort();
         break;
-    case OPTIONS_DONE:
-        break;
+    case OPTIONS_DONE: break;
     }
     config_free(&c);
     return 0;

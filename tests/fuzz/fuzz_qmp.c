@@ -24,14 +24,12 @@ static void take(struct qmp_split *s, uint8_t byte)
     char *text;
 
     switch (qmp_split_byte(s, byte)) {
-    case QMP_SPLIT_NOTHING:
-        return;
+    case QMP_SPLIT_NOTHING: return;
     case QMP_SPLIT_ERROR:
         if (!s->error || s->len || s->depth)
             abort();
         return;
-    case QMP_SPLIT_MESSAGE:
-        break;
+    case QMP_SPLIT_MESSAGE: break;
     }
     if (!s->len || s->len >= QMP_SPLIT_MAX || s->depth || strlen(s->text) != s->len)
         abort();
@@ -49,7 +47,7 @@ static void take(struct qmp_split *s, uint8_t byte)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct qmp_split s = { .text = NULL };
+    struct qmp_split s = {.text = NULL};
     bool spell = size && data[0] & 1;
 
     for (size_t i = 1; i < size; i++) {

@@ -26,8 +26,8 @@ static void advance(const struct fuzz_target *t, uint64_t ns)
     uint64_t before = bench_timer_runs;
     bench_advance(ns);
     if (bench_timer_runs - before > t->timers * (ns / TIMEBASE_MIN_PERIOD_NS + 4)) {
-        fprintf(stderr, "%s: %llu timer runs in %llu ns\n", t->name,
-                (unsigned long long)(bench_timer_runs - before), (unsigned long long)ns);
+        fprintf(stderr, "%s: %llu timer runs in %llu ns\n", t->name, (unsigned long long)(bench_timer_runs - before),
+                (unsigned long long)ns);
         abort();
     }
 }

@@ -49,8 +49,16 @@ static void event(uint8_t a, uint8_t b)
 
 static const struct fuzz_target target = {
     "vga",
-    {{false, 0x3b4, 8}, {false, 0x3c0, 16}, {false, 0x3d4, 8}, {false, 0x1ce, 3}, {true, 0xa0000, 0x20000},
-     {true, FRAME_BUFFER, 1 << 20}, {true, FRAME_BUFFER + (1 << 20), 4096}},
-    create, reset, event, 0,
+    {{false, 0x3b4, 8},
+     {false, 0x3c0, 16},
+     {false, 0x3d4, 8},
+     {false, 0x1ce, 3},
+     {true, 0xa0000, 0x20000},
+     {true, FRAME_BUFFER, 1 << 20},
+     {true, FRAME_BUFFER + (1 << 20), 4096}},
+    create,
+    reset,
+    event,
+    0,
 };
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) { return fuzz_run(&target, data, size); }

@@ -76,17 +76,17 @@ static void bring_up(struct virtio_device *d)
         q->used = at + 0x800;
         q->event_idx = q->indirect = true;
         virtq_enable(q);
-        struct { uint64_t addr; uint32_t len; uint16_t flags, next; } t[3] = {
-            {at + 0xa00, 16, 1, 1}, {at + 0xa40, 512, (uint16_t)(i == 1 ? 1 : 3), 2}, {at + 0xc40, 1, 2, 0}};
+        struct {
+            uint64_t addr;
+            uint32_t len;
+            uint16_t flags, next;
+        } t[3] = {{at + 0xa00, 16, 1, 1}, {at + 0xa40, 512, (uint16_t)(i == 1 ? 1 : 3), 2}, {at + 0xc40, 1, 2, 0}};
         memcpy(guest_ptr(at), t, sizeof(t));
     }
     d->status = 15;
 }
 
-static void forget_msis(void)
-{
-    memset(msi_count, 0, sizeof(msi_count));
-}
+static void forget_msis(void) { memset(msi_count, 0, sizeof(msi_count)); }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -113,13 +113,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         case 1: cfg_read(p->devfn, offset & ~3u, width > 4 ? 4 : width); break;
         case 2: as_store(ports, p->bar[0].addr + (offset & 0x3c), value, width); break;
         case 3: as_load(ports, p->bar[0].addr + (offset & 0x3c), width); break;
-        case 4: case 5: as_store(mem, bar, value, width); break;
+        case 4:
+        case 5: as_store(mem, bar, value, width); break;
         case 6: as_load(mem, bar, width); break;
         case 7: loop_run_timers(); break;
         case 8: block_drain(blk); break;
         case 9: as_store(mem, p->bar[1].addr + offset * 16u % 4096, value & 0x10 ? 0xfee00000 : value & 7, 4); break;
         case 10: virtio_notify(d, offset % 4); break;
-        case 11: case 12: // make chain 0 available and kick
+        case 11:
+        case 12: // make chain 0 available and kick
             (*(uint16_t *)guest_ptr(RINGS + 0x402 + 0x1000 * (offset & 3)))++;
             virtio_notify(d, offset & 3);
             break;

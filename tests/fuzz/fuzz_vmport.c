@@ -16,8 +16,13 @@ static void poke(void *opaque) {}
 
 static void create(void)
 {
-    const struct vmport_config cfg = { .ports = ports, .ram_size = 1 << 30, .uuid = uuid, .input = input = input_create(),
-                                       .get_reg = get_reg, .set_reg = set_reg, .poke = poke };
+    const struct vmport_config cfg = {.ports = ports,
+                                      .ram_size = 1 << 30,
+                                      .uuid = uuid,
+                                      .input = input = input_create(),
+                                      .get_reg = get_reg,
+                                      .set_reg = set_reg,
+                                      .poke = poke};
     port = vmport_create(&cfg);
 }
 
@@ -25,7 +30,7 @@ static void reset(void) { vmport_reset(port); }
 
 static void event(uint8_t a, uint8_t b)
 {
-    static const uint32_t modes[] = { 0x45414552, 0xf5, 0x4c455252, 0x53424152 };
+    static const uint32_t modes[] = {0x45414552, 0xf5, 0x4c455252, 0x53424152};
 
     if (a & 0x80) {
         input_move_to(input, b << 7, a << 7);

@@ -7,7 +7,11 @@
 #include "tests/insn/testcase.h"
 #include "translator/decode.h"
 
-struct diff { FILE *f; unsigned n; const char *want_name, *got_name; };
+struct diff {
+    FILE *f;
+    unsigned n;
+    const char *want_name, *got_name;
+};
 
 static void differ(struct diff *d, const char *what, uint64_t want, uint64_t got)
 {
@@ -74,7 +78,7 @@ static const uint8_t *component(const uint8_t *x, unsigned i, unsigned off)
 
 static void check_x87(struct diff *d, const uint8_t *a, const uint8_t *b)
 {
-    static const uint8_t init[512] = { 0x7f, 3 };
+    static const uint8_t init[512] = {0x7f, 3};
     uint64_t abv, bbv;
     memcpy(&abv, a + 512, 8);
     memcpy(&bbv, b + 512, 8);
@@ -91,9 +95,11 @@ static void check_x87(struct diff *d, const uint8_t *a, const uint8_t *b)
 
 static void check_vectors(struct diff *d, const uint8_t *a, const uint8_t *b)
 {
-    static const struct { const char *name; uint8_t component, size, count; } parts[] = {
-        { "XMM", 1, 16, 16 }, { "YMM-high", 2, 16, 16 }, { "K", 5, 8, 8 }, { "ZMM-high", 6, 32, 16 },
-        { "ZMM16+", 7, 64, 16 },
+    static const struct {
+        const char *name;
+        uint8_t component, size, count;
+    } parts[] = {
+        {"XMM", 1, 16, 16}, {"YMM-high", 2, 16, 16}, {"K", 5, 8, 8}, {"ZMM-high", 6, 32, 16}, {"ZMM16+", 7, 64, 16},
     };
     char name[24];
     uint32_t am, bm;
@@ -159,11 +165,12 @@ static const struct rule *faulting_rule(const struct testcase *tc, uint64_t rip)
 static bool saves_area(const struct testcase *tc, uint64_t rip)
 {
     const struct rule *r = faulting_rule(tc, rip);
-    return r && r->nops && r->op[0].field == OF_RM && r->op[0].size >= 28
-           && (r->op[0].size < SZ_V || r->op[0].size > SZ_E) && r->enc == RE_LEGACY;
+    return r && r->nops && r->op[0].field == OF_RM && r->op[0].size >= 28 &&
+           (r->op[0].size < SZ_V || r->op[0].size > SZ_E) && r->enc == RE_LEGACY;
 }
 
-static void check_fault(struct diff *d, const struct testcase *tc, const struct outcome *want, const struct outcome *got)
+static void check_fault(struct diff *d, const struct testcase *tc, const struct outcome *want,
+                        const struct outcome *got)
 {
     if (tc->lax_flags && want->vector == EXC_MF && got->vector == EXC_PF)
         return; // translated code meets the page fault first; the pending exception comes after it was resolved
@@ -204,9 +211,9 @@ static bool xrstor_looked(const struct testcase *tc, const struct outcome *want,
 unsigned compare_outcomes(const struct testcase *tc, const struct outcome *want, const struct outcome *got,
                           const char *want_name, const char *got_name, FILE *f)
 {
-    static const char *const names[16] = { "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
-                                           "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15" };
-    struct diff d = { f, 0, want_name, got_name };
+    static const char *const names[16] = {"RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
+                                          "R8",  "R9",  "R10", "R11", "R12", "R13", "R14", "R15"};
+    struct diff d = {f, 0, want_name, got_name};
     if (astray(tc, want->m.rip) || xrstor_looked(tc, want, got))
         return 0;
     if (got->lost != want->lost) {
@@ -247,16 +254,16 @@ void report_case(const struct testcase *tc, FILE *f)
         if (u->dropped)
             continue;
         if (decoder)
-            disassemble(decoder, tc->code + u->off, u->len, tc->mode32 ? DECODE_32 : DECODE_64, tc->entry + u->off, text,
-                        sizeof(text));
+            disassemble(decoder, tc->code + u->off, u->len, tc->mode32 ? DECODE_32 : DECODE_64, tc->entry + u->off,
+                        text, sizeof(text));
         fprintf(f, "  %012llx  ", (unsigned long long)(tc->entry + u->off));
         for (unsigned k = 0; k < u->len; k++)
             fprintf(f, "%02x", tc->code[u->off + k]);
         fprintf(f, "%*s %s   ; %s\n", u->len < 12 ? 2 * (12 - u->len) : 0, "", text,
                 u->rule == 0xffff ? "" : isa_rules[u->rule].text);
     }
-    static const char *const names[16] = { "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
-                                           "R8 ", "R9 ", "R10", "R11", "R12", "R13", "R14", "R15" };
+    static const char *const names[16] = {"RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
+                                          "R8 ", "R9 ", "R10", "R11", "R12", "R13", "R14", "R15"};
     for (unsigned i = 0; i < (tc->mode32 ? 8u : 16u); i++)
         fprintf(f, "%s%s=%016llx%s", i % 4 ? " " : "  ", names[i], (unsigned long long)tc->start.gpr[i],
                 i % 4 == 3 ? "\n" : "");

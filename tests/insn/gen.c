@@ -6,16 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-const uint8_t data_page_kind[DATA_PAGES] = { PAGE_NONE, PAGE_RW, PAGE_RW, PAGE_RW, PAGE_RO, PAGE_NONE, PAGE_RW,
-                                             PAGE_NONE, PAGE_NONE, PAGE_RW, PAGE_RW, PAGE_NONE };
-const uint8_t data_page_phys[DATA_PAGES] = { 11, 0, 2, 3, 4, 5, 6, 7, 8, 9, 1, 10 };
+const uint8_t data_page_kind[DATA_PAGES] = {PAGE_NONE, PAGE_RW,   PAGE_RW,   PAGE_RW, PAGE_RO, PAGE_NONE,
+                                            PAGE_RW,   PAGE_NONE, PAGE_NONE, PAGE_RW, PAGE_RW, PAGE_NONE};
+const uint8_t data_page_phys[DATA_PAGES] = {11, 0, 2, 3, 4, 5, 6, 7, 8, 9, 1, 10};
 
 static struct gen_config config;
 
 // --- drawing a rule ------------------------------------------------------------------------------------
 
 enum { CL_INT, CL_X87, CL_SSE, CL_VEX, CL_EVEX, CL_FILTER, CLASSES };
-struct draw { uint16_t *rule; uint32_t *upto; unsigned n; uint32_t total; };
+struct draw {
+    uint16_t *rule;
+    uint32_t *upto;
+    unsigned n;
+    uint32_t total;
+};
 static struct draw draws[2][CLASSES]; // by mode, set up once
 
 static int rule_class(const struct rule *r)
@@ -24,8 +29,8 @@ static int rule_class(const struct rule *r)
         return CL_EVEX;
     if (r->enc == RE_VEX)
         return r->nops && r->op[0].kind == OK_GPR && r->op[0].size == SZ_Y ? CL_INT : CL_VEX;
-    if (r->flags & (RF_X87 | RF_MMX) || strncmp(r->text, "FX", 2) == 0 || strncmp(r->prep, "xsave", 5) == 0
-        || strncmp(r->text, "XRSTOR", 6) == 0)
+    if (r->flags & (RF_X87 | RF_MMX) || strncmp(r->text, "FX", 2) == 0 || strncmp(r->prep, "xsave", 5) == 0 ||
+        strncmp(r->text, "XRSTOR", 6) == 0)
         return CL_X87;
     for (unsigned i = 0; i < r->nops; i++)
         if (r->op[i].kind == OK_VEC)
@@ -72,9 +77,11 @@ int gen_init(const struct gen_config *cfg)
 }
 
 // How the instruction kinds mix in one test case: percent of cases, then weights by class.
-static const struct { uint8_t percent, weight[CL_FILTER]; } themes[] = {
-    { 40, { 100, 0, 0, 0, 0 } },   { 12, { 30, 70, 0, 0, 0 } },   { 15, { 30, 5, 65, 0, 0 } },
-    { 12, { 25, 0, 10, 65, 0 } },  { 11, { 25, 0, 5, 20, 50 } },  { 10, { 30, 15, 20, 20, 15 } },
+static const struct {
+    uint8_t percent, weight[CL_FILTER];
+} themes[] = {
+    {40, {100, 0, 0, 0, 0}},  {12, {30, 70, 0, 0, 0}},  {15, {30, 5, 65, 0, 0}},
+    {12, {25, 0, 10, 65, 0}}, {11, {25, 0, 5, 20, 50}}, {10, {30, 15, 20, 20, 15}},
 };
 
 static const struct rule *draw_rule(struct gen *g, unsigned theme)
@@ -110,7 +117,7 @@ static const struct rule *draw_rule(struct gen *g, unsigned theme)
 
 void gen_plan_init(struct plan *p, const struct rule *r)
 {
-    *p = (struct plan){ .rule = r, .reg = -1, .rm = -1, .vvvv = -1, .is4 = -1, .opreg = -1, .k = -1, .seg = -1 };
+    *p = (struct plan){.rule = r, .reg = -1, .rm = -1, .vvvv = -1, .is4 = -1, .opreg = -1, .k = -1, .seg = -1};
     p->mem.seg = -1;
 }
 
@@ -228,8 +235,11 @@ static void kill_written(struct gen *g, const struct plan *p)
     uint16_t dead = r->clobbers;
     for (unsigned i = 0; i < r->nops; i++) {
         const struct operand *op = &r->op[i];
-        int v = op->field == OF_REG ? p->reg : op->field == OF_VVVV ? p->vvvv : op->field == OF_OPCODE ? p->opreg
-                : op->field == OF_RM && !p->mem.present ? p->rm : -1;
+        int v = op->field == OF_REG                     ? p->reg
+                : op->field == OF_VVVV                  ? p->vvvv
+                : op->field == OF_OPCODE                ? p->opreg
+                : op->field == OF_RM && !p->mem.present ? p->rm
+                                                        : -1;
         if (op->kind != OK_GPR || v < 0 || v > 15)
             continue;
         if (i > 0 && p->mem.present && r->op[0].field == OF_RM && r->text[0] != 'X')
@@ -248,10 +258,7 @@ static void kill_written(struct gen *g, const struct plan *p)
     gen_kill(g, dead);
 }
 
-void gen_flags(struct gen *g, const struct rule *r)
-{
-    g->undef = (uint16_t)((g->undef & ~r->fl_write) | r->fl_undef);
-}
+void gen_flags(struct gen *g, const struct rule *r) { g->undef = (uint16_t)((g->undef & ~r->fl_write) | r->fl_undef); }
 
 bool gen_emit(struct gen *g, struct plan *p)
 {
@@ -272,8 +279,8 @@ bool gen_emit(struct gen *g, struct plan *p)
 
 void gen_open_jump(struct gen *g, unsigned unit, unsigned fix, unsigned after)
 {
-    g->pend[g->npend++] = (struct pending){ .unit = (uint16_t)unit, .fix = (uint8_t)fix,
-                                            .after = (uint8_t)after, .known = g->known, .undef = g->undef };
+    g->pend[g->npend++] = (struct pending){
+        .unit = (uint16_t)unit, .fix = (uint8_t)fix, .after = (uint8_t)after, .known = g->known, .undef = g->undef};
 }
 
 static void close_jumps(struct gen *g, bool all)
@@ -304,7 +311,8 @@ static void start_xsave(struct gen *g, uint8_t *x)
         fcw = (uint16_t)(0x3f | rng_below(r, 16) << 8 | 0x40);
     uint32_t mxcsr = 0x1f80;
     if (rng_chance(r, 30))
-        mxcsr = 0x1f80 | (rng_below(r, 8) << 13) | (rng_chance(r, 30) ? 0x40 : 0) | (rng_below(r, 64) & rng_below(r, 64));
+        mxcsr = 0x1f80 | (rng_below(r, 8) << 13) | (rng_chance(r, 30) ? 0x40 : 0) |
+                (rng_below(r, 64) & rng_below(r, 64));
     if (rng_chance(r, 6))
         mxcsr &= ~(rng_below(r, 64) << 7), mxcsr &= ~0x3fu; // some exceptions unmasked, none pending
     if (rng_chance(r, 6))
@@ -419,8 +427,8 @@ static void gen_instruction(struct gen *g, unsigned theme)
 
 void gen_case(struct testcase *tc, uint64_t seed)
 {
-    struct rng mix = { seed };
-    struct gen g = { .tc = tc, .rng = { rng_next(&mix) } }; // seeds that are neighbours have nothing in common
+    struct rng mix = {seed};
+    struct gen g = {.tc = tc, .rng = {rng_next(&mix)}}; // seeds that are neighbours have nothing in common
     tc->seed = seed;
     tc->units = tc->patches = tc->ignores = 0;
     g.mode32 = config.mode == 32 || (config.mode == 0 && seed % 4 == 3);
@@ -428,7 +436,8 @@ void gen_case(struct testcase *tc, uint64_t seed)
     tc->mode32 = g.mode32;
     tc->high_code = !g.mode32 && rng_chance(&g.rng, 50);
     uint64_t page = rng_below(&g.rng, CODE_PAGES - 1);
-    uint64_t in = rng_chance(&g.rng, 70) ? rng_below(&g.rng, PAGE_SIZE - CODE_MAX) : PAGE_SIZE - 1 - rng_below(&g.rng, 100);
+    uint64_t in = rng_chance(&g.rng, 70) ? rng_below(&g.rng, PAGE_SIZE - CODE_MAX)
+                                         : PAGE_SIZE - 1 - rng_below(&g.rng, 100);
     tc->entry = (tc->high_code ? CODE_HI : CODE_LO) + page * PAGE_SIZE + in;
     start_state(&g);
     unsigned theme = g.theme = draw_theme(&g), n = 1 + rng_below(&g.rng, config.max_insns);
@@ -439,7 +448,7 @@ void gen_case(struct testcase *tc, uint64_t seed)
     }
     close_jumps(&g, true);
     struct unit *u = &tc->unit[tc->units++]; // gen_unit() always leaves room for this one
-    *u = (struct unit){ .bytes = { 0xcc }, .len = 1, .rule = 0xffff, .setup = true, .undef = g.undef };
+    *u = (struct unit){.bytes = {0xcc}, .len = 1, .rule = 0xffff, .setup = true, .undef = g.undef};
     testcase_layout(tc);
 }
 
@@ -479,7 +488,9 @@ void testcase_layout(struct testcase *tc)
             uint64_t target = fix_target(tc, u, f), rel = target - (tc->entry + u->off + u->len);
             bool absolute = f->kind == FIX_ABS32 || f->kind == FIX_ABS64;
             memcpy(tc->code + u->off + f->off, absolute ? &target : &rel,
-                   f->kind == FIX_REL8 ? 1 : f->kind == FIX_ABS64 ? 8 : 4);
+                   f->kind == FIX_REL8    ? 1
+                   : f->kind == FIX_ABS64 ? 8
+                                          : 4);
         }
     }
     // More INT3s, should the last instruction turn out shorter or longer than it was meant to be.
@@ -493,7 +504,7 @@ void testcase_data(const struct testcase *tc, uint8_t *data)
     static uint8_t template[DATA_SIZE];
     static bool made;
     if (!made) {
-        struct rng r = { 42 };
+        struct rng r = {42};
         for (unsigned i = 0; i < DATA_SIZE; i += 64) { // random, but with runs of equal bytes for REPE, REPNE
             gen_random_vec(&r, template + i, 64);
             if (i / 256 % 3 == 0)

@@ -10,11 +10,15 @@ struct unit *gen_unit(struct gen *g, const struct rule *r)
     if (tc->units >= UNITS_MAX - 1)
         return NULL;
     struct unit *u = &tc->unit[tc->units++];
-    *u = (struct unit){ .rule = r ? r->index : 0xffff, .setup = !r, .undef = g->undef };
+    *u = (struct unit){.rule = r ? r->index : 0xffff, .setup = !r, .undef = g->undef};
     return u;
 }
 
-struct out { struct unit *u; uint8_t b[UNIT_MAX + 8]; unsigned n; };
+struct out {
+    struct unit *u;
+    uint8_t b[UNIT_MAX + 8];
+    unsigned n;
+};
 
 static void put(struct out *o, const void *p, unsigned n)
 {
@@ -39,7 +43,7 @@ static void put_mem(struct gen *g, struct out *o, const struct memop *m, unsigne
     if (m->base == 16 || (m->base < 0 && m->index < 0 && g->mode32)) {
         put8(o, (reg & 7) << 3 | 5); // disp32, RIP-relative in 64-bit mode
         if (m->base == 16 && m->target) {
-            o->u->fix[o->u->nfix++] = (struct fix){ .kind = FIX_RIP, .off = (uint8_t)o->n, .addr = m->target };
+            o->u->fix[o->u->nfix++] = (struct fix){.kind = FIX_RIP, .off = (uint8_t)o->n, .addr = m->target};
         }
         put(o, &m->disp, 4);
         return;
@@ -55,8 +59,8 @@ static void put_mem(struct gen *g, struct out *o, const struct memop *m, unsigne
         mod = 1;
     put8(o, mod << 6 | (reg & 7) << 3 | (sib ? 4u : (unsigned)m->base & 7));
     if (sib)
-        put8(o, (unsigned)(m->index >= 0 ? m->scale : 0) << 6 | (unsigned)(m->index >= 0 ? m->index & 7 : 4) << 3
-                    | (unsigned)(m->base >= 0 ? m->base & 7 : 5));
+        put8(o, (unsigned)(m->index >= 0 ? m->scale : 0) << 6 | (unsigned)(m->index >= 0 ? m->index & 7 : 4) << 3 |
+                    (unsigned)(m->base >= 0 ? m->base & 7 : 5));
     if (mod == 1)
         put8(o, (unsigned)(disp / (int)n8));
     else if (mod == 2 || m->base < 0)
@@ -96,15 +100,12 @@ static void put_immediates(struct gen *g, struct out *o, const struct plan *p)
 
 // --- legacy --------------------------------------------------------------------------------------------
 
-static bool wants_opsize_prefix(const struct plan *p)
-{
-    return p->rule->flags & RF_SIZED && p->opsize == 2;
-}
+static bool wants_opsize_prefix(const struct plan *p) { return p->rule->flags & RF_SIZED && p->opsize == 2; }
 
 // A prefix that means nothing to a one-byte opcode: REPNE, REP, or a size or segment that is not used.
 static uint8_t redundant_prefix(struct gen *g, const struct plan *p)
 {
-    static const uint8_t any[] = { 0xf2, 0xf3, 0xf2, 0xf3 };
+    static const uint8_t any[] = {0xf2, 0xf3, 0xf2, 0xf3};
     bool mem = p->mem.present;
     if (!(p->rule->flags & (RF_SIZED | RF_X87)) && rng_chance(&g->rng, 50))
         return 0x66;
@@ -115,7 +116,7 @@ static uint8_t redundant_prefix(struct gen *g, const struct plan *p)
 
 static void put_prefixes(struct gen *g, struct out *o, const struct plan *p, bool legacy)
 {
-    static const uint8_t seg_bytes[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65 };
+    static const uint8_t seg_bytes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
     uint8_t list[6];
     unsigned n = 0;
     int seg = p->mem.present ? p->mem.seg : p->seg;
@@ -168,8 +169,10 @@ static void encode_legacy(struct gen *g, struct out *o, struct plan *p)
     bool byte_reg = false; // one of SPL, BPL, SIL, DIL or AH, CH, DH, BH
     for (unsigned i = 0; i < r->nops; i++) {
         const struct operand *op = &r->op[i];
-        int v = op->field == OF_REG ? p->reg : op->field == OF_OPCODE ? p->opreg
-                : op->field == OF_RM && !p->mem.present ? p->rm : -1;
+        int v = op->field == OF_REG                     ? p->reg
+                : op->field == OF_OPCODE                ? p->opreg
+                : op->field == OF_RM && !p->mem.present ? p->rm
+                                                        : -1;
         if (op->kind == OK_GPR && op->size == 1 && v >= 4 && v <= 7)
             byte_reg = true;
     }
@@ -206,11 +209,13 @@ static unsigned vex_w(struct gen *g, const struct plan *p)
     }
 }
 
-struct ext { unsigned r, x, b, r2, v2; }; // extension bits, not inverted
+struct ext {
+    unsigned r, x, b, r2, v2;
+}; // extension bits, not inverted
 
 static struct ext extensions(const struct plan *p)
 {
-    struct ext e = { 0 };
+    struct ext e = {0};
     int reg = p->rule->digit >= 0 ? 0 : p->reg;
     if (is_gpr_or_vec(reg)) {
         e.r = (unsigned)reg >> 3 & 1;
@@ -282,8 +287,8 @@ static void encode_evex(struct gen *g, struct out *o, struct plan *p)
     unsigned b = 0, z = 0, n8 = p->mem_size;
     if (p->mem.present && r->flags & (RF_B4 | RF_B8) && p->mem_size <= 8)
         b = 1; // broadcast, as chosen with the memory operand
-    else if (!p->mem.present && r->flags & (RF_ER | RF_SAE) && (p->vl == VL_512 || p->vl == VL_IG)
-             && rng_chance(&g->rng, 30)) {
+    else if (!p->mem.present && r->flags & (RF_ER | RF_SAE) && (p->vl == VL_512 || p->vl == VL_IG) &&
+             rng_chance(&g->rng, 30)) {
         b = 1;
         if (r->flags & RF_ER)
             ll = rng_below(&g->rng, 4); // the rounding mode
@@ -307,7 +312,7 @@ static void encode_evex(struct gen *g, struct out *o, struct plan *p)
 void gen_encode(struct gen *g, struct plan *p)
 {
     struct unit *u = gen_unit(g, p->rule);
-    struct out o = { .u = u };
+    struct out o = {.u = u};
     if (!u)
         return;
     if (p->rule->enc == RE_LEGACY)

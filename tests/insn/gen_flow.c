@@ -168,7 +168,7 @@ static struct unit *branch(struct gen *g, const struct rule *r, unsigned relsize
     memcpy(u->bytes, r->bytes, r->nbytes);
     u->len = (uint8_t)(r->nbytes + relsize);
     u->nfix = 1;
-    u->fix[0] = (struct fix){ .kind = relsize == 1 ? FIX_REL8 : FIX_REL32, .off = r->nbytes, .to_unit = true };
+    u->fix[0] = (struct fix){.kind = relsize == 1 ? FIX_REL8 : FIX_REL32, .off = r->nbytes, .to_unit = true};
     return u;
 }
 
@@ -315,7 +315,7 @@ static bool prep_func(struct gen *g, struct plan *p)
     jmp->bytes[0] = 0xe9;
     jmp->len = 5;
     jmp->nfix = 1;
-    jmp->fix[0] = (struct fix){ .kind = FIX_REL32, .off = 1, .to_unit = true };
+    jmp->fix[0] = (struct fix){.kind = FIX_REL32, .off = 1, .to_unit = true};
     unsigned body = g->tc->units;
     bool last = g->last;
     g->in_function = true;
@@ -332,14 +332,14 @@ static bool prep_func(struct gen *g, struct plan *p)
     call->bytes[0] = 0xe8;
     call->len = 5;
     call->nfix = 1;
-    call->fix[0] = (struct fix){ .kind = FIX_REL32, .off = 1, .to_unit = true, .unit = (uint16_t)body };
+    call->fix[0] = (struct fix){.kind = FIX_REL32, .off = 1, .to_unit = true, .unit = (uint16_t)body};
     jmp->fix[0].unit = (uint16_t)unit_index(g, call);
     return p->done = true;
 }
 
 static bool prep_int(struct gen *g, struct plan *p)
 {
-    static const uint8_t vectors[] = { 0, 1, 2, 3, 4, 5, 8, 13, 14, 0x20, 0x82, 0xff }; // not 80h: Linux's system call
+    static const uint8_t vectors[] = {0, 1, 2, 3, 4, 5, 8, 13, 14, 0x20, 0x82, 0xff}; // not 80h: Linux's system call
     p->have_imm = true;
     p->imm = vectors[rng_below(&g->rng, ARRAY_SIZE(vectors))];
     return true;

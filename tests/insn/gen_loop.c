@@ -18,7 +18,7 @@ struct loop {
     int p, q, i, c, d[2]; // registers
     uint64_t at;          // where p points at first
     bool stack;
-    struct unit *out[4];  // units with a branch out of the loop
+    struct unit *out[4]; // units with a branch out of the loop
     unsigned nout;
 };
 
@@ -65,7 +65,10 @@ static void lea(struct gen *g, int dst, int base, int8_t disp)
 
 // --- the body
 
-struct form { uint8_t op, ext, imm; bool byte, map_0f, keeps_reg; };
+struct form {
+    uint8_t op, ext, imm;
+    bool byte, map_0f, keeps_reg;
+};
 // ext: 1 + the opcode extension. keeps_reg: the register is not written.
 // clang-format off
 static const struct form forms[] = {
@@ -105,7 +108,9 @@ static void put_operand(struct gen *g, struct unit *u, const struct loop *l, int
         put8(u, rng_below(&g->rng, 4) << 6 | (unsigned)(index & 7) << 3 | (unsigned)(base & 7));
     else if ((base & 7) == RSP)
         put8(u, 0x24);
-    put8(u, rng_chance(&g->rng, 20) ? 0 : rng_chance(&g->rng, 70) ? rng_below(&g->rng, 8) * 4 : (uint8_t)rng_next(&g->rng));
+    put8(u, rng_chance(&g->rng, 20)   ? 0
+            : rng_chance(&g->rng, 70) ? rng_below(&g->rng, 8) * 4
+                                      : (uint8_t)rng_next(&g->rng));
 }
 
 static void access(struct gen *g, const struct loop *l)
@@ -122,7 +127,8 @@ static void access(struct gen *g, const struct loop *l)
         reg = f->ext - 1;
     if (f->byte) {
         wide = false;
-        if (f->keeps_reg && l->i < 4 && base >= 0 && base < 8 && rng_chance(&g->rng, 40)) { // AH to BH of the index itself
+        if (f->keeps_reg && l->i < 4 && base >= 0 && base < 8 &&
+            rng_chance(&g->rng, 40)) { // AH to BH of the index itself
             reg = l->i + 4;
             index = l->i;
         } else if (reg >= 4 && reg < 8 && !(rex = !g->mode32) && !f->keeps_reg)
@@ -168,7 +174,8 @@ static struct unit *branch_to(struct gen *g, struct unit *u, unsigned cc, bool n
     if (near)
         put8(u, 0x0f);
     put8(u, (near ? 0x80 : 0x70) | cc);
-    u->fix[u->nfix++] = (struct fix){.kind = near ? FIX_REL32 : FIX_REL8, .off = u->len, .to_unit = true, .unit = (uint16_t)to};
+    u->fix[u->nfix++] = (struct fix){
+        .kind = near ? FIX_REL32 : FIX_REL8, .off = u->len, .to_unit = true, .unit = (uint16_t)to};
     u->len += near ? 4 : 1;
     return u;
 }
@@ -279,7 +286,8 @@ static void close_loop(struct gen *g, const struct loop *l, unsigned first, unsi
         cc = rng_chance(&g->rng, 50) ? 5 : 7; // A
     }
     if (u)
-        branch_to(g, u, cc, g->tc->unit[index_of(g, u)].len > 9 || g->tc->units - first > 11 || rng_chance(&g->rng, 30), first);
+        branch_to(g, u, cc, g->tc->unit[index_of(g, u)].len > 9 || g->tc->units - first > 11 || rng_chance(&g->rng, 30),
+                  first);
 }
 
 bool gen_prep_counted(struct gen *g, struct plan *p)

@@ -9,9 +9,9 @@
 int gen_pick_gpr(struct gen *g)
 {
     // R14 and R15 are scratch in translated code and live in memory: draw them often. RSP seldom.
-    static const uint8_t pool64[] = { 0, 0, 1, 1, 2, 2, 3, 3, 5, 5, 6, 6, 7, 7, 8, 9, 10, 11, 12, 12, 13, 13,
-                                      14, 14, 14, 14, 15, 15, 15, 15, 4 };
-    static const uint8_t pool32[] = { 0, 0, 1, 1, 2, 2, 3, 3, 5, 5, 6, 6, 7, 7, 4 };
+    static const uint8_t pool64[] = {0,  0,  1,  1,  2,  2,  3,  3,  5,  5,  6,  6,  7,  7,  8, 9,
+                                     10, 11, 12, 12, 13, 13, 14, 14, 14, 14, 15, 15, 15, 15, 4};
+    static const uint8_t pool32[] = {0, 0, 1, 1, 2, 2, 3, 3, 5, 5, 6, 6, 7, 7, 4};
     for (;;) {
         int r = g->mode32 ? pool32[rng_below(&g->rng, sizeof(pool32))] : pool64[rng_below(&g->rng, sizeof(pool64))];
         if (r != RSP || (!g->in_function && rng_chance(&g->rng, 40)))
@@ -21,10 +21,29 @@ int gen_pick_gpr(struct gen *g)
 
 uint64_t gen_value(struct gen *g)
 {
-    static const uint64_t special[] = { 0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff,
-                                        0x80000000, 0xffffffff, 0x100000000, 0x7fffffffffffffff, 0x8000000000000000,
-                                        0xffffffffffffffff, 0xfffffffffffffffe, 0x5555555555555555,
-                                        0xaaaaaaaaaaaaaaaa, 0xffffffff80000000, 0x0123456789abcdef };
+    static const uint64_t special[] = {0,
+                                       1,
+                                       2,
+                                       0x7f,
+                                       0x80,
+                                       0xff,
+                                       0x100,
+                                       0x7fff,
+                                       0x8000,
+                                       0xffff,
+                                       0x10000,
+                                       0x7fffffff,
+                                       0x80000000,
+                                       0xffffffff,
+                                       0x100000000,
+                                       0x7fffffffffffffff,
+                                       0x8000000000000000,
+                                       0xffffffffffffffff,
+                                       0xfffffffffffffffe,
+                                       0x5555555555555555,
+                                       0xaaaaaaaaaaaaaaaa,
+                                       0xffffffff80000000,
+                                       0x0123456789abcdef};
     switch (rng_below(&g->rng, 4)) {
     case 0: return special[rng_below(&g->rng, ARRAY_SIZE(special))];
     case 1: return rng_below(&g->rng, 40);
@@ -35,13 +54,25 @@ uint64_t gen_value(struct gen *g)
 
 void gen_random_vec(struct rng *r, uint8_t *dst, unsigned len)
 {
-    static const uint64_t f64[] = { 0, 0x8000000000000000, 0x3ff0000000000000, 0xbff0000000000000, 0x7ff0000000000000,
-                                    0xfff0000000000000, 0x7ff8000000000000, 0x7ff0000000000001, 1, 0x000fffffffffffff,
-                                    0x0010000000000000, 0x7fefffffffffffff, 0x4008000000000000, 0x3fe0000000000000,
-                                    0x43e0000000000000, 0x41dfffffffc00000 };
-    static const uint32_t f32[] = { 0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000,
-                                    0x7f800001, 1, 0x007fffff, 0x00800000, 0x7f7fffff, 0x40400000, 0x3f000000,
-                                    0x4f000000, 0x5f000000 };
+    static const uint64_t f64[] = {0,
+                                   0x8000000000000000,
+                                   0x3ff0000000000000,
+                                   0xbff0000000000000,
+                                   0x7ff0000000000000,
+                                   0xfff0000000000000,
+                                   0x7ff8000000000000,
+                                   0x7ff0000000000001,
+                                   1,
+                                   0x000fffffffffffff,
+                                   0x0010000000000000,
+                                   0x7fefffffffffffff,
+                                   0x4008000000000000,
+                                   0x3fe0000000000000,
+                                   0x43e0000000000000,
+                                   0x41dfffffffc00000};
+    static const uint32_t f32[] = {0,          0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000,
+                                   0x7fc00000, 0x7f800001, 1,          0x007fffff, 0x00800000, 0x7f7fffff,
+                                   0x40400000, 0x3f000000, 0x4f000000, 0x5f000000};
     uint32_t mode = rng_below(r, 5);
     for (unsigned i = 0; i < len; i += 8) {
         uint64_t v;
@@ -52,8 +83,8 @@ void gen_random_vec(struct rng *r, uint8_t *dst, unsigned len)
         else if (mode == 2)
             v = (rng_next(r) & 0x000fffffffffffff) | (uint64_t)(1013 + rng_below(r, 20)) << 52;
         else if (mode == 3)
-            v = (rng_next(r) & 0x807fffff807fffff) | (uint64_t)(120 + rng_below(r, 14)) << 55
-                | (uint64_t)(120 + rng_below(r, 14)) << 23;
+            v = (rng_next(r) & 0x807fffff807fffff) | (uint64_t)(120 + rng_below(r, 14)) << 55 |
+                (uint64_t)(120 + rng_below(r, 14)) << 23;
         else
             v = rng_next(r);
         memcpy(dst + i, &v, len - i < 8 ? len - i : 8);
@@ -86,7 +117,7 @@ void gen_ignore(struct gen *g, uint64_t target, unsigned off, unsigned len)
 {
     long o = gen_data_offset(target);
     if (o >= 0 && g->tc->ignores < IGNORES_MAX)
-        g->tc->ignore[g->tc->ignores++] = (struct range){ (uint32_t)o + off, len };
+        g->tc->ignore[g->tc->ignores++] = (struct range){(uint32_t)o + off, len};
 }
 
 void gen_patch(struct gen *g, uint64_t target, const void *bytes, unsigned len)
@@ -95,7 +126,7 @@ void gen_patch(struct gen *g, uint64_t target, const void *bytes, unsigned len)
     if (off < 0 || off + len > DATA_SIZE || g->tc->patches == PATCHES_MAX || len > 64)
         return;
     struct patch *p = &g->tc->patch[g->tc->patches++];
-    *p = (struct patch){ .off = (uint32_t)off, .len = (uint16_t)len, .kind = PATCH_BYTES };
+    *p = (struct patch){.off = (uint32_t)off, .len = (uint16_t)len, .kind = PATCH_BYTES};
     memcpy(p->bytes, bytes, len);
 }
 
@@ -125,16 +156,22 @@ void gen_patch_interesting(struct gen *g, uint64_t target, unsigned len)
 }
 
 // Where accesses meet the end of a page: offset of the boundary, in pages, and how often.
-static const struct { uint8_t boundary, weight; bool faults; } crossings[] = {
-    { 2, 6, false }, { 3, 4, false }, { 10, 1, false }, { 4, 2, true }, { 5, 2, true }, { 7, 3, true }, { 1, 1, true },
-    { 6, 1, true },
+static const struct {
+    uint8_t boundary, weight;
+    bool faults;
+} crossings[] = {
+    {2, 6, false}, {3, 4, false}, {10, 1, false}, {4, 2, true}, {5, 2, true}, {7, 3, true}, {1, 1, true}, {6, 1, true},
 };
 
 static uint64_t pick_offset(struct gen *g, unsigned size, bool faulting)
 {
     uint32_t k = rng_below(&g->rng, 100);
     if (faulting && k < 25)
-        return (rng_chance(&g->rng, 60) ? 4 : rng_chance(&g->rng, 50) ? 5 : 7) * PAGE_SIZE + rng_below(&g->rng, PAGE_SIZE);
+        return (rng_chance(&g->rng, 60)   ? 4
+                : rng_chance(&g->rng, 50) ? 5
+                                          : 7) *
+                   PAGE_SIZE +
+               rng_below(&g->rng, PAGE_SIZE);
     if (faulting || (k < 30 && size > 1)) {
         for (;;) {
             unsigned i = rng_below(&g->rng, ARRAY_SIZE(crossings));
@@ -144,11 +181,12 @@ static uint64_t pick_offset(struct gen *g, unsigned size, bool faulting)
             return (uint64_t)crossings[i].boundary * PAGE_SIZE - before;
         }
     }
-    static const uint8_t pages[] = { 1, 1, 2, 2, 3, 3, 6 };
+    static const uint8_t pages[] = {1, 1, 2, 2, 3, 3, 6};
     unsigned page = pages[rng_below(&g->rng, sizeof(pages))];
     unsigned room = size <= PAGE_SIZE ? PAGE_SIZE - size : 0;
     // Few distinct places, so that instructions meet each other's results.
-    unsigned in = rng_chance(&g->rng, 60) ? (rng_below(&g->rng, 8) * 64 + rng_below(&g->rng, 16)) : rng_below(&g->rng, room + 1);
+    unsigned in = rng_chance(&g->rng, 60) ? (rng_below(&g->rng, 8) * 64 + rng_below(&g->rng, 16))
+                                          : rng_below(&g->rng, room + 1);
     return (uint64_t)page * PAGE_SIZE + (in > room ? room : in);
 }
 
@@ -159,8 +197,8 @@ uint64_t gen_pick_target(struct gen *g, unsigned size, bool aligned, bool low)
     bool faulting = rng_chance(&g->rng, g->last ? 15 : 1);
     if (faulting && !low && rng_chance(&g->rng, 10)) { // not canonical, or the kernel's half
         // Not across the border of canonical addresses: which fault comes first differs between makers.
-        static const uint64_t odd[] = { 0x800000000000, 0xffff7fffffff0000, 0x7fffffffe000, 0xffff800000000000,
-                                        0xffffffffffff0000, 0x1000000000000000 };
+        static const uint64_t odd[] = {0x800000000000,     0xffff7fffffff0000, 0x7fffffffe000,
+                                       0xffff800000000000, 0xffffffffffff0000, 0x1000000000000000};
         uint64_t t = odd[rng_below(&g->rng, ARRAY_SIZE(odd))] + rng_below(&g->rng, 16);
         return g->mode32 ? (uint32_t)t : t;
     }
@@ -288,7 +326,7 @@ static void choose_index(struct gen *g, struct memop *m, uint16_t avoid)
 
 void gen_memop(struct gen *g, struct memop *m, uint64_t target, uint16_t avoid)
 {
-    *m = (struct memop){ .present = true, .base = -1, .index = -1, .seg = -1, .target = target };
+    *m = (struct memop){.present = true, .base = -1, .index = -1, .seg = -1, .target = target};
     uint64_t ea = target, sum = 0;
     // An offset that is not canonical although the sum with the base is: AMD's faults, Intel's does not.
     bool based = gen_data_offset(target) >= 0;
@@ -326,8 +364,8 @@ void gen_memop(struct gen *g, struct memop *m, uint64_t target, uint16_t avoid)
     m->base = pick_address_reg(g, avoid, false);
     if (m->base < 0)
         m->base = RBX;
-    if (!(g->known >> m->base & 1) || !reach(g, m, ea, address_part(g, m, sum + g->val[m->base]), &m->disp)
-        || (g->mode32 && rng_chance(&g->rng, 20))) {
+    if (!(g->known >> m->base & 1) || !reach(g, m, ea, address_part(g, m, sum + g->val[m->base]), &m->disp) ||
+        (g->mode32 && rng_chance(&g->rng, 20))) {
         gen_set_reg(g, m->base, address_part(g, m, ea - sum - (uint64_t)small_disp(g)));
         if (!reach(g, m, ea, address_part(g, m, sum + g->val[m->base]), &m->disp)) {
             m->index = -1; // the index is too far out: do without
@@ -339,7 +377,7 @@ void gen_memop(struct gen *g, struct memop *m, uint64_t target, uint16_t avoid)
 
 void gen_memop_free(struct gen *g, struct memop *m)
 {
-    *m = (struct memop){ .present = true, .base = -1, .index = -1, .seg = -1 };
+    *m = (struct memop){.present = true, .base = -1, .index = -1, .seg = -1};
     m->base = rng_chance(&g->rng, 85) ? gen_pick_gpr(g) : g->mode32 ? -1 : 16;
     if (m->base != 16 && rng_chance(&g->rng, 60)) {
         m->index = gen_pick_gpr(g);

@@ -19,7 +19,7 @@ const struct rule *gen_find(const char *text)
 
 static bool prep_div(struct gen *g, struct plan *p)
 {
-    static const uint64_t high[] = { 0, 0, 1, 0xffffffffffffffff };
+    static const uint64_t high[] = {0, 0, 1, 0xffffffffffffffff};
     if (rng_chance(&g->rng, g->last ? 80 : 97) && p->rule->bytes[0] == 0xf7)
         gen_set_reg(g, RDX, high[rng_below(&g->rng, 4)]);
     if (rng_chance(&g->rng, 60))
@@ -40,7 +40,7 @@ static bool prep_bt(struct gen *g, struct plan *p)
 static bool prep_cx8(struct gen *g, struct plan *p)
 {
     unsigned half = p->rule->flags & RF_W1 ? 8 : 4;
-    uint64_t v[2] = { gen_value(g), gen_value(g) };
+    uint64_t v[2] = {gen_value(g), gen_value(g)};
     uint8_t bytes[16];
     p->mem_size = 2 * half;
     gen_force_target(p, gen_pick_target(g, p->mem_size, half == 8, false));
@@ -71,7 +71,8 @@ static bool prep_moffs(struct gen *g, struct plan *p)
 
 static bool prep_xlat(struct gen *g, struct plan *p)
 {
-    uint64_t t = (rng_chance(&g->rng, 50) && !g->mode32 ? DATA_HI : DATA_LO) + PAGE_SIZE + rng_below(&g->rng, 2 * PAGE_SIZE);
+    uint64_t t = (rng_chance(&g->rng, 50) && !g->mode32 ? DATA_HI : DATA_LO) + PAGE_SIZE +
+                 rng_below(&g->rng, 2 * PAGE_SIZE);
     if (gen_target_ignored(g, t, 256))
         return false;
     p->a32 = t < DATA_HI && !g->mode32 && rng_chance(&g->rng, 20);
@@ -79,10 +80,22 @@ static bool prep_xlat(struct gen *g, struct plan *p)
     return true;
 }
 
-static bool prep_w1(struct gen *g, struct plan *p) { p->mem_size = 1; return true; }
-static bool prep_w2(struct gen *g, struct plan *p) { p->mem_size = 2; return true; }
+static bool prep_w1(struct gen *g, struct plan *p)
+{
+    p->mem_size = 1;
+    return true;
+}
+static bool prep_w2(struct gen *g, struct plan *p)
+{
+    p->mem_size = 2;
+    return true;
+}
 
-static bool prep_vmaskmov(struct gen *g, struct plan *p) { p->force_mem = true; return true; }
+static bool prep_vmaskmov(struct gen *g, struct plan *p)
+{
+    p->force_mem = true;
+    return true;
+}
 
 static bool prep_maskmov(struct gen *g, struct plan *p)
 {
@@ -100,8 +113,9 @@ static bool prep_maskmov(struct gen *g, struct plan *p)
 
 uint64_t gen_pick_selector(struct gen *g)
 {
-    static const uint16_t sel[] = { SEL_USER_DS, SEL_USER_DS, SEL_USER_DS, SEL_USER_DS, 0, 3, SEL_USER_CS32, SEL_USER_CS,
-                                    SEL_USER_DS & ~3, SEL_KERNEL_CS, SEL_KERNEL_DS, 0xfff8, 0xffff, 7 };
+    static const uint16_t sel[] = {
+        SEL_USER_DS, SEL_USER_DS,      SEL_USER_DS,   SEL_USER_DS,   0,      3,      SEL_USER_CS32,
+        SEL_USER_CS, SEL_USER_DS & ~3, SEL_KERNEL_CS, SEL_KERNEL_DS, 0xfff8, 0xffff, 7};
     return sel[rng_below(&g->rng, g->last ? ARRAY_SIZE(sel) : 4)];
 }
 
@@ -128,7 +142,7 @@ static void put_selector(struct gen *g, struct plan *p, uint16_t sel)
 
 static bool prep_ldsreg(struct gen *g, struct plan *p)
 {
-    static const uint8_t which[] = { ES, DS, ES, DS, FS, GS, SS, CS, 6, 7 };
+    static const uint8_t which[] = {ES, DS, ES, DS, FS, GS, SS, CS, 6, 7};
     uint16_t sel = (uint16_t)gen_pick_selector(g);
     p->reg = which[rng_below(&g->rng, g->last ? ARRAY_SIZE(which) : 4)];
     if (p->reg >= FS && sel == 0) // whether a null selector clears the base differs between makers
@@ -185,8 +199,10 @@ static bool prep_str(struct gen *g, struct plan *p)
     bool src = op == 0xa4 || op == 0xa6 || op == 0xac, dst = op != 0xac;
     uint32_t k = rng_below(&g->rng, 100), count;
     p->rep = rng_chance(&g->rng, 50) ? 0xf3 : rng_chance(&g->rng, 40) ? 0xf2 : 0;
-    count = k < 10 ? 0 : k < 55 ? 1 + rng_below(&g->rng, 8) : k < 85 ? 9 + rng_below(&g->rng, 56)
-            : 65 + rng_below(&g->rng, 1500 / size);
+    count = k < 10   ? 0
+            : k < 55 ? 1 + rng_below(&g->rng, 8)
+            : k < 85 ? 9 + rng_below(&g->rng, 56)
+                     : 65 + rng_below(&g->rng, 1500 / size);
     if (g->df < 0 && count > 4)
         count = 3;
     if (op == 0xac && count > 64)
@@ -268,8 +284,8 @@ static bool prep_gather(struct gen *g, struct plan *p)
     int base = gen_pick_scratch(g), disp = (int8_t)rng_next(&g->rng);
     gen_set_reg(g, base, t - (uint64_t)(int64_t)disp);
     p->reg = dst;
-    p->mem = (struct memop){ .present = true, .base = base, .index = idx, .scale = (uint8_t)scale, .disp = disp, .seg = -1,
-                             .target = t };
+    p->mem = (struct memop){
+        .present = true, .base = base, .index = idx, .scale = (uint8_t)scale, .disp = disp, .seg = -1, .target = t};
     p->mem_size = 64;
     return true;
 }
@@ -277,16 +293,17 @@ static bool prep_gather(struct gen *g, struct plan *p)
 // --- the table ---------------------------------------------------------------------------------------
 
 static const struct prep preps_special[] = {
-    { "div", prep_div }, { "bt", prep_bt }, { "cx8", prep_cx8 }, { "lea", prep_no_access }, { "nop", prep_no_access },
-    { "moffs", prep_moffs }, { "xlat", prep_xlat }, { "w1", prep_w1 }, { "w2", prep_w2 },
-    { "vmaskmov", prep_vmaskmov }, { "maskmov", prep_maskmov }, { "sreg", prep_sreg }, { "ldsreg", prep_ldsreg },
-    { "sel", prep_sel }, { "fsgs", prep_fsgs }, { "str", prep_str }, { "gather", prep_gather },
-    { 0 },
+    {"div", prep_div},           {"bt", prep_bt},           {"cx8", prep_cx8},
+    {"lea", prep_no_access},     {"nop", prep_no_access},   {"moffs", prep_moffs},
+    {"xlat", prep_xlat},         {"w1", prep_w1},           {"w2", prep_w2},
+    {"vmaskmov", prep_vmaskmov}, {"maskmov", prep_maskmov}, {"sreg", prep_sreg},
+    {"ldsreg", prep_ldsreg},     {"sel", prep_sel},         {"fsgs", prep_fsgs},
+    {"str", prep_str},           {"gather", prep_gather},   {0},
 };
 
 bool gen_prepare(struct gen *g, struct plan *p)
 {
-    const struct prep *const tables[] = { preps_special, gen_preps_flow, gen_preps_state };
+    const struct prep *const tables[] = {preps_special, gen_preps_flow, gen_preps_state};
     if (!p->rule->prep[0])
         return true;
     for (unsigned t = 0; t < ARRAY_SIZE(tables); t++)

@@ -18,14 +18,14 @@ static bool prep_stenv(struct gen *g, struct plan *p)
 {
     gen_force_target(p, gen_pick_target(g, p->rule->op[0].size, false, false));
     if (gen_data_offset(p->mem_target) >= 8 * PAGE_SIZE)
-        return false; // stack instructions read there
+        return false;                     // stack instructions read there
     gen_ignore(g, p->mem_target, 12, 16); // FIP, FCS, FOP, FDP, FDS
     return true;
 }
 
 static bool prep_ldenv(struct gen *g, struct plan *p)
 {
-    uint32_t env[7] = { 0xffff037f, 0xffff0000, 0xffffffff, 0, 0, 0, 0xffff0000 };
+    uint32_t env[7] = {0xffff037f, 0xffff0000, 0xffffffff, 0, 0, 0, 0xffff0000};
     env[0] = 0xffff0000 | 0x7f | rng_below(&g->rng, 16) << 8;
     env[1] |= rng_below(&g->rng, 8) << 11 | ((uint32_t)rng_next(&g->rng) & 0x4700);
     env[2] = 0xffff0000 | (uint32_t)(rng_next(&g->rng) & 0xffff);
@@ -60,7 +60,8 @@ static void patch_xsave(struct gen *g, uint64_t target, unsigned len)
 {
     long off = gen_data_offset(target);
     if (off >= 0 && g->tc->patches < PATCHES_MAX)
-        g->tc->patch[g->tc->patches++] = (struct patch){ .off = (uint32_t)off, .len = (uint16_t)len, .kind = PATCH_XSAVE };
+        g->tc->patch[g->tc->patches++] = (struct patch){
+            .off = (uint32_t)off, .len = (uint16_t)len, .kind = PATCH_XSAVE};
 }
 
 // Sometimes what is restored was saved just before.
@@ -108,9 +109,10 @@ static bool pick_xsave_target(struct gen *g, struct plan *p)
 
 static void set_mask(struct gen *g, struct plan *p)
 {
-    static const uint8_t masks[] = { 7, 0xff, 3, 1, 2, 4, 0xe0 };
-    uint32_t m = rng_chance(&g->rng, 50) ? 0xe7 : rng_chance(&g->rng, 50) ? (uint32_t)rng_next(&g->rng) & 0xe7
-                 : masks[rng_below(&g->rng, ARRAY_SIZE(masks))];
+    static const uint8_t masks[] = {7, 0xff, 3, 1, 2, 4, 0xe0};
+    uint32_t m = rng_chance(&g->rng, 50)   ? 0xe7
+                 : rng_chance(&g->rng, 50) ? (uint32_t)rng_next(&g->rng) & 0xe7
+                                           : masks[rng_below(&g->rng, ARRAY_SIZE(masks))];
     gen_set_reg(g, RAX, m & native_xcr0());
     gen_set_reg(g, RDX, 0);
     p->avoid |= 1 << RAX | 1 << RDX;
@@ -138,7 +140,7 @@ static bool prep_xsavec(struct gen *g, struct plan *p)
 
 static bool prep_xrstor(struct gen *g, struct plan *p)
 {
-    static const char *const savers[] = { "XSAVE M2696", "XSAVEC M2696", "XSAVEOPT M2696" };
+    static const char *const savers[] = {"XSAVE M2696", "XSAVEC M2696", "XSAVEOPT M2696"};
     if (!pick_xsave_target(g, p))
         return false;
     patch_xsave(g, p->mem_target, XSAVE_LEN);
@@ -163,8 +165,15 @@ static bool prep_xgetbv(struct gen *g, struct plan *p)
 // --- the table ---------------------------------------------------------------------------------------
 
 const struct prep gen_preps_state[] = {
-    { "fldcw", prep_fldcw }, { "stenv", prep_stenv }, { "ldenv", prep_ldenv }, { "ldmxcsr", prep_ldmxcsr },
-    { "fxsave", prep_fxsave }, { "fxrstor", prep_fxrstor }, { "xsave", prep_xsave }, { "xsavec", prep_xsavec },
-    { "xrstor", prep_xrstor }, { "xgetbv", prep_xgetbv },
-    { 0 },
+    {"fldcw", prep_fldcw},
+    {"stenv", prep_stenv},
+    {"ldenv", prep_ldenv},
+    {"ldmxcsr", prep_ldmxcsr},
+    {"fxsave", prep_fxsave},
+    {"fxrstor", prep_fxrstor},
+    {"xsave", prep_xsave},
+    {"xsavec", prep_xsavec},
+    {"xrstor", prep_xrstor},
+    {"xgetbv", prep_xgetbv},
+    {0},
 };

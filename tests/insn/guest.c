@@ -62,7 +62,7 @@ static gpa code_pa(unsigned page) { return CODE_PA + (gpa)(CODE_PAGES - 1 - page
 
 static void build_page_tables(void)
 {
-    static const gva data_at[] = { DATA_LO, DATA_HI }, code_at[] = { CODE_LO, CODE_HI };
+    static const gva data_at[] = {DATA_LO, DATA_HI}, code_at[] = {CODE_LO, CODE_HI};
     root = next_table;
     next_table += PAGE_SIZE;
     for (unsigned v = 0; v < 2; v++) {
@@ -80,13 +80,18 @@ static void build_page_tables(void)
 // --- the supervisor ------------------------------------------------------------------------------------
 
 // As Linux has them (its selectors, too): accessed, flat, DPL 3 for user code and data.
-static const uint64_t gdt[] = { 0, 0x00cf9b000000ffff, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cffb000000ffff,
-                                0x00cff3000000ffff, 0x00affb000000ffff };
+static const uint64_t gdt[] = {0,
+                               0x00cf9b000000ffff,
+                               0x00af9b000000ffff,
+                               0x00cf93000000ffff,
+                               0x00cffb000000ffff,
+                               0x00cff3000000ffff,
+                               0x00affb000000ffff};
 
 static struct segment segment_of(uint16_t sel)
 {
     uint64_t d = gdt[sel >> 3];
-    return (struct segment){ .limit = 0xffffffff, .attr = (uint32_t)(d >> 32) & 0xffff00, .sel = sel };
+    return (struct segment){.limit = 0xffffffff, .attr = (uint32_t)(d >> 32) & 0xffff00, .sel = sel};
 }
 
 static void build_supervisor(void)
@@ -97,13 +102,14 @@ static void build_supervisor(void)
         gva handler = SUP + SUP_STUBS + v * 16;
         uint64_t dpl = v == EXC_BP || v == EXC_OF ? 3 : 0;
         gpa gate = SUP_PA + SUP_IDT + v * 16;
-        write64(gate, (handler & 0xffff) | SEL_KERNEL_CS << 16 | 0x8e0000000000 | dpl << 45 | (handler >> 16 & 0xffff) << 48);
+        write64(gate,
+                (handler & 0xffff) | SEL_KERNEL_CS << 16 | 0x8e0000000000 | dpl << 45 | (handler >> 16 & 0xffff) << 48);
         write64(gate + 8, handler >> 32);
-        static const uint8_t stub[] = { 0xe6, 0xf4, 0xf4, 0xeb, 0xfd }; // out 0xf4,al; hlt; jmp back to it
+        static const uint8_t stub[] = {0xe6, 0xf4, 0xf4, 0xeb, 0xfd}; // out 0xf4,al; hlt; jmp back to it
         memcpy(ram.base + SUP_PA + SUP_STUBS + v * 16, stub, sizeof(stub));
     }
-    write64(SUP_PA + SUP_TSS + 4, SUP + SUP_STACK_TOP); // RSP0
-    write64(SUP_PA + SUP_TSS + 0x60, 0x68ull << 48);    // I/O permission bitmap: past the limit, none
+    write64(SUP_PA + SUP_TSS + 4, SUP + SUP_STACK_TOP);       // RSP0
+    write64(SUP_PA + SUP_TSS + 0x60, 0x68ull << 48);          // I/O permission bitmap: past the limit, none
     memset(ram.base + CODE_PA, 0xcc, CODE_PAGES * PAGE_SIZE); // as native.c does, should a jump go astray
 }
 
@@ -112,19 +118,19 @@ static void exit_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     cpu_request(opaque, CPU_REQ_STOP);
 }
 static uint64_t exit_read(void *opaque, uint64_t offset, unsigned size) { return 0xff; }
-static const struct io_ops exit_ops = { .read = exit_read, .write = exit_write };
+static const struct io_ops exit_ops = {.read = exit_read, .write = exit_write};
 
 int guest_init(const struct accel_ops *accel, uint32_t disable)
 {
-    struct accel_config cfg = { .disable = disable };
+    struct accel_config cfg = {.disable = disable};
     struct cpu *cpu = &vcpu_self;
     char err[160];
     int r = ram_create(&ram, RAM_SIZE);
     ops = accel;
     mem = as_create("memory", 1ull << 40);
     ports = as_create("I/O", 65536);
-    if (r || !mem || !ports || !as_map_ram(mem, "ram", 0, RAM_SIZE, &ram, 0, false, 0)
-        || !as_map_io(ports, "exit", 0xf4, 4, &exit_ops, cpu, 0)) {
+    if (r || !mem || !ports || !as_map_ram(mem, "ram", 0, RAM_SIZE, &ram, 0, false, 0) ||
+        !as_map_io(ports, "exit", 0xf4, 4, &exit_ops, cpu, 0)) {
         fprintf(stderr, "insn-diff: cannot make the guest's memory\n");
         return -1;
     }
@@ -150,10 +156,10 @@ int guest_init(const struct accel_ops *accel, uint32_t disable)
     cpu->cr3 = root;
     mmu_set_control(&cpu->mmu, cpu->cr0, cpu->cr4, cpu->efer);
     mmu_load_cr3(&cpu->mmu, root, false);
-    cpu->gdtr = (struct table_reg){ SUP + SUP_GDT, sizeof(gdt) - 1 };
-    cpu->idtr = (struct table_reg){ SUP + SUP_IDT, 4095 };
-    cpu->tr = (struct segment){ .base = SUP + SUP_TSS, .limit = 0x67, .attr = SEG_P | 0xb00, .sel = 0x40 };
-    cpu->ldtr = (struct segment){ 0 };
+    cpu->gdtr = (struct table_reg){SUP + SUP_GDT, sizeof(gdt) - 1};
+    cpu->idtr = (struct table_reg){SUP + SUP_IDT, 4095};
+    cpu->tr = (struct segment){.base = SUP + SUP_TSS, .limit = 0x67, .attr = SEG_P | 0xb00, .sel = 0x40};
+    cpu->ldtr = (struct segment){0};
     return 0;
 }
 
@@ -172,8 +178,8 @@ static void load_state(struct cpu *cpu, const struct testcase *tc)
     for (unsigned i = 0; i < SREG_COUNT; i++)
         cpu->seg[i] = segment_of(i == FS || i == GS ? 0 : SEL_USER_DS);
     cpu->seg[CS] = segment_of(tc->mode32 ? SEL_USER_CS32 : SEL_USER_CS);
-    cpu->seg[FS] = (struct segment){ .base = tc->start.fs_base };
-    cpu->seg[GS] = (struct segment){ .base = tc->start.gs_base };
+    cpu->seg[FS] = (struct segment){.base = tc->start.fs_base};
+    cpu->seg[GS] = (struct segment){.base = tc->start.gs_base};
     memcpy(cpu->xsave, tc->start.xsave, XSAVE_BYTES);
     cpu->fpu_live = false;
     cpu_request_clear(cpu, CPU_REQ_STOP);

@@ -59,10 +59,13 @@ static bool has_feature(const char *name, bool *known)
 
 // --- operands ------------------------------------------------------------------------------------------
 
-static const struct { const char *name; uint16_t size; } types[] = {
-    { "b", 1 }, { "w", 2 }, { "d", 4 }, { "q", 8 }, { "v", SZ_V }, { "y", SZ_Y }, { "z", SZ_Z }, { "dq", 16 },
-    { "qq", 32 }, { "x", SZ_X }, { "h", SZ_H }, { "f", SZ_F }, { "e", SZ_E }, { "ss", 4 }, { "sd", 8 },
-    { "ps", SZ_X }, { "pd", SZ_X },
+static const struct {
+    const char *name;
+    uint16_t size;
+} types[] = {
+    {"b", 1},    {"w", 2},   {"d", 4},   {"q", 8},     {"v", SZ_V},  {"y", SZ_Y},
+    {"z", SZ_Z}, {"dq", 16}, {"qq", 32}, {"x", SZ_X},  {"h", SZ_H},  {"f", SZ_F},
+    {"e", SZ_E}, {"ss", 4},  {"sd", 8},  {"ps", SZ_X}, {"pd", SZ_X},
 };
 
 static int parse_type(const char *t)
@@ -76,18 +79,22 @@ static int parse_type(const char *t)
 }
 
 // Letters that start an operand. Two-letter ones first; lower-case and other names are fixed registers.
-static const struct { const char *letter; uint8_t field, kind; bool reg_ok, mem_ok; } letters[] = {
-    { "KG", OF_REG, OK_MASK, true, false }, { "KR", OF_RM, OK_MASK, true, false },
-    { "KB", OF_VVVV, OK_MASK, true, false }, { "E", OF_RM, OK_GPR, true, true }, { "R", OF_RM, OK_GPR, true, false },
-    { "M", OF_RM, OK_NONE, false, true }, { "G", OF_REG, OK_GPR, true, false }, { "B", OF_VVVV, OK_GPR, true, false },
-    { "V", OF_REG, OK_VEC, true, false }, { "W", OF_RM, OK_VEC, true, true }, { "U", OF_RM, OK_VEC, true, false },
-    { "H", OF_VVVV, OK_VEC, true, false }, { "L", OF_IS4, OK_VEC, true, false }, { "P", OF_REG, OK_MMX, true, false },
-    { "Q", OF_RM, OK_MMX, true, true }, { "N", OF_RM, OK_MMX, true, false }, { "S", OF_REG, OK_SREG, true, false },
-    { "Z", OF_OPCODE, OK_GPR, true, false }, { "I", OF_IMM, OK_NONE, false, false },
-    { "J", OF_REL, OK_NONE, false, false }, { "O", OF_MOFFS, OK_NONE, false, true }, { "X", OF_VSIB, OK_NONE, false, true },
+static const struct {
+    const char *letter;
+    uint8_t field, kind;
+    bool reg_ok, mem_ok;
+} letters[] = {
+    {"KG", OF_REG, OK_MASK, true, false}, {"KR", OF_RM, OK_MASK, true, false},  {"KB", OF_VVVV, OK_MASK, true, false},
+    {"E", OF_RM, OK_GPR, true, true},     {"R", OF_RM, OK_GPR, true, false},    {"M", OF_RM, OK_NONE, false, true},
+    {"G", OF_REG, OK_GPR, true, false},   {"B", OF_VVVV, OK_GPR, true, false},  {"V", OF_REG, OK_VEC, true, false},
+    {"W", OF_RM, OK_VEC, true, true},     {"U", OF_RM, OK_VEC, true, false},    {"H", OF_VVVV, OK_VEC, true, false},
+    {"L", OF_IS4, OK_VEC, true, false},   {"P", OF_REG, OK_MMX, true, false},   {"Q", OF_RM, OK_MMX, true, true},
+    {"N", OF_RM, OK_MMX, true, false},    {"S", OF_REG, OK_SREG, true, false},  {"Z", OF_OPCODE, OK_GPR, true, false},
+    {"I", OF_IMM, OK_NONE, false, false}, {"J", OF_REL, OK_NONE, false, false}, {"O", OF_MOFFS, OK_NONE, false, true},
+    {"X", OF_VSIB, OK_NONE, false, true},
 };
-static const char *const fixed[] = { "AL", "AX", "rAX", "rDX", "DX", "CL", "1", "b", "v", "ST", "ST(i)", "(function)",
-                                     "(counted)", "FS", "GS", "ES", "CS", "SS", "DS", "CR/DR" };
+static const char *const fixed[] = {"AL",    "AX",         "rAX",       "rDX", "DX", "CL", "1",  "b",  "v",  "ST",
+                                    "ST(i)", "(function)", "(counted)", "FS",  "GS", "ES", "CS", "SS", "DS", "CR/DR"};
 
 static int parse_operand(struct rule *r, const char *s)
 {
@@ -101,8 +108,8 @@ static int parse_operand(struct rule *r, const char *s)
         int size = letters[i].kind == OK_MASK ? 8 : parse_type(s + n);
         if (size < 0 || r->nops == ARRAY_SIZE(r->op))
             return -1;
-        r->op[r->nops++] = (struct operand){ letters[i].field, letters[i].kind, letters[i].reg_ok, letters[i].mem_ok,
-                                             (uint16_t)size };
+        r->op[r->nops++] = (struct operand){letters[i].field, letters[i].kind, letters[i].reg_ok, letters[i].mem_ok,
+                                            (uint16_t)size};
         if (letters[i].field == OF_REG || letters[i].field == OF_RM || letters[i].field == OF_VSIB)
             r->has_modrm = true;
         if ((size == SZ_V || size == SZ_Z || size == SZ_Y) && r->enc == RE_LEGACY)
@@ -128,12 +135,18 @@ static int parse_operands(struct rule *r)
 
 static int parse_vex(struct rule *r, char *t)
 {
-    static const struct { const char *name; uint8_t vl; } lengths[] = {
-        { "128", VL_128 }, { "256", VL_256 }, { "512", VL_512 }, { "LZ", VL_128 }, { "LIG", VL_IG },
-        { "x", VL_128 | VL_256 | VL_512 }, { "y", VL_256 | VL_512 },
+    static const struct {
+        const char *name;
+        uint8_t vl;
+    } lengths[] = {
+        {"128", VL_128},        {"256", VL_256}, {"512", VL_512},
+        {"LZ", VL_128},         {"LIG", VL_IG},  {"x", VL_128 | VL_256 | VL_512},
+        {"y", VL_256 | VL_512},
     };
-    static const struct { const char *name; uint8_t pp; } pps[] = { { "NP", 0 }, { "66", 0x66 }, { "F3", 0xf3 },
-                                                                    { "F2", 0xf2 } };
+    static const struct {
+        const char *name;
+        uint8_t pp;
+    } pps[] = {{"NP", 0}, {"66", 0x66}, {"F3", 0xf3}, {"F2", 0xf2}};
     char *save, *f[5];
     unsigned n = 0;
     for (char *p = strtok_r(t, ".", &save); p && n < 5; p = strtok_r(NULL, ".", &save))
@@ -194,9 +207,11 @@ static int parse_encoding(struct rule *r)
 
 static uint16_t parse_flags(const char *s)
 {
-    static const struct { char c; uint16_t bit; } letters_[] = { { 'O', FL_OF }, { 'S', FL_SF }, { 'Z', FL_ZF },
-                                                                 { 'A', FL_AF }, { 'P', FL_PF }, { 'C', FL_CF },
-                                                                 { '*', FL_ARITH } };
+    static const struct {
+        char c;
+        uint16_t bit;
+    } letters_[] = {{'O', FL_OF}, {'S', FL_SF}, {'Z', FL_ZF},   {'A', FL_AF},
+                    {'P', FL_PF}, {'C', FL_CF}, {'*', FL_ARITH}};
     uint16_t v = 0;
     for (; *s; s++)
         for (unsigned i = 0; i < ARRAY_SIZE(letters_); i++)
@@ -205,11 +220,14 @@ static uint16_t parse_flags(const char *s)
     return v;
 }
 
-static const struct { const char *name; uint32_t bit; } options[] = {
-    { "lock", RF_LOCK }, { "al", RF_ALIGNED }, { "sz=v", RF_SIZED }, { "d64", RF_D64 }, { "noq", RF_NOQ },
-    { "W1", RF_W1 }, { "no64", RF_NO64 }, { "only64", RF_ONLY64 }, { "end", RF_END }, { "x87", RF_X87 },
-    { "mmx", RF_MMX }, { "k", RF_K }, { "kz", RF_K | RF_KZ }, { "b4", RF_B4 }, { "b8", RF_B8 }, { "er", RF_ER },
-    { "sae", RF_SAE }, { "nd8", RF_ND8 }, { "rare", RF_RARE }, { "F512", RF_F512 },
+static const struct {
+    const char *name;
+    uint32_t bit;
+} options[] = {
+    {"lock", RF_LOCK}, {"al", RF_ALIGNED}, {"sz=v", RF_SIZED},    {"d64", RF_D64},   {"noq", RF_NOQ},
+    {"W1", RF_W1},     {"no64", RF_NO64},  {"only64", RF_ONLY64}, {"end", RF_END},   {"x87", RF_X87},
+    {"mmx", RF_MMX},   {"k", RF_K},        {"kz", RF_K | RF_KZ},  {"b4", RF_B4},     {"b8", RF_B8},
+    {"er", RF_ER},     {"sae", RF_SAE},    {"nd8", RF_ND8},       {"rare", RF_RARE}, {"F512", RF_F512},
 };
 
 static int parse_option(struct rule *r, const char *t, bool *unaligned)

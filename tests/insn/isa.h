@@ -34,16 +34,16 @@ struct rule {
     uint8_t enc, map, pp;     // map 1: 0F, 2: 0F38, 3: 0F3A; pp 0, 0x66, 0xf3, 0xf2
     uint8_t bytes[4], nbytes; // legacy: all opcode bytes after the mandatory prefix; VEX, EVEX: the opcode
     uint8_t vl, w;
-    int8_t digit;             // /n, or -1
+    int8_t digit; // /n, or -1
     bool plus_i, has_modrm;
     struct operand op[5];
     uint8_t nops;
-    uint32_t flags;           // RF_*
+    uint32_t flags;                       // RF_*
     uint16_t fl_write, fl_undef, fl_read; // FL_* bits
-    uint16_t clobbers;        // bit per GPR
+    uint16_t clobbers;                    // bit per GPR
     uint16_t weight;
     char feature[20], prep[12];
-    bool available;           // the host has it
+    bool available; // the host has it
     uint16_t index;
 };
 

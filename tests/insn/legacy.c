@@ -37,17 +37,25 @@ static struct address_space *mem, *ports;
 static struct cpu_model model;
 static uint8_t pristine[LEGACY_RAM], want_memory[LEGACY_RAM], template_fpu[XSAVE_BYTES];
 
-struct result { uint32_t gpr[8]; uint64_t rip, rflags; struct segment seg[SREG_COUNT]; uint8_t cpl; };
+struct result {
+    uint32_t gpr[8];
+    uint64_t rip, rflags;
+    struct segment seg[SREG_COUNT];
+    uint8_t cpl;
+};
 
 // --- the machine ---------------------------------------------------------------------------------------
 
-static void stop_write(void *opaque, uint64_t offset, uint64_t value, unsigned size) { cpu_request(opaque, CPU_REQ_STOP); }
+static void stop_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
+{
+    cpu_request(opaque, CPU_REQ_STOP);
+}
 static uint64_t stop_read(void *opaque, uint64_t offset, unsigned size) { return 0xff; }
-static const struct io_ops stop_ops = { .read = stop_read, .write = stop_write };
+static const struct io_ops stop_ops = {.read = stop_read, .write = stop_write};
 
 static int machine_init(uint32_t disable)
 {
-    struct accel_config cfg = { .disable = disable };
+    struct accel_config cfg = {.disable = disable};
     struct cpu *cpu = &vcpu_self;
     char err[160];
     mem = as_create("memory", 1ull << 40);
@@ -67,8 +75,8 @@ static int machine_init(uint32_t disable)
 
 static void fill_pristine(void)
 {
-    struct rng r = { 42 };
-    static const uint8_t stub[4] = { 0xe6, STOP_PORT, 0xeb, 0xfe };
+    struct rng r = {42};
+    static const uint8_t stub[4] = {0xe6, STOP_PORT, 0xeb, 0xfe};
     for (unsigned i = 0; i < LEGACY_RAM; i += 8) {
         uint64_t v = rng_next(&r);
         memcpy(pristine + i, &v, 8);
@@ -148,10 +156,10 @@ static void load_cpu(const struct legacy_case *lc)
     cpu->cr4 = lc->cr4;
     for (unsigned i = 0; i < 8; i++)
         cpu->dr[i] = i == 6 ? 0xffff0ff0 : i == 7 ? 0x400 : 0;
-    cpu->gdtr = (struct table_reg){ GDT_PA, sizeof lc->gdt - 1 };
-    cpu->idtr = pe ? (struct table_reg){ IDT_PA, 2047 } : (struct table_reg){ 0, 0x3ff };
-    cpu->ldtr = (struct segment){ .base = LDT_PA, .limit = sizeof lc->ldt - 1, .attr = SEG_P | 0x200, .sel = 0xf8 };
-    cpu->tr = (struct segment){ .base = TSS_PA, .limit = 0x68 + 63, .attr = SEG_P | 0xb00, .sel = 0x18 };
+    cpu->gdtr = (struct table_reg){GDT_PA, sizeof lc->gdt - 1};
+    cpu->idtr = pe ? (struct table_reg){IDT_PA, 2047} : (struct table_reg){0, 0x3ff};
+    cpu->ldtr = (struct segment){.base = LDT_PA, .limit = sizeof lc->ldt - 1, .attr = SEG_P | 0x200, .sel = 0xf8};
+    cpu->tr = (struct segment){.base = TSS_PA, .limit = 0x68 + 63, .attr = SEG_P | 0xb00, .sel = 0x18};
     memcpy(cpu->xsave, template_fpu, XSAVE_BYTES);
     cpu->fpu_live = false;
     mmu_set_control(&cpu->mmu, cpu->cr0, cpu->cr4, cpu->efer);
@@ -189,8 +197,8 @@ static bool takes_long(void)
 // RDTSC, RDTSCP, RDRAND and RDSEED are never the same twice.
 static bool not_repeatable(const struct insn *in)
 {
-    return in->class == IC_XSTATE || (in->map == MAP_0F && in->opcode == 0x31) || (in->map == MAP_0F && in->modrm == 0xf9) ||
-           (in->map == MAP_0F && in->opcode == 0xc7 && !in->has_mem) ||
+    return in->class == IC_XSTATE || (in->map == MAP_0F && in->opcode == 0x31) ||
+           (in->map == MAP_0F && in->modrm == 0xf9) || (in->map == MAP_0F && in->opcode == 0xc7 && !in->has_mem) ||
            (in->uses_x87 && in->has_mem && (in->opcode == 0xd9 || in->opcode == 0xdd) && (in->modrm >> 3 & 7) == 6);
 }
 
@@ -277,8 +285,8 @@ static unsigned compare_memory(const struct result *want, bool exact, FILE *f)
 
 static unsigned compare(const struct result *want, const struct result *got, bool exact, FILE *f)
 {
-    static const char *const names[8] = { "EAX", "ECX", "EDX", "EBX", "ESP", "EBP", "ESI", "EDI" };
-    static const char *const segs[] = { "ES", "CS", "SS", "DS", "FS", "GS" };
+    static const char *const names[8] = {"EAX", "ECX", "EDX", "EBX", "ESP", "EBP", "ESI", "EDI"};
+    static const char *const segs[] = {"ES", "CS", "SS", "DS", "FS", "GS"};
     unsigned n = 0;
     uint64_t mask = exact ? ~0ull : ~(uint64_t)FL_ARITH;
     for (unsigned i = 0; i < 8; i++)
@@ -300,7 +308,7 @@ static unsigned compare(const struct result *want, const struct result *got, boo
 static void show_case(const struct legacy_case *lc, FILE *f)
 {
     static struct decoder *decoder;
-    static const char *const segs[] = { "ES", "CS", "SS", "DS", "FS", "GS" };
+    static const char *const segs[] = {"ES", "CS", "SS", "DS", "FS", "GS"};
     if (!decoder && decoder_create(&decoder))
         return;
     fprintf(f, "seed %llu, %s, CPL %u\n", (unsigned long long)lc->seed, legacy_mode_name(lc->mode), vcpu_self.cpl);
@@ -315,11 +323,11 @@ static void show_case(const struct legacy_case *lc, FILE *f)
         fprintf(f, "%*s %s\n", n < 10 ? 2 * (10 - (int)n) : 0, "", text);
     }
     for (unsigned i = 0; i < 8; i++)
-        fprintf(f, " %s=%08x", (const char *[]){ "EAX", "ECX", "EDX", "EBX", "ESP", "EBP", "ESI", "EDI" }[i], lc->gpr[i]);
+        fprintf(f, " %s=%08x", (const char *[]){"EAX", "ECX", "EDX", "EBX", "ESP", "EBP", "ESI", "EDI"}[i], lc->gpr[i]);
     fprintf(f, "\n  RFLAGS=%llx", (unsigned long long)lc->rflags);
     for (unsigned i = 0; i < SREG_COUNT; i++)
-        fprintf(f, " %s=%04x:%llx/%x/%x", segs[i], lc->seg[i].sel, (unsigned long long)lc->seg[i].base, lc->seg[i].limit,
-                lc->seg[i].attr);
+        fprintf(f, " %s=%04x:%llx/%x/%x", segs[i], lc->seg[i].sel, (unsigned long long)lc->seg[i].base,
+                lc->seg[i].limit, lc->seg[i].attr);
     fprintf(f, "\n");
 }
 
@@ -356,7 +364,10 @@ static void minimise(struct legacy_case *lc, bool exact)
     }
 }
 
-struct progress { uint64_t seed, done, compared, failures; bool finished; };
+struct progress {
+    uint64_t seed, done, compared, failures;
+    bool finished;
+};
 
 static int worker(const struct legacy_options *o, struct progress *p)
 {
@@ -405,13 +416,15 @@ int legacy_run(const struct legacy_options *o)
             return 2;
         if (p->finished)
             break;
-        printf("seed %llu: bt %s (signal %d)   again: insn-diff -bits 16 -seed %llu -count 1 -show\n", (unsigned long long)p->seed,
-               WTERMSIG(status) == SIGALRM ? "hangs" : "crashes", WTERMSIG(status), (unsigned long long)p->seed);
+        printf("seed %llu: bt %s (signal %d)   again: insn-diff -bits 16 -seed %llu -count 1 -show\n",
+               (unsigned long long)p->seed, WTERMSIG(status) == SIGALRM ? "hangs" : "crashes", WTERMSIG(status),
+               (unsigned long long)p->seed);
         p->failures++;
         p->seed++;
         p->done++;
     }
-    printf("16-bit and segmented: %llu sequences from seed %llu, %llu compared, %llu differ\n", (unsigned long long)p->done,
-           (unsigned long long)o->seed, (unsigned long long)p->compared, (unsigned long long)p->failures);
+    printf("16-bit and segmented: %llu sequences from seed %llu, %llu compared, %llu differ\n",
+           (unsigned long long)p->done, (unsigned long long)o->seed, (unsigned long long)p->compared,
+           (unsigned long long)p->failures);
     return p->failures || !p->compared;
 }

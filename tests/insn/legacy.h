@@ -13,8 +13,8 @@ enum { LEGACY_RAM = 2 << 20, LEGACY_CODE_MAX = 256, LEGACY_INSNS = 24 };
 struct legacy_case {
     uint64_t seed;
     enum legacy_mode mode;
-    bool cpl0;              // protected modes
-    bool exact;             // flags are compared wherever they show
+    bool cpl0;  // protected modes
+    bool exact; // flags are compared wherever they show
     uint8_t code[LEGACY_CODE_MAX];
     unsigned len;
     uint16_t at[LEGACY_INSNS + 1]; // offsets of instructions in code
@@ -24,10 +24,15 @@ struct legacy_case {
     uint32_t gpr[8];
     uint64_t rflags, cr4;
     uint64_t gdt[32], ldt[8];
-    uint8_t tss_tail[64];   // interrupt redirection and I/O permission bitmaps
+    uint8_t tss_tail[64]; // interrupt redirection and I/O permission bitmaps
 };
 
-struct legacy_options { uint64_t seed, count; unsigned max_failures; uint32_t disable; bool show; };
+struct legacy_options {
+    uint64_t seed, count;
+    unsigned max_failures;
+    uint32_t disable;
+    bool show;
+};
 
 // --- legacy_gen.c
 void legacy_draw(struct legacy_case *lc, uint64_t seed, bool exact);

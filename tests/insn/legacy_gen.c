@@ -8,16 +8,17 @@
 
 #include "tests/insn/legacy.h"
 
-static const char *const mode_names[LM_MODES] = { "real mode", "big real mode", "VM86", "16-bit protected mode",
-                                                  "32-bit segmented protected mode" };
+static const char *const mode_names[LM_MODES] = {"real mode", "big real mode", "VM86", "16-bit protected mode",
+                                                 "32-bit segmented protected mode"};
 const char *legacy_mode_name(enum legacy_mode m) { return mode_names[m]; }
 
 // --- values
 
 static uint32_t interesting(struct rng *r)
 {
-    static const uint32_t v[] = { 0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0xfff, 0x1000, 0x7fff, 0x8000, 0xfffc, 0xfffd, 0xfffe,
-                                  0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff };
+    static const uint32_t v[] = {0,      1,       2,          0x7f,       0x80,       0xff,      0x100,
+                                 0xfff,  0x1000,  0x7fff,     0x8000,     0xfffc,     0xfffd,    0xfffe,
+                                 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff};
     switch (rng_below(r, 4)) {
     case 0: return v[rng_below(r, ARRAY_SIZE(v))];
     case 1: return rng_below(r, 0x10000);
@@ -41,7 +42,7 @@ static uint64_t pack(const struct segment *s)
 
 static uint32_t draw_limit(struct rng *r, bool *pages)
 {
-    static const uint32_t v[] = { 0xffff, 0xffff, 0x7ff, 0xfff, 0x1000, 0x1fff, 0xfffe, 0x1ffff, 0xfffff };
+    static const uint32_t v[] = {0xffff, 0xffff, 0x7ff, 0xfff, 0x1000, 0x1fff, 0xfffe, 0x1ffff, 0xfffff};
     *pages = rng_chance(r, 20);
     if (*pages)
         return rng_chance(r, 50) ? 0xffffffff : rng_below(r, 0x40) << 12 | 0xfff;
@@ -51,7 +52,7 @@ static uint32_t draw_limit(struct rng *r, bool *pages)
 static struct segment draw_segment(struct rng *r, bool code)
 {
     bool pages;
-    struct segment s = { .limit = draw_limit(r, &pages) };
+    struct segment s = {.limit = draw_limit(r, &pages)};
     s.base = rng_chance(r, 10) ? 0 : rng_chance(r, 50) ? rng_below(r, 0xf00) << 8 : rng_below(r, 0xf0000);
     s.attr = SEG_S | SEG_P | (pages ? SEG_G : 0) | (rng_chance(r, 50) ? SEG_DB : 0) | 0x100;
     s.attr |= rng_chance(r, 70) ? SEG_DPL : rng_below(r, 4) << 13;
@@ -85,8 +86,8 @@ static void draw_tables(struct legacy_case *lc, struct rng *r, struct segment *a
 
 static void draw_protected(struct legacy_case *lc, struct rng *r)
 {
-    struct segment all[32] = { 0 };
-    static const uint8_t data[] = { ES, DS, FS, GS };
+    struct segment all[32] = {0};
+    static const uint8_t data[] = {ES, DS, FS, GS};
     unsigned cpl = lc->cpl0 ? 0 : 3;
     draw_tables(lc, r, all);
     struct segment cs = draw_segment(r, true);
@@ -109,14 +110,14 @@ static void draw_protected(struct legacy_case *lc, struct rng *r)
         struct segment s = all[n];
         s.sel = (uint16_t)(n * 8 | cpl);
         if (!(s.attr & SEG_P) || (s.attr & (CODE | RW)) == CODE || (s.attr >> 13 & 3) < cpl || rng_chance(r, 5))
-            s = (struct segment){ 0 };
+            s = (struct segment){0};
         lc->seg[data[i]] = s;
     }
     if (rng_chance(r, 10)) // all flat but one
         for (unsigned i = 0; i < 3; i++) {
-            unsigned s = (const uint8_t[]){ ES, DS, SS }[i];
-            lc->seg[s] = (struct segment){ .limit = 0xffffffff, .attr = SEG_S | SEG_P | SEG_G | SEG_DB | 0x300 | cpl << 13,
-                                           .sel = lc->seg[s].sel };
+            unsigned s = (const uint8_t[]){ES, DS, SS}[i];
+            lc->seg[s] = (struct segment){
+                .limit = 0xffffffff, .attr = SEG_S | SEG_P | SEG_G | SEG_DB | 0x300 | cpl << 13, .sel = lc->seg[s].sel};
         }
 }
 
@@ -124,9 +125,13 @@ static void draw_paragraphs(struct legacy_case *lc, struct rng *r)
 {
     bool vm = lc->mode == LM_VM86;
     for (unsigned i = 0; i < SREG_COUNT; i++) {
-        uint16_t sel = i == CS ? (uint16_t)(0x1000 + rng_below(r, 0x7000)) : rng_chance(r, 10) ? 0xffff : (uint16_t)rng_next(r);
-        lc->seg[i] = (struct segment){ .base = (uint32_t)sel << 4, .limit = 0xffff, .sel = sel,
-                                       .attr = SEG_P | SEG_S | 0x300 | (i == CS && !vm ? CODE : 0) | (vm ? SEG_DPL : 0) };
+        uint16_t sel = i == CS             ? (uint16_t)(0x1000 + rng_below(r, 0x7000))
+                       : rng_chance(r, 10) ? 0xffff
+                                           : (uint16_t)rng_next(r);
+        lc->seg[i] = (struct segment){.base = (uint32_t)sel << 4,
+                                      .limit = 0xffff,
+                                      .sel = sel,
+                                      .attr = SEG_P | SEG_S | 0x300 | (i == CS && !vm ? CODE : 0) | (vm ? SEG_DPL : 0)};
         if (lc->mode == LM_BIG_REAL && i != CS && rng_chance(r, 60)) {
             lc->seg[i].limit = 0xffffffff;
             lc->seg[i].attr |= SEG_G | (rng_chance(r, 30) ? SEG_DB : 0);
@@ -134,12 +139,15 @@ static void draw_paragraphs(struct legacy_case *lc, struct rng *r)
         }
     }
     if (vm)
-        draw_tables(lc, r, (struct segment[32]){ { 0 } });
+        draw_tables(lc, r, (struct segment[32]){{0}});
 }
 
 // --- instructions
 
-struct out { struct legacy_case *lc; struct rng *r; };
+struct out {
+    struct legacy_case *lc;
+    struct rng *r;
+};
 
 static void put(struct out *o, unsigned byte)
 {
@@ -180,29 +188,35 @@ static void put_modrm(struct out *o, int reg, bool memory, bool addr16)
 
 // One-byte opcodes by what follows: M ModRM, N memory ModRM, b w z immediates, J short forward branch, j near one,
 // o offset, P far pointer, - nothing. S: a string instruction, may be repeated. R: rarely
-struct form { uint8_t lo, hi; const char *what; };
+struct form {
+    uint8_t lo, hi;
+    const char *what;
+};
 static const struct form one_byte[] = {
-    { 0x00, 0x03, "M" }, { 0x04, 0x04, "b" }, { 0x05, 0x05, "z" }, { 0x08, 0x0b, "M" }, { 0x10, 0x13, "M" }, { 0x15, 0x15, "z" },
-    { 0x18, 0x1b, "M" }, { 0x20, 0x23, "M" }, { 0x28, 0x2b, "M" }, { 0x30, 0x33, "M" }, { 0x38, 0x3b, "M" }, { 0x3c, 0x3c, "b" },
-    { 0x06, 0x07, "-" }, { 0x0e, 0x0e, "-" }, { 0x16, 0x17, "-" }, { 0x1e, 0x1f, "-" }, { 0x27, 0x27, "R-" }, { 0x2f, 0x2f, "R-" },
-    { 0x37, 0x37, "R-" }, { 0x3f, 0x3f, "R-" }, { 0x40, 0x5f, "-" }, { 0x40, 0x5f, "-" }, { 0x60, 0x61, "-" }, { 0x62, 0x62, "RN" },
-    { 0x63, 0x63, "RM" }, { 0x68, 0x68, "z" }, { 0x69, 0x69, "Mz" }, { 0x6a, 0x6a, "b" }, { 0x6b, 0x6b, "Mb" }, { 0x70, 0x7f, "J" },
-    { 0x70, 0x7f, "J" }, { 0x80, 0x80, "Mb" }, { 0x81, 0x81, "Mz" }, { 0x82, 0x83, "Mb" }, { 0x84, 0x8b, "M" }, { 0x88, 0x8b, "M" },
-    { 0x88, 0x8b, "M" }, { 0x8c, 0x8c, "M" }, { 0x8d, 0x8d, "N" }, { 0x8e, 0x8e, "M" }, { 0x8f, 0x8f, "M" }, { 0x90, 0x99, "-" },
-    { 0x9a, 0x9a, "RP" }, { 0x9c, 0x9f, "-" }, { 0xa0, 0xa3, "o" }, { 0xa4, 0xa7, "S" }, { 0xa8, 0xa8, "b" }, { 0xa9, 0xa9, "z" },
-    { 0xaa, 0xaf, "S" }, { 0xb0, 0xb7, "b" }, { 0xb8, 0xbf, "z" }, { 0xc0, 0xc1, "Mb" }, { 0xc2, 0xc2, "w" }, { 0xc3, 0xc3, "-" },
-    { 0xc4, 0xc5, "N" }, { 0xc6, 0xc6, "Mb" }, { 0xc7, 0xc7, "Mz" }, { 0xc8, 0xc8, "e" }, { 0xc9, 0xc9, "-" }, { 0xca, 0xca, "Rw" },
-    { 0xcb, 0xcb, "R-" }, { 0xcd, 0xcd, "Rb" }, { 0xce, 0xcf, "R-" }, { 0xd0, 0xd3, "M" }, { 0xd4, 0xd5, "Rb" }, { 0xd6, 0xd6, "R-" },
-    { 0xd7, 0xd7, "-" }, { 0xd8, 0xd8, "M" }, { 0xda, 0xdc, "M" }, { 0xde, 0xdf, "M" }, { 0xe0, 0xe3, "J" }, { 0xe4, 0xe7, "Rb" },
-    { 0xe8, 0xe9, "j" }, { 0xea, 0xea, "RP" }, { 0xeb, 0xeb, "J" }, { 0xec, 0xef, "R-" }, { 0xf5, 0xf5, "-" }, { 0xf6, 0xf6, "T" },
-    { 0xf7, 0xf7, "T" }, { 0xf8, 0xf9, "-" }, { 0xfa, 0xfb, "-" }, { 0xfc, 0xfd, "-" }, { 0xfe, 0xff, "M" }, { 0xff, 0xff, "M" },
+    {0x00, 0x03, "M"},  {0x04, 0x04, "b"},  {0x05, 0x05, "z"},  {0x08, 0x0b, "M"},  {0x10, 0x13, "M"},
+    {0x15, 0x15, "z"},  {0x18, 0x1b, "M"},  {0x20, 0x23, "M"},  {0x28, 0x2b, "M"},  {0x30, 0x33, "M"},
+    {0x38, 0x3b, "M"},  {0x3c, 0x3c, "b"},  {0x06, 0x07, "-"},  {0x0e, 0x0e, "-"},  {0x16, 0x17, "-"},
+    {0x1e, 0x1f, "-"},  {0x27, 0x27, "R-"}, {0x2f, 0x2f, "R-"}, {0x37, 0x37, "R-"}, {0x3f, 0x3f, "R-"},
+    {0x40, 0x5f, "-"},  {0x40, 0x5f, "-"},  {0x60, 0x61, "-"},  {0x62, 0x62, "RN"}, {0x63, 0x63, "RM"},
+    {0x68, 0x68, "z"},  {0x69, 0x69, "Mz"}, {0x6a, 0x6a, "b"},  {0x6b, 0x6b, "Mb"}, {0x70, 0x7f, "J"},
+    {0x70, 0x7f, "J"},  {0x80, 0x80, "Mb"}, {0x81, 0x81, "Mz"}, {0x82, 0x83, "Mb"}, {0x84, 0x8b, "M"},
+    {0x88, 0x8b, "M"},  {0x88, 0x8b, "M"},  {0x8c, 0x8c, "M"},  {0x8d, 0x8d, "N"},  {0x8e, 0x8e, "M"},
+    {0x8f, 0x8f, "M"},  {0x90, 0x99, "-"},  {0x9a, 0x9a, "RP"}, {0x9c, 0x9f, "-"},  {0xa0, 0xa3, "o"},
+    {0xa4, 0xa7, "S"},  {0xa8, 0xa8, "b"},  {0xa9, 0xa9, "z"},  {0xaa, 0xaf, "S"},  {0xb0, 0xb7, "b"},
+    {0xb8, 0xbf, "z"},  {0xc0, 0xc1, "Mb"}, {0xc2, 0xc2, "w"},  {0xc3, 0xc3, "-"},  {0xc4, 0xc5, "N"},
+    {0xc6, 0xc6, "Mb"}, {0xc7, 0xc7, "Mz"}, {0xc8, 0xc8, "e"},  {0xc9, 0xc9, "-"},  {0xca, 0xca, "Rw"},
+    {0xcb, 0xcb, "R-"}, {0xcd, 0xcd, "Rb"}, {0xce, 0xcf, "R-"}, {0xd0, 0xd3, "M"},  {0xd4, 0xd5, "Rb"},
+    {0xd6, 0xd6, "R-"}, {0xd7, 0xd7, "-"},  {0xd8, 0xd8, "M"},  {0xda, 0xdc, "M"},  {0xde, 0xdf, "M"},
+    {0xe0, 0xe3, "J"},  {0xe4, 0xe7, "Rb"}, {0xe8, 0xe9, "j"},  {0xea, 0xea, "RP"}, {0xeb, 0xeb, "J"},
+    {0xec, 0xef, "R-"}, {0xf5, 0xf5, "-"},  {0xf6, 0xf6, "T"},  {0xf7, 0xf7, "T"},  {0xf8, 0xf9, "-"},
+    {0xfa, 0xfb, "-"},  {0xfc, 0xfd, "-"},  {0xfe, 0xff, "M"},  {0xff, 0xff, "M"},
 };
 static const struct form two_byte[] = {
-    { 0x00, 0x00, "RM" }, { 0x02, 0x03, "RM" }, { 0x40, 0x4f, "M" }, { 0x80, 0x8f, "j" }, { 0x90, 0x9f, "M" }, { 0xa0, 0xa1, "-" },
-    { 0xa3, 0xa3, "M" }, { 0xa4, 0xa4, "Mb" }, { 0xa5, 0xa5, "M" }, { 0xa8, 0xa9, "-" }, { 0xab, 0xab, "M" }, { 0xac, 0xac, "Mb" },
-    { 0xad, 0xad, "M" }, { 0xaf, 0xaf, "M" }, { 0xb0, 0xb1, "M" }, { 0xb2, 0xb2, "N" }, { 0xb3, 0xb3, "M" }, { 0xb4, 0xb5, "N" },
-    { 0xb6, 0xb7, "M" }, { 0xba, 0xba, "Mb" }, { 0xbb, 0xbd, "M" }, { 0xbe, 0xbf, "M" }, { 0xc0, 0xc1, "M" }, { 0xc8, 0xcf, "-" },
-    { 0x10, 0x11, "M" }, { 0x28, 0x29, "M" }, { 0x6f, 0x6f, "M" }, { 0x7f, 0x7f, "M" }, { 0x58, 0x59, "M" }, { 0xc7, 0xc7, "RN" },
+    {0x00, 0x00, "RM"}, {0x02, 0x03, "RM"}, {0x40, 0x4f, "M"}, {0x80, 0x8f, "j"}, {0x90, 0x9f, "M"}, {0xa0, 0xa1, "-"},
+    {0xa3, 0xa3, "M"},  {0xa4, 0xa4, "Mb"}, {0xa5, 0xa5, "M"}, {0xa8, 0xa9, "-"}, {0xab, 0xab, "M"}, {0xac, 0xac, "Mb"},
+    {0xad, 0xad, "M"},  {0xaf, 0xaf, "M"},  {0xb0, 0xb1, "M"}, {0xb2, 0xb2, "N"}, {0xb3, 0xb3, "M"}, {0xb4, 0xb5, "N"},
+    {0xb6, 0xb7, "M"},  {0xba, 0xba, "Mb"}, {0xbb, 0xbd, "M"}, {0xbe, 0xbf, "M"}, {0xc0, 0xc1, "M"}, {0xc8, 0xcf, "-"},
+    {0x10, 0x11, "M"},  {0x28, 0x29, "M"},  {0x6f, 0x6f, "M"}, {0x7f, 0x7f, "M"}, {0x58, 0x59, "M"}, {0xc7, 0xc7, "RN"},
 };
 
 static void put_form(struct out *o, const char *what, unsigned op, bool op16, bool addr16)
@@ -223,8 +237,11 @@ static void put_form(struct out *o, const char *what, unsigned op, bool op16, bo
         case 'w': put_n(o, rng_below(r, 8) * 2, 2); break;
         case 'z': put_n(o, interesting(r), op16 ? 2 : 4); break;
         case 'o': put_n(o, interesting(r), addr16 ? 2 : 4); break;
-        case 'e': put_n(o, rng_below(r, 64), 2); put(o, rng_chance(r, 70) ? 0 : rng_below(r, 4)); break;
-        case 'J': put(o, rng_chance(r, 90) ? rng_below(r, 12) : (uint8_t)-(int)rng_below(r, 8)); break;
+        case 'e':
+            put_n(o, rng_below(r, 64), 2);
+            put(o, rng_chance(r, 70) ? 0 : rng_below(r, 4));
+            break;
+        case 'J': put(o, rng_chance(r, 90) ? rng_below(r, 12) : (uint8_t) - (int)rng_below(r, 8)); break;
         case 'j': put_n(o, rng_chance(r, 95) ? rng_below(r, 12) : interesting(r), op16 ? 2 : 4); break;
         case 'P':
             put_n(o, o->lc->ip + o->lc->len + rng_below(r, 16), op16 ? 2 : 4);
@@ -238,8 +255,8 @@ static bool undefines_flags(bool two, unsigned op)
 {
     if (two)
         return (op >= 0xa3 && op < 0xb0 && op != 0xa8 && op != 0xa9) || op == 0xb3 || (op >= 0xba && op <= 0xbd);
-    return op == 0x69 || op == 0x6b || (op & 0xfe) == 0xf6 || (op & 0xfe) == 0xc0 || (op & 0xfc) == 0xd0 || (op & 0xfe) == 0xd4 ||
-           op == 0x27 || op == 0x2f || op == 0x37 || op == 0x3f;
+    return op == 0x69 || op == 0x6b || (op & 0xfe) == 0xf6 || (op & 0xfe) == 0xc0 || (op & 0xfc) == 0xd0 ||
+           (op & 0xfe) == 0xd4 || op == 0x27 || op == 0x2f || op == 0x37 || op == 0x3f;
 }
 
 static void put_instruction(struct out *o)
@@ -252,7 +269,7 @@ static void put_instruction(struct out *o)
         f = two ? &two_byte[rng_below(r, ARRAY_SIZE(two_byte))] : &one_byte[rng_below(r, ARRAY_SIZE(one_byte))];
     while (f->what[0] == 'R' && !rng_chance(r, 15));
     if (rng_chance(r, 20))
-        put(o, (const uint8_t[]){ 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65 }[rng_below(r, 6)]);
+        put(o, (const uint8_t[]){0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65}[rng_below(r, 6)]);
     if (rng_chance(r, 25))
         put(o, 0x66), op16 = !op16;
     if (rng_chance(r, 20))
@@ -272,7 +289,7 @@ static void put_instruction(struct out *o)
 
 static void draw_code(struct legacy_case *lc, struct rng *r)
 {
-    struct out o = { lc, r };
+    struct out o = {lc, r};
     lc->insns = 1 + rng_below(r, LEGACY_INSNS);
     for (unsigned i = 0; i < lc->insns; i++) {
         lc->at[i] = (uint16_t)lc->len;
@@ -285,7 +302,7 @@ static void draw_code(struct legacy_case *lc, struct rng *r)
 
 void legacy_draw(struct legacy_case *lc, uint64_t seed, bool exact)
 {
-    struct rng rng = { seed }, *r = &rng;
+    struct rng rng = {seed}, *r = &rng;
     rng.s = rng_next(r) ^ seed << 32; // seeds in a row are not the same numbers one further on
     memset(lc, 0, sizeof *lc);
     lc->seed = seed;

@@ -28,7 +28,10 @@ struct options {
 };
 
 // Shared between the parent and a worker.
-struct progress { uint64_t seed, done, failures, faults; bool finished; };
+struct progress {
+    uint64_t seed, done, failures, faults;
+    bool finished;
+};
 
 static double now(void)
 {
@@ -99,8 +102,10 @@ static void report(const struct options *o, const char *accel)
         printf("  (no longer differs when run again)\n");
     printf("  host: vector %u error %x at %llx", want.vector, want.error, (unsigned long long)want.m.rip);
     printf("   again: insn-diff -accel %s -seed %llu -count 1 -verbose%s%s%s\n", accel, (unsigned long long)tc.seed,
-           o->gen.mode == 32 ? " -mode 32" : o->gen.mode == 64 ? " -mode 64" : "", o->gen.filter ? " -filter " : "",
-           o->gen.filter ? o->gen.filter : "");
+           o->gen.mode == 32   ? " -mode 32"
+           : o->gen.mode == 64 ? " -mode 64"
+                               : "",
+           o->gen.filter ? " -filter " : "", o->gen.filter ? o->gen.filter : "");
     fflush(stdout);
 }
 
@@ -148,7 +153,15 @@ static pid_t start(const struct options *o, const char *accel, struct progress *
     return pid;
 }
 
-struct job { const char *accel; pid_t pid; struct progress *p; uint64_t last_done; double last_change; unsigned hangs; bool failed; };
+struct job {
+    const char *accel;
+    pid_t pid;
+    struct progress *p;
+    uint64_t last_done;
+    double last_change;
+    unsigned hangs;
+    bool failed;
+};
 
 static void crashed(const struct options *o, struct job *j, const char *how, int code, double deadline)
 {
@@ -156,7 +169,9 @@ static void crashed(const struct options *o, struct job *j, const char *how, int
     gen_case(&tc, j->p->seed);
     report_case(&tc, stdout);
     printf("   again: insn-diff -accel %s -seed %llu -count 1%s\n", j->accel, (unsigned long long)j->p->seed,
-           o->gen.mode == 32 ? " -mode 32" : o->gen.mode == 64 ? " -mode 64" : "");
+           o->gen.mode == 32   ? " -mode 32"
+           : o->gen.mode == 64 ? " -mode 64"
+                               : "");
     j->p->failures++;
     j->hangs += code == SIGKILL;
     j->p->seed++;
@@ -202,8 +217,8 @@ static void watch(const struct options *o, struct job *jobs, unsigned n, double 
 
 static int run(const struct options *o)
 {
-    static const char *const both[] = { "interp", "bt" };
-    struct job jobs[2] = { 0 };
+    static const char *const both[] = {"interp", "bt"};
+    struct job jobs[2] = {0};
     unsigned n = strcmp(o->accel, "both") == 0 ? 2 : 1;
     double begin = now(), deadline = o->seconds > 0 ? begin + o->seconds : 0;
     int bad = 0;
@@ -212,7 +227,7 @@ static int run(const struct options *o)
         if (p == MAP_FAILED)
             return 2;
         p->seed = o->seed;
-        jobs[i] = (struct job){ .accel = n == 2 ? both[i] : o->accel, .p = p, .last_change = begin };
+        jobs[i] = (struct job){.accel = n == 2 ? both[i] : o->accel, .p = p, .last_change = begin};
         jobs[i].pid = start(o, jobs[i].accel, p, deadline);
     }
     watch(o, jobs, n, deadline);
@@ -259,10 +274,16 @@ static int parse(int argc, char **argv, struct options *o)
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
         uint64_t n = 0;
-        const struct { const char *name; uint64_t *u64; unsigned *u32; int *i32; } numbers[] = {
-            { "-seed", &o->seed, NULL, NULL }, { "-count", &o->count, NULL, NULL },
-            { "-insns", NULL, &o->gen.max_insns, NULL }, { "-failures", NULL, &o->max_failures, NULL },
-            { "-disable", NULL, &o->disable, NULL }, { "-mode", NULL, NULL, &o->gen.mode }, { "-bits", NULL, NULL, &o->gen.mode },
+        const struct {
+            const char *name;
+            uint64_t *u64;
+            unsigned *u32;
+            int *i32;
+        } numbers[] = {
+            {"-seed", &o->seed, NULL, NULL},           {"-count", &o->count, NULL, NULL},
+            {"-insns", NULL, &o->gen.max_insns, NULL}, {"-failures", NULL, &o->max_failures, NULL},
+            {"-disable", NULL, &o->disable, NULL},     {"-mode", NULL, NULL, &o->gen.mode},
+            {"-bits", NULL, NULL, &o->gen.mode},
         };
         unsigned k = 0;
         while (k < ARRAY_SIZE(numbers) && strcmp(a, numbers[k].name) != 0)
@@ -296,12 +317,15 @@ static int parse(int argc, char **argv, struct options *o)
         }
     }
     bool known = strcmp(o->accel, "both") == 0 || strcmp(o->accel, "native") == 0 || accel_find(o->accel);
-    return known && o->gen.max_insns && (o->gen.mode == 0 || o->gen.mode == 16 || o->gen.mode == 32 || o->gen.mode == 64) ? 0 : -1;
+    return known && o->gen.max_insns &&
+                   (o->gen.mode == 0 || o->gen.mode == 16 || o->gen.mode == 32 || o->gen.mode == 64)
+               ? 0
+               : -1;
 }
 
 int main(int argc, char **argv)
 {
-    struct options o = { .seed = 1, .count = 20000, .accel = "both", .max_failures = 20, .gen.max_insns = 12 };
+    struct options o = {.seed = 1, .count = 20000, .accel = "both", .max_failures = 20, .gen.max_insns = 12};
     bool counted = false;
     for (int i = 1; i < argc; i++)
         counted |= strcmp(argv[i], "-count") == 0;
@@ -312,7 +336,8 @@ int main(int argc, char **argv)
     if (o.seconds > 0 && !counted)
         o.count = UINT64_MAX;
     if (o.gen.mode == 16) {
-        const struct legacy_options lo = { o.seed, o.count, o.max_failures, o.disable | (o.exact ? ACCEL_NO_FLAGS : 0), o.show };
+        const struct legacy_options lo = {o.seed, o.count, o.max_failures, o.disable | (o.exact ? ACCEL_NO_FLAGS : 0),
+                                          o.show};
         return legacy_run(&lo);
     }
     if (isa_init() || gen_init(&o.gen))

@@ -34,8 +34,8 @@ static struct outcome *result;
 static uint32_t offsets[64];
 
 // The order of the ucontext's registers, by register number.
-static const int greg[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-                              REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15 };
+static const int greg[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+                             REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
 
 _Noreturn void native_signal(int sig, siginfo_t *info, ucontext_t *uc)
 {
@@ -98,7 +98,7 @@ static int map_at(int fd, uint64_t addr, uint64_t offset, size_t size, int prot)
 
 static int map_views(void)
 {
-    static const uint64_t data_at[] = { DATA_LO, DATA_HI }, code_at[] = { CODE_LO, CODE_HI };
+    static const uint64_t data_at[] = {DATA_LO, DATA_HI}, code_at[] = {CODE_LO, CODE_HI};
     int dfd = memfd_create("insn-data", MFD_CLOEXEC), cfd = memfd_create("insn-code", MFD_CLOEXEC);
     if (dfd < 0 || cfd < 0 || ftruncate(dfd, DATA_SIZE) || ftruncate(cfd, CODE_PAGES * PAGE_SIZE))
         return -1;
@@ -110,9 +110,8 @@ static int map_views(void)
     memset(code_alias, 0xcc, CODE_PAGES * PAGE_SIZE);
     for (int v = 0; v < 2; v++) {
         for (unsigned i = 0; i < DATA_PAGES; i++)
-            if (data_page_kind[i] != PAGE_NONE
-                && map_at(dfd, data_at[v] + i * PAGE_SIZE, i * PAGE_SIZE, PAGE_SIZE,
-                          PROT_READ | (data_page_kind[i] == PAGE_RW ? PROT_WRITE : 0)))
+            if (data_page_kind[i] != PAGE_NONE && map_at(dfd, data_at[v] + i * PAGE_SIZE, i * PAGE_SIZE, PAGE_SIZE,
+                                                         PROT_READ | (data_page_kind[i] == PAGE_RW ? PROT_WRITE : 0)))
                 return -1;
         if (map_at(cfd, code_at[v], 0, CODE_PAGES * PAGE_SIZE, PROT_READ | PROT_EXEC))
             return -1;
@@ -138,13 +137,13 @@ int native_init(void)
     return 0;
 }
 
-static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
+static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 
 void native_run(const struct testcase *tc, struct outcome *out)
 {
     static uint8_t stack[65536] __attribute__((aligned(64)));
-    struct sigaction old[ARRAY_SIZE(signals)], sa = { .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
-    stack_t ss = { .ss_sp = stack, .ss_size = sizeof(stack) }, old_ss;
+    struct sigaction old[ARRAY_SIZE(signals)], sa = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    stack_t ss = {.ss_sp = stack, .ss_size = sizeof(stack)}, old_ss;
     uint64_t page_off = (tc->entry & 0xfffff);
 
     sa.sa_sigaction = native_signal_thunk;
@@ -157,8 +156,13 @@ void native_run(const struct testcase *tc, struct outcome *out)
     result = out;
     memset(out->m.xsave, 0, 576);
     native_block = (struct native_block){
-        .rip = tc->entry, .rflags = tc->start.rflags, .fs = tc->start.fs_base, .gs = tc->start.gs_base,
-        .cs = tc->mode32 ? SEL_USER_CS32 : SEL_USER_CS, .ss = SEL_USER_DS, .xsave = (void *)tc->start.xsave,
+        .rip = tc->entry,
+        .rflags = tc->start.rflags,
+        .fs = tc->start.fs_base,
+        .gs = tc->start.gs_base,
+        .cs = tc->mode32 ? SEL_USER_CS32 : SEL_USER_CS,
+        .ss = SEL_USER_DS,
+        .xsave = (void *)tc->start.xsave,
         .mask = native_xcr0(),
     };
     memcpy(native_block.gpr, tc->start.gpr, sizeof(native_block.gpr));

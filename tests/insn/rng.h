@@ -4,7 +4,9 @@
 
 #include "base/types.h"
 
-struct rng { uint64_t s; };
+struct rng {
+    uint64_t s;
+};
 
 static inline uint64_t rng_next(struct rng *r)
 {

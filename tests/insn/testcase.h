@@ -46,15 +46,22 @@ struct unit { // one instruction
     bool dropped, setup; // setup: not drawn, but prepares a register
     bool keep;           // a loop would have no end without it
     struct fix fix[2];
-    uint16_t rule;       // index, 0xffff if setup
-    uint16_t undef;      // flags that may be undefined while it runs
-    uint16_t off;        // in the code, after layout
+    uint16_t rule;  // index, 0xffff if setup
+    uint16_t undef; // flags that may be undefined while it runs
+    uint16_t off;   // in the code, after layout
 };
 
 // Initial bytes of the data area that differ from the template.
 enum { PATCH_BYTES, PATCH_XSAVE }; // XSAVE: from the initial vector state
-struct patch { uint32_t off; uint16_t len; uint8_t kind; uint8_t bytes[64]; };
-struct range { uint32_t off, len; };
+struct patch {
+    uint32_t off;
+    uint16_t len;
+    uint8_t kind;
+    uint8_t bytes[64];
+};
+struct range {
+    uint32_t off, len;
+};
 
 enum { XSAVE_BYTES = 4096 };
 
@@ -84,13 +91,18 @@ struct outcome {
     uint8_t vector;
     uint32_t error;
     uint64_t cr2;
-    bool lost;            // the guest did not come back as it should
+    bool lost; // the guest did not come back as it should
     const char *lost_why;
-    uint8_t *data;        // DATA_SIZE bytes, pages of kind PAGE_NONE not meaningful
+    uint8_t *data; // DATA_SIZE bytes, pages of kind PAGE_NONE not meaningful
 };
 
 // --- gen.c
-struct gen_config { int mode; bool ac; const char *filter; unsigned max_insns; }; // mode 64, 32 or 0: both
+struct gen_config {
+    int mode;
+    bool ac;
+    const char *filter;
+    unsigned max_insns;
+}; // mode 64, 32 or 0: both
 int gen_init(const struct gen_config *cfg);
 void gen_case(struct testcase *tc, uint64_t seed);
 // Places the units that are not dropped and fills code[].
@@ -101,9 +113,9 @@ void testcase_data(const struct testcase *tc, uint8_t *data);
 // --- native.c: the oracle
 int native_init(void);
 void native_run(const struct testcase *tc, struct outcome *out);
-uint64_t native_xcr0(void); // components that take part
+uint64_t native_xcr0(void);                 // components that take part
 const uint32_t *native_xsave_offsets(void); // of each component in the standard format
-void native_xsave_template(uint8_t *area); // initialised state in XSAVE's standard format
+void native_xsave_template(uint8_t *area);  // initialised state in XSAVE's standard format
 
 // --- guest.c
 struct accel_ops;

@@ -21,8 +21,8 @@ SNIP(c_cmpxchg, "lock cmpxchg %rdx, (%rsi)");
 SNIP(c_inc2, "incw (%rsi)");
 SNIP(c_bts, "btsq %rcx, (%rsi)");
 SNIP(c_movups_load, "movups (%rsi), %xmm0; movq %xmm0, %rax; pextrq $1, %xmm0, %rdx");
-SNIP(c_movups_store, "movq %rax, %xmm0; movq %rdx, %xmm1; punpcklqdq %xmm1, %xmm0; " AT(c_movups_store_at)
-     "movups %xmm0, (%rsi)");
+SNIP(c_movups_store,
+     "movq %rax, %xmm0; movq %rdx, %xmm1; punpcklqdq %xmm1, %xmm0; " AT(c_movups_store_at) "movups %xmm0, (%rsi)");
 SNIP(c_push, "mov %rsi, %rsp; " AT(c_push_at) "push %rax");
 SNIP(c_pop, "mov %rsi, %rsp; " AT(c_pop_at) "pop %rax");
 SNIP(c_fld, "fninit; fldt (%rsi); fstpt (%rdi)");
@@ -66,8 +66,8 @@ static uint64_t get8(uint64_t va)
 
 struct row {
     const char *name, *code, *at;
-    unsigned size;      // bytes touched
-    ureg rax, rdx, rcx; // in
+    unsigned size;           // bytes touched
+    ureg rax, rdx, rcx;      // in
     uint64_t mem, mem_after; // at RSI
     ureg rax_after;
     bool write;
@@ -75,26 +75,24 @@ struct row {
 
 #define M 0x8877665544332211
 static const struct row rows[] = {
-    { "16-bit load", c_load2, c_load2, 2, 0, 0, 0, M, M, 0x2211, false },
-    { "32-bit load", c_load4, c_load4, 4, 0, 0, 0, M, M, 0x44332211, false },
-    { "64-bit load", c_load8, c_load8, 8, 0, 0, 0, M, M, M, false },
-    { "16-bit store", c_store2, c_store2, 2, 0xabcd, 0, 0, M, 0x887766554433abcd, 0xabcd, true },
-    { "32-bit store", c_store4, c_store4, 4, 0xaabbccdd, 0, 0, M, 0x88776655aabbccdd, 0xaabbccdd, true },
-    { "64-bit store", c_store8, c_store8, 8, 0x0102030405060708, 0, 0, M, 0x0102030405060708,
-      0x0102030405060708, true },
-    { "ADD to memory", c_add8, c_add8, 8, 0x0101010101010101, 0, 0, M, M + 0x0101010101010101,
-      0x0101010101010101, true },
-    { "XCHG", c_xchg8, c_xchg8, 8, 0x1234, 0, 0, M, 0x1234, M, true },
-    { "LOCK XADD", c_lock8, c_lock8, 8, 1, 0, 0, M, M + 1, M, true },
-    { "LOCK ADD, 32 bits", c_lock4, c_lock4, 4, 1, 0, 0, M, M + 1, 1, true },
-    { "LOCK CMPXCHG, equal", c_cmpxchg, c_cmpxchg, 8, M, 0x5555, 0, M, 0x5555, M, true },
-    { "LOCK CMPXCHG, not equal", c_cmpxchg, c_cmpxchg, 8, 7, 0x5555, 0, M, M, M, true },
-    { "INC, 16 bits", c_inc2, c_inc2, 2, 9, 0, 0, M, M + 1, 9, true },
-    { "PUSH from memory", c_pushmem, c_pushmem, 8, 9, 0, 0, M, M, M, false },
-    { "POP to memory", c_popmem, c_popmem_at, 8, 0x99, 0, 0, M, 0x99, 0x99, true },
-    { "CMP", c_cmp, c_cmp, 8, M, 0, 0, M, M, M, false },
-    { "IMUL", c_imul, c_imul, 8, 2, 0, 0, 3, 3, 6, false },
-    { "DIV", c_div, c_div_at, 8, 100, 0, 0, 7, 7, 14, false },
+    {"16-bit load", c_load2, c_load2, 2, 0, 0, 0, M, M, 0x2211, false},
+    {"32-bit load", c_load4, c_load4, 4, 0, 0, 0, M, M, 0x44332211, false},
+    {"64-bit load", c_load8, c_load8, 8, 0, 0, 0, M, M, M, false},
+    {"16-bit store", c_store2, c_store2, 2, 0xabcd, 0, 0, M, 0x887766554433abcd, 0xabcd, true},
+    {"32-bit store", c_store4, c_store4, 4, 0xaabbccdd, 0, 0, M, 0x88776655aabbccdd, 0xaabbccdd, true},
+    {"64-bit store", c_store8, c_store8, 8, 0x0102030405060708, 0, 0, M, 0x0102030405060708, 0x0102030405060708, true},
+    {"ADD to memory", c_add8, c_add8, 8, 0x0101010101010101, 0, 0, M, M + 0x0101010101010101, 0x0101010101010101, true},
+    {"XCHG", c_xchg8, c_xchg8, 8, 0x1234, 0, 0, M, 0x1234, M, true},
+    {"LOCK XADD", c_lock8, c_lock8, 8, 1, 0, 0, M, M + 1, M, true},
+    {"LOCK ADD, 32 bits", c_lock4, c_lock4, 4, 1, 0, 0, M, M + 1, 1, true},
+    {"LOCK CMPXCHG, equal", c_cmpxchg, c_cmpxchg, 8, M, 0x5555, 0, M, 0x5555, M, true},
+    {"LOCK CMPXCHG, not equal", c_cmpxchg, c_cmpxchg, 8, 7, 0x5555, 0, M, M, M, true},
+    {"INC, 16 bits", c_inc2, c_inc2, 2, 9, 0, 0, M, M + 1, 9, true},
+    {"PUSH from memory", c_pushmem, c_pushmem, 8, 9, 0, 0, M, M, M, false},
+    {"POP to memory", c_popmem, c_popmem_at, 8, 0x99, 0, 0, M, 0x99, 0x99, true},
+    {"CMP", c_cmp, c_cmp, 8, M, 0, 0, M, M, M, false},
+    {"IMUL", c_imul, c_imul, 8, 2, 0, 0, 3, 3, 6, false},
+    {"DIV", c_div, c_div_at, 8, 100, 0, 0, 7, 7, 14, false},
 };
 
 static struct state row_run(const struct row *r, bool user, uint64_t va)
@@ -129,8 +127,8 @@ static void check_row(const struct row *r, bool user)
             w_bad += s.err != err;
             if (s.vec != EXC_PF || (s.err & ~2ul) != (err & ~2ul) || s.cr2 != EDGE || get8(va) != r->mem ||
                 s.r[RAX] != r->rax || s.rip != (ureg)(user ? USER(r->at) : r->at)) {
-                note("%s at -%u, %s: vector %lu error %lx (want %lx) cr2 %lx rax %lx memory %lx", r->name,
-                     off, ro ? "read-only" : "missing", s.vec, s.err, err, s.cr2, s.r[RAX], get8(va));
+                note("%s at -%u, %s: vector %lu error %lx (want %lx) cr2 %lx rax %lx memory %lx", r->name, off,
+                     ro ? "read-only" : "missing", s.vec, s.err, err, s.cr2, s.r[RAX], get8(va));
                 faults_bad++;
             }
         }
@@ -189,8 +187,7 @@ static void test_x87(void)
         s.r[RSI] = EDGE - off;
         put8(EDGE - off + 8, 0);
         run(&s);
-        bad += s.vec != EXC_DONE || get8(EDGE - off) != 0x8000000000000000 ||
-               (get8(EDGE - off + 8) & 0xffff) != 0x3fff;
+        bad += s.vec != EXC_DONE || get8(EDGE - off) != 0x8000000000000000 || (get8(EDGE - off + 8) & 0xffff) != 0x3fff;
         s = user_state(c_fld);
         s.r[RSI] = EDGE - off;
         s.r[RDI] = TEST_VA + 64;
@@ -254,7 +251,7 @@ static void test_bit_string(void)
     ok(s.vec == EXC_DONE && second[1] == 2 && !(s.rflags & FL_CF), "BTS reaches into the next page");
     s = user_state(c_bts);
     s.r[RSI] = EDGE + 64;
-    s.r[RCX] = (ureg)-(64 * 8 + 64);
+    s.r[RCX] = (ureg) - (64 * 8 + 64);
     run(&s);
     ok(s.vec == EXC_DONE && first[4096 - 8] == 1, "BTS with a negative offset reaches into the page before");
     map_both(false, 0);
@@ -270,8 +267,8 @@ static void test_bit_string(void)
 // Instructions of every length over the page end; then with the second page missing.
 static void test_code(void)
 {
-    static const uint8_t code[] = { 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0, 0xff, 0xc0,
-                                    0x48, 0xb9, 1,    2,    3,    4, 5, 6, 7, 8, 0xcd, 0x80 };
+    static const uint8_t code[] = {0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0, 0xff, 0xc0,
+                                   0x48, 0xb9, 1,    2,    3,    4, 5, 6, 7, 8, 0xcd, 0x80};
     unsigned bad = 0, faults_bad = 0;
     for (unsigned off = 1; off < sizeof code; off++) {
         uint64_t va = EDGE - off;
@@ -288,7 +285,7 @@ static void test_code(void)
         s = user_state(USER(0));
         s.rip = va;
         run(&s);
-        static const uint8_t starts[] = { 0, 10, 12, 22 }; // of the instructions
+        static const uint8_t starts[] = {0, 10, 12, 22}; // of the instructions
         unsigned start = 0;
         for (unsigned i = 0; i < sizeof starts; i++)
             if (starts[i] <= off)

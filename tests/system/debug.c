@@ -5,7 +5,9 @@
 
 enum { B0 = 1, B1 = 2, BD = 0x2000, BS = 0x4000, DR6_BITS = 0xe00f, TRACE = 64 };
 
-static struct { ureg rip, dr6, rflags, rcx; } trace[TRACE];
+static struct {
+    ureg rip, dr6, rflags, rcx;
+} trace[TRACE];
 static unsigned traced;
 
 static void on_db(struct frame *f)
@@ -43,8 +45,8 @@ static void check_trace(const char *name, const struct state *s, const char *con
         ureg w = (ureg)want[n] + ((s->cs & 3) ? 0x40000000 : 0);
         if (n >= traced || trace[n].rip != w || (trace[n].dr6 & DR6_BITS) != BS) {
             if (good)
-                note("%s: step %u of %u is at %lx dr6 %lx, want %lx", name, n, traced,
-                     n < traced ? trace[n].rip : 0, n < traced ? trace[n].dr6 : 0, w);
+                note("%s: step %u of %u is at %lx dr6 %lx, want %lx", name, n, traced, n < traced ? trace[n].rip : 0,
+                     n < traced ? trace[n].dr6 : 0, w);
             good = false;
         }
     }
@@ -53,37 +55,56 @@ static void check_trace(const char *name, const struct state *s, const char *con
     ok(good && traced == n, "%s, CPL %lu", name, s->cs & 3);
 }
 
-SNIP(g_plain, "nop\n" AT(g_p1) "inc %eax\n" AT(g_p2) "jmp 1f\n ud2\n 1: " AT(g_p3) "mov %rsp, %rax\n"
-                  AT(g_p4) "push %rax\n" AT(g_p5) "pop %rax");
-SNIP(g_popf, "pushfq\n orq $0x100, (%rsp)\n popfq\n nop\n" AT(g_popf_1) "nop\n" AT(g_popf_2) "pushfq\n"
-                 AT(g_popf_3) "andq $~0x100, (%rsp)\n" AT(g_popf_4) "popfq\n" AT(g_popf_5) "nop\n nop");
-SNIP(g_movss, "nop\n" AT(g_ss1) "mov %ss, %eax\n" AT(g_ss2) "mov %eax, %ss\n" "nop\n" AT(g_ss3) "nop");
+SNIP(g_plain, "nop\n" AT(g_p1) "inc %eax\n" AT(g_p2) "jmp 1f\n ud2\n 1: " AT(g_p3) "mov %rsp, %rax\n" AT(
+                  g_p4) "push %rax\n" AT(g_p5) "pop %rax");
+SNIP(g_popf, "pushfq\n orq $0x100, (%rsp)\n popfq\n nop\n" AT(g_popf_1) "nop\n" AT(g_popf_2) "pushfq\n" AT(
+                 g_popf_3) "andq $~0x100, (%rsp)\n" AT(g_popf_4) "popfq\n" AT(g_popf_5) "nop\n nop");
+SNIP(g_movss, "nop\n" AT(g_ss1) "mov %ss, %eax\n" AT(g_ss2) "mov %eax, %ss\n"
+                                                            "nop\n" AT(g_ss3) "nop");
 SNIP(g_rep, "mov $3, %ecx\n" AT(g_r1) "lea -256(%rsp), %rdi\n" AT(g_r2) "rep stosb\n" AT(g_r3) "nop");
 SNIP(g_call, "call 1f\n" AT(g_c3) "jmp 2f\n 1: " AT(g_c1) "nop\n" AT(g_c2) "ret\n 2:" AT(g_c4) "nop");
-SNIP(g_cond, "xor %eax, %eax\n" AT(g_j1) "jnz 1f\n" AT(g_j2) "mov $2, %ecx\n 1: " AT(g_j3) "loop 1b\n"
-                 AT(g_j4) "jz 3f\n ud2\n 3:" AT(g_j5) "nop");
-LABEL(g_p1); LABEL(g_p2); LABEL(g_p3); LABEL(g_p4); LABEL(g_p5);
-LABEL(g_popf_1); LABEL(g_popf_2); LABEL(g_popf_3); LABEL(g_popf_4); LABEL(g_popf_5);
-LABEL(g_ss1); LABEL(g_ss2); LABEL(g_ss3);
-LABEL(g_r1); LABEL(g_r2); LABEL(g_r3);
-LABEL(g_c1); LABEL(g_c2); LABEL(g_c3); LABEL(g_c4);
-LABEL(g_j1); LABEL(g_j2); LABEL(g_j3); LABEL(g_j4); LABEL(g_j5);
+SNIP(g_cond, "xor %eax, %eax\n" AT(g_j1) "jnz 1f\n" AT(g_j2) "mov $2, %ecx\n 1: " AT(g_j3) "loop 1b\n" AT(
+                 g_j4) "jz 3f\n ud2\n 3:" AT(g_j5) "nop");
+LABEL(g_p1);
+LABEL(g_p2);
+LABEL(g_p3);
+LABEL(g_p4);
+LABEL(g_p5);
+LABEL(g_popf_1);
+LABEL(g_popf_2);
+LABEL(g_popf_3);
+LABEL(g_popf_4);
+LABEL(g_popf_5);
+LABEL(g_ss1);
+LABEL(g_ss2);
+LABEL(g_ss3);
+LABEL(g_r1);
+LABEL(g_r2);
+LABEL(g_r3);
+LABEL(g_c1);
+LABEL(g_c2);
+LABEL(g_c3);
+LABEL(g_c4);
+LABEL(g_j1);
+LABEL(g_j2);
+LABEL(g_j3);
+LABEL(g_j4);
+LABEL(g_j5);
 
 // 17.3.1.4 "Single-Step Exception Condition".
 static void test_steps(void)
 {
-    static const char *const plain[] = { g_p1, g_p2, g_p3, g_p4, g_p5, g_plain_end, NULL };
-    static const char *const popf[] = { g_popf_1, g_popf_2, g_popf_3, g_popf_4, g_popf_5, NULL };
-    static const char *const movss[] = { g_ss1, g_ss2, g_ss3, g_movss_end, NULL };
-    static const char *const rep[] = { g_r1, g_r2, g_r2, g_r2, g_r3, g_rep_end, NULL };
-    static const char *const call[] = { g_c1, g_c2, g_c3, g_c4, g_call_end, NULL };
-    static const char *const cond[] = { g_j1, g_j2, g_j3, g_j3, g_j4, g_j5, g_cond_end, NULL };
+    static const char *const plain[] = {g_p1, g_p2, g_p3, g_p4, g_p5, g_plain_end, NULL};
+    static const char *const popf[] = {g_popf_1, g_popf_2, g_popf_3, g_popf_4, g_popf_5, NULL};
+    static const char *const movss[] = {g_ss1, g_ss2, g_ss3, g_movss_end, NULL};
+    static const char *const rep[] = {g_r1, g_r2, g_r2, g_r2, g_r3, g_rep_end, NULL};
+    static const char *const call[] = {g_c1, g_c2, g_c3, g_c4, g_call_end, NULL};
+    static const char *const cond[] = {g_j1, g_j2, g_j3, g_j3, g_j4, g_j5, g_cond_end, NULL};
     for (unsigned user = 0; user < 2; user++) {
         struct state s = step(g_plain, user, FL_TF);
         check_trace("TF: a trap after each instruction", &s, plain);
         s = step(g_popf, user, 0);
-        check_trace("TF set by POPF traps after the next instruction; the POPF that clears it still traps",
-                    &s, popf);
+        check_trace("TF set by POPF traps after the next instruction; the POPF that clears it still traps", &s, popf);
         s = step(g_movss, user, FL_TF);
         check_trace("TF: no trap between MOV SS and the next instruction", &s, movss);
         s = step(g_rep, user, FL_TF);
@@ -106,7 +127,7 @@ LABEL(g_ud1);
 
 static void test_step_events(void)
 {
-    static const char *const after_int[] = { g_int2, g_int_end, NULL };
+    static const char *const after_int[] = {g_int2, g_int_end, NULL};
     idt_set(0x42, g_iret, KCODE, 0xee, 0);
     struct state s = step(g_int, true, FL_TF);
     check_trace("TF: INT n clears it for the handler; its IRET resumes stepping", &s, after_int);
@@ -125,15 +146,19 @@ SNIP(g_add4, "addl $1, (%rsi)\n" AT(g_add4_at) "nop");
 SNIP(g_exec, "nop\n" AT(g_exec_at) "nop\n nop\n jmp 1f\n 1: nop");
 SNIP(g_rep_write, "mov $8, %ecx\n mov %rsi, %rdi\n" AT(g_rep_write_at) "rep stosb\n nop");
 SNIP(g_ss_mem, "mov (%rsi), %ss\n nop\n" AT(g_ss_mem_at) "nop");
-LABEL(g_store1_at); LABEL(g_store8_at); LABEL(g_load4_at); LABEL(g_add4_at);
-LABEL(g_exec_at); LABEL(g_rep_write_at); LABEL(g_ss_mem_at);
+LABEL(g_store1_at);
+LABEL(g_store8_at);
+LABEL(g_load4_at);
+LABEL(g_add4_at);
+LABEL(g_exec_at);
+LABEL(g_rep_write_at);
+LABEL(g_ss_mem_at);
 
 enum { RW_EXEC, RW_WRITE, RW_IO, RW_ACCESS, LEN1 = 0, LEN2, LEN8, LEN4 };
 
 static void arm(unsigned n, const void *addr, unsigned rw, unsigned len)
 {
-    ureg dr7 =
-        (read_dr7() & ~(0xful << (16 + 4 * n))) | 0x400 | 2u << (2 * n) | (rw | len << 2) << (16 + 4 * n);
+    ureg dr7 = (read_dr7() & ~(0xful << (16 + 4 * n))) | 0x400 | 2u << (2 * n) | (rw | len << 2) << (16 + 4 * n);
     if (n == 0)
         write_dr0((ureg)addr);
     else
@@ -154,8 +179,7 @@ static struct state watch(const char *code, bool user, const void *at)
 
 static void check_hit(const char *name, const char *want, ureg bits)
 {
-    bool good =
-        want ? traced == 1 && trace[0].rip == (ureg)want && (trace[0].dr6 & DR6_BITS) == bits : traced == 0;
+    bool good = want ? traced == 1 && trace[0].rip == (ureg)want && (trace[0].dr6 & DR6_BITS) == bits : traced == 0;
     ok(good, "%s: %u traps, rip %lx dr6 %lx, want %lx dr6 %lx", name, traced, traced ? trace[0].rip : 0,
        traced ? trace[0].dr6 & DR6_BITS : 0, (ureg)want, bits);
 }
@@ -205,8 +229,7 @@ static void test_data(void)
     data[0] = KDATA;
     arm(0, d, RW_ACCESS, LEN2);
     watch(g_ss_mem, false, d);
-    check_hit("access breakpoint on MOV SS's operand is held until after the next instruction", g_ss_mem_at,
-              B0);
+    check_hit("access breakpoint on MOV SS's operand is held until after the next instruction", g_ss_mem_at, B0);
     write_dr7(0x400);
     write_dr0((ureg)d);
     watch(g_store1, false, d);
@@ -219,8 +242,7 @@ static void test_exec(void)
     arm(0, g_exec_at, RW_EXEC, LEN1);
     struct state s = watch(g_exec, false, data);
     check_hit("instruction breakpoint: before the instruction, once", g_exec_at, B0);
-    ok(s.vec == EXC_DONE && traced && (trace[0].rflags & FL_RF),
-       "RF set in the frame of an instruction breakpoint");
+    ok(s.vec == EXC_DONE && traced && (trace[0].rflags & FL_RF), "RF set in the frame of an instruction breakpoint");
     arm(0, USER(g_exec_at), RW_EXEC, LEN1);
     watch(g_exec, true, data);
     check_hit("instruction breakpoint at CPL 3", USER(g_exec_at), B0);

@@ -48,13 +48,11 @@ static void test_gate_dpl(void)
     idt_default(VEC, 0x6e);
     s = user_state(d_int40);
     run(&s);
-    check_exc("INT n through a gate that is not present is #NP(vector*8+2)", &s, EXC_NP, VEC * 8 + 2,
-              d_int40);
+    check_exc("INT n through a gate that is not present is #NP(vector*8+2)", &s, EXC_NP, VEC * 8 + 2, d_int40);
     idt_default(VEC, 0xe5);
     s = user_state(d_int40);
     run(&s);
-    check_exc("INT n through a task gate in IA-32e mode is #GP(vector*8+2)", &s, EXC_GP, VEC * 8 + 2,
-              d_int40);
+    check_exc("INT n through a task gate in IA-32e mode is #GP(vector*8+2)", &s, EXC_GP, VEC * 8 + 2, d_int40);
     idt_set(VEC, (const void *)0x1234, KDATA, 0xee, 0);
     s = user_state(d_int40);
     run(&s);
@@ -97,8 +95,7 @@ static void test_flags(void)
     tss.ist[1] = (ureg)ist_stack + 2048;
     s = kernel_state(d_int40);
     run(&s);
-    check_eq("IST: the frame is on the IST stack even at the same level", s.r[RBX],
-             (ureg)ist_stack + 2048 - 40);
+    check_eq("IST: the frame is on the IST stack even at the same level", s.r[RBX], (ureg)ist_stack + 2048 - 40);
     tss.ist[1] += 8;
     s = kernel_state(d_int40);
     run(&s);
@@ -157,20 +154,16 @@ static void test_iret_faults(void)
     check_iret("IRET: CS beyond the GDT", iret_state(t, 64 * 8, 2, sp, KDATA), EXC_GP, 64 * 8);
     check_iret("IRET: CS's DPL is not its RPL", iret_state(t, KCODE | 3, 2, sp, UDATA), EXC_GP, KCODE);
     check_iret("IRET: non-canonical RIP", iret_state(0x800000000000, KCODE, 2, sp, KDATA), EXC_GP, 0);
-    check_iret("IRET: SS's RPL is not CS's", iret_state((ureg)USER(d_target), UCODE, 2, usp, KDATA), EXC_GP,
-               KDATA);
-    check_iret("IRET: SS is code", iret_state((ureg)USER(d_target), UCODE, 2, usp, UCODE), EXC_GP,
-               UCODE & ~3);
+    check_iret("IRET: SS's RPL is not CS's", iret_state((ureg)USER(d_target), UCODE, 2, usp, KDATA), EXC_GP, KDATA);
+    check_iret("IRET: SS is code", iret_state((ureg)USER(d_target), UCODE, 2, usp, UCODE), EXC_GP, UCODE & ~3);
     check_iret("IRET: null SS to CPL 3", iret_state((ureg)USER(d_target), UCODE, 2, usp, 3), EXC_GP, 0);
     check_iret("IRET: null SS to compatibility mode", iret_state(t, KCODE32, 2, sp, 0), EXC_GP, 0);
     gdt_set(FREE_SEL, make_desc(0, 0xfffff, 0x7b, 0xa));
     gdt_set(FREE_SEL + 8, make_desc(0, 0xfffff, 0x73, 0xc));
     gdt_set(FREE_SEL + 16, make_desc(0, 0xfffff, 0xfb, 0xe));
     check_iret("IRET: CS not present", iret_state(t, FREE_SEL | 3, 2, usp, UDATA), EXC_NP, FREE_SEL);
-    check_iret("IRET: SS not present", iret_state(t, UCODE, 2, usp, (FREE_SEL + 8) | 3), EXC_SS,
-               FREE_SEL + 8);
-    check_iret("IRET: CS with L and D", iret_state(t, (FREE_SEL + 16) | 3, 2, usp, UDATA), EXC_GP,
-               FREE_SEL + 16);
+    check_iret("IRET: SS not present", iret_state(t, UCODE, 2, usp, (FREE_SEL + 8) | 3), EXC_SS, FREE_SEL + 8);
+    check_iret("IRET: CS with L and D", iret_state(t, (FREE_SEL + 16) | 3, 2, usp, UDATA), EXC_GP, FREE_SEL + 16);
     struct state s = iret_state(t, KCODE, FL_NT | 2, sp, KDATA);
     s.rflags |= FL_NT; // the current NT, not the image's, makes IRET a task return
     s.rip = (ureg)d_iret;
@@ -204,9 +197,8 @@ static void test_iret(void)
     check_eq("... RSP", s.r[RSP], sp);
 }
 
-SNIP(d_user_iret,
-     "mov %ss, %ecx; push %rcx; lea 64(%rsp), %rcx; push %rcx; push %rbx; mov %cs, %ecx; push %rcx\n"
-     "lea 1f(%rip), %rcx; push %rcx; iretq; 1: pushfq; pop %rax");
+SNIP(d_user_iret, "mov %ss, %ecx; push %rcx; lea 64(%rsp), %rcx; push %rcx; push %rbx; mov %cs, %ecx; push %rcx\n"
+                  "lea 1f(%rip), %rcx; push %rcx; iretq; 1: pushfq; pop %rax");
 
 // At CPL 3 IRET changes neither IOPL nor, above IOPL, IF: silently.
 static void test_iret_user(void)
@@ -251,8 +243,7 @@ static void test_double_fault(void)
     idt_default(EXC_SS, 0x8e);
     idt[EXC_SS].ist = 1;
     run(&s); // 6.14.4: a non-canonical stack pointer from the TSS is #SS
-    ok(s.vec == EXC_SS && (s.err & ~1ul) == 0 && s.rip == (ureg)USER(d_ud),
-       "non-canonical RSP0 is #SS(0 or EXT)");
+    ok(s.vec == EXC_SS && (s.err & ~1ul) == 0 && s.rip == (ureg)USER(d_ud), "non-canonical RSP0 is #SS(0 or EXT)");
     idt_default(EXC_SS, 0x8e);
     tss.rsp[0] = rsp0;
 }

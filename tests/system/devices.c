@@ -72,21 +72,28 @@ static void test_msrs(void)
     check_kept("MSRs of the local APIC");
 }
 
-SNIP(d_mem, ".rept 3\n mov (%rdi), %al; movzbl 1(%rdi), %ecx; test %al, 2(%rdi); cmpb $3, 3(%rdi)\n"
-            "mov %bh, 4(%rdi); mov %r14b, 5(%rdi); movw $0x5678, 6(%rdi); mov %r15, 8(%rdi); movl $-2, 16(%rdi)\n"
-            "movq $-3, 24(%rdi); orb $0x81, 4(%rdi); mov 8(%rdi), %r14; movsbq 5(%rdi), %r15; mov 6(%rdi), %dx\n .endr");
+SNIP(d_mem,
+     ".rept 3\n mov (%rdi), %al; movzbl 1(%rdi), %ecx; test %al, 2(%rdi); cmpb $3, 3(%rdi)\n"
+     "mov %bh, 4(%rdi); mov %r14b, 5(%rdi); movw $0x5678, 6(%rdi); mov %r15, 8(%rdi); movl $-2, 16(%rdi)\n"
+     "movq $-3, 24(%rdi); orb $0x81, 4(%rdi); mov 8(%rdi), %r14; movsbq 5(%rdi), %r15; mov 6(%rdi), %dx\n .endr");
 
 // The VGA's memory: four planes on the same addresses, of which the CPU reads one and writes all.
 static void test_vga(void)
 {
     map_page(TEST_VA, 0xa0000, PTE_P | PTE_W | PTE_PCD, 1);
     outb(0x3c2, 0x63); // the CPU may access it
-    outb(0x3c4, 4); outb(0x3c5, 6);  // all planes, sequential
-    outb(0x3c4, 2); outb(0x3c5, 15);
-    outb(0x3ce, 6); outb(0x3cf, 5);  // A0000h, graphics
-    outb(0x3ce, 8); outb(0x3cf, 255);
-    outb(0x3ce, 5); outb(0x3cf, 0);
-    outb(0x3ce, 1); outb(0x3cf, 0);
+    outb(0x3c4, 4);
+    outb(0x3c5, 6); // all planes, sequential
+    outb(0x3c4, 2);
+    outb(0x3c5, 15);
+    outb(0x3ce, 6);
+    outb(0x3cf, 5); // A0000h, graphics
+    outb(0x3ce, 8);
+    outb(0x3cf, 255);
+    outb(0x3ce, 5);
+    outb(0x3cf, 0);
+    outb(0x3ce, 1);
+    outb(0x3cf, 0);
     volatile uint8_t *p = (uint8_t *)TEST_VA;
     for (unsigned i = 0; i < 32; i++)
         p[i] = (uint8_t)(i + 1);

@@ -4,14 +4,30 @@
 // SDM vol. 3B, chapter 21 "8086 Emulation"; vol. 1, section 3.3.1; vol. 2 for each instruction.
 #include "test.h"
 
-enum { CODE16 = FREE_SEL, STACK16 = FREE_SEL + 8, DATA16 = FREE_SEL + 16, REAL_CODE = FREE_SEL + 24, REAL_DATA = FREE_SEL + 32 };
-enum { CODE_AT = 0x8000, STACK_AT = 0x9000, DATA_AT = 0x11000, STUBS_AT = 0x4000, DRIVER_AT = 0x5000, BLOCK_AT = 0x6000 };
+enum {
+    CODE16 = FREE_SEL,
+    STACK16 = FREE_SEL + 8,
+    DATA16 = FREE_SEL + 16,
+    REAL_CODE = FREE_SEL + 24,
+    REAL_DATA = FREE_SEL + 32
+};
+enum {
+    CODE_AT = 0x8000,
+    STACK_AT = 0x9000,
+    DATA_AT = 0x11000,
+    STUBS_AT = 0x4000,
+    DRIVER_AT = 0x5000,
+    BLOCK_AT = 0x6000
+};
 #define DATA ((volatile uint8_t *)DATA_AT)
 
 // --- real mode: a driver at 5000h takes the registers from a block at 6000h, jumps to the program at 800h:0, and
 // comes back by whatever interrupt ends it. Vector n points to stub n: "push n; jmp done".
 
-struct block { uint32_t eax, ecx, edx, ebx, esp, ebp, esi, edi; uint16_t ds, es, cs, ip, flags, vector; };
+struct block {
+    uint32_t eax, ecx, edx, ebx, esp, ebp, esi, edi;
+    uint16_t ds, es, cs, ip, flags, vector;
+};
 #define BLOCK ((volatile struct block *)BLOCK_AT)
 
 asm(".pushsection .snip, \"awx\"\n .code16\n driver:\n"
@@ -42,7 +58,7 @@ static void make_driver(void)
     mem_copy((void *)DRIVER_AT, driver, (size_t)(driver_end - driver));
     for (unsigned v = 0; v < 256; v++, d += 8) { // pushw $v; ljmp 500h:done
         uint16_t done = (uint16_t)(driver_done - driver);
-        const uint8_t stub[8] = { 0x6a, (uint8_t)v, 0xea, (uint8_t)done, (uint8_t)(done >> 8), 0, 5, 0 };
+        const uint8_t stub[8] = {0x6a, (uint8_t)v, 0xea, (uint8_t)done, (uint8_t)(done >> 8), 0, 5, 0};
         mem_copy(d, stub, sizeof stub);
         *(volatile uint32_t *)(v * 4) = v * 8 | STUBS_AT << 12;
     }
@@ -50,13 +66,16 @@ static void make_driver(void)
 
 static struct state in_real(void)
 {
-    struct __attribute__((packed)) { uint16_t limit; ureg base; } idtr = { sizeof idt - 1, (ureg)idt };
-    *BLOCK = (struct block){ .esp = 0x1000 };
+    struct __attribute__((packed)) {
+        uint16_t limit;
+        ureg base;
+    } idtr = {sizeof idt - 1, (ureg)idt};
+    *BLOCK = (struct block){.esp = 0x1000};
     driver_run();
     asm volatile("lidt %0" : : "m"(idtr));
     volatile struct block *b = BLOCK;
-    struct state s = { .rip = b->ip, .cs = b->cs, .rflags = b->flags, .vec = b->vector & 0xff, .err = NO_ERROR };
-    const ureg r[8] = { b->eax, b->ecx, b->edx, b->ebx, b->esp, b->ebp, b->esi, b->edi };
+    struct state s = {.rip = b->ip, .cs = b->cs, .rflags = b->flags, .vec = b->vector & 0xff, .err = NO_ERROR};
+    const ureg r[8] = {b->eax, b->ecx, b->edx, b->ebx, b->esp, b->ebp, b->esi, b->edi};
     for (unsigned i = 0; i < 8; i++)
         s.r[i] = r[i];
     return s;
@@ -64,7 +83,7 @@ static struct state in_real(void)
 
 static struct state in_vm86(void)
 {
-    struct state s = { .cs = 0x800, .ss = 0x900, .rflags = 0x20000 | FL_IOPL | FL_ONE, .ds = 0x1100, .es = 0x1100 };
+    struct state s = {.cs = 0x800, .ss = 0x900, .rflags = 0x20000 | FL_IOPL | FL_ONE, .ds = 0x1100, .es = 0x1100};
     s.r[RSP] = 0x1000;
     run(&s);
     return s;
@@ -72,7 +91,8 @@ static struct state in_vm86(void)
 
 static struct state in_pm16(void)
 {
-    struct state s = { .cs = CODE16 | 3, .ss = STACK16 | 3, .rflags = FL_ONE | FL_IOPL, .ds = DATA16 | 3, .es = DATA16 | 3 };
+    struct state s = {
+        .cs = CODE16 | 3, .ss = STACK16 | 3, .rflags = FL_ONE | FL_IOPL, .ds = DATA16 | 3, .es = DATA16 | 3};
     s.r[RSP] = 0x1000;
     run(&s);
     return s;
@@ -80,35 +100,50 @@ static struct state in_pm16(void)
 
 // --- the programs
 
-SNIP16(d_arith, "movw $0x1234, %ax; addw $0xf00d, %ax; adcw $0, %ax; movw %ax, %bx; imulw $-3, %bx, %cx; movw $100, %ax\n"
-                "mulw %ax; movw %dx, %si; movw $7, %bx; divw %bx; xchgw %ax, %di; movw $-100, %ax; cwtd; idivw %bx; rclw $3, %ax\n"
-                "incw %ax; decw %si; negw %dx; notw %cx; sbbb %bl, %bl; salw $3, %dx; sarb $1, %ch; shldw $4, %ax, %si");
-SNIP16(d_bcd, "movb $0x38, %al; addb $0x45, %al; daa; movw %ax, %bx; subb $0x19, %al; das; movb %al, %bh; movw $0x0009, %ax\n"
-              "addb $8, %al; aaa; movw %ax, %cx; movw $0x0103, %ax; subb $7, %al; aas; movw %ax, %dx; movb $97, %al; aam\n"
-              "movw %ax, %si; aad; movw %ax, %di; stc; .byte 0xd6; cbtw");
-SNIP16(d_string, "xorw %di, %di; movw $0x4142, %ax; movw $32, %cx; rep stosw; movw $64, %cx; xorw %si, %si; movw $0x100, %di\n"
-                 "rep movsb; movb $'Z', 0x120; xorw %si, %si; movw $0x100, %di; movw $64, %cx; repe cmpsb; movw %cx, %dx\n"
-                 "movw $0x100, %di; movw $64, %cx; movb $'Z', %al; repne scasb; movw %di, %bx; std; movw $0x13f, %si\n"
-                 "movw $0x17f, %di; movw $64, %cx; rep movsb; lodsb; lodsb; stosb; cld; movw %si, %bp; movw $0x15e, %si\n"
-                 "xorl %ecx, %ecx; movw $8, %cx; 1: lodsb; addb %al, %ch; decb %cl; jnz 1b");
-SNIP16(d_loop, "xorw %ax, %ax; movw $300, %cx; 1: addw %cx, %ax; loop 1b; movw $10, %cx; xorw %bx, %bx; 2: incw %bx; cmpw $4, %bx\n"
-               "loopne 2b; movw %cx, %dx; movw $10, %cx; 3: decw %bx; cmpw %bx, %bx; loope 3b; movw %bx, %si; jcxz 4f; movw $1, %di\n"
-               "4: movl $0x10000, %ecx; jcxz 5f; orw $2, %di; 5: jecxz 6f; orw $4, %di; 6: loop 7f; orw $8, %di; 7:");
-SNIP16(d_call, "pushw $10; callw 1f; movw %ax, %bx; leaw 3f-d_call, %si; movw $7f-d_call, %di; callw *%di; callw 4f; jmp 9f\n"
-               "1: pushw %bp; movw %sp, %bp; pushw %si; movw 4(%bp), %ax; cmpw $2, %ax; jb 2f; decw %ax; pushw %ax; callw 1b\n"
-               "movw %ax, %si; movw 4(%bp), %ax; subw $2, %ax; pushw %ax; callw 1b; addw %si, %ax; 2: popw %si; popw %bp\n"
-               "3: retw $2\n 4: popw %cx; pushw %cx; retw\n 7: movw $0x77, %dx; retw\n 9:");
-SNIP16(d_stack, "movl $0x11112222, %eax; movl $0x33334444, %ebx; pushaw; popw %cx; addw $14, %sp; pushal; movzwl %sp, %ebp; movw 0x1c(%ebp), %dx\n"
-                "popal; enterw $8, $0; movw %bp, %si; leavew; enterw $4, $2; movw %sp, %di; leavew; pushw $0x5555; popw 0x40\n"
-                "pushl $0x12345678; popw %ax; popw %bx; pushw %sp; popw %cx; pushw 0x40; popw %dx; pushfw; popw %bp; andw $0x8d5, %bp");
-SNIP16(d_wide, "movl $0x200, %ebx; movl $3, %esi; movl $0xdeadbeef, (%ebx,%esi,4); movl 0x20c, %eax; movzbl 0x20d, %ecx\n"
-               "movsbl 0x20f, %edx; leal -4(%ebx,%esi,8), %edi; addl $0x10000, %edi; bswapl %eax; btsl $31, 0x20c; btw $77, 0x200\n"
-               "sbbw %bp, %bp; shrdl $8, %eax, 0x20c; movl 0x20c, %esi");
-SNIP16(d_xlat, "movw $256, %cx; xorw %di, %di; movw $0xff, %ax; 1: stosb; decb %al; loop 1b; xorw %bx, %bx; movb $10, %al; xlatb\n"
-               "movb %al, %ah; movw $5, %bx; movb $200, %al; xlatb; movw $0xfff0, %bx; movb $0x20, %al; xlatb %es:(%bx); movb %al, %dl");
-SNIP16(d_hot, "movw $20000, %cx; xorw %ax, %ax; xorw %bx, %bx; xorw %si, %si; 1: movw %cx, %dx; andw $0x3fe, %dx; movw %dx, %di\n"
-              "addw %cx, 0x400(%di); movw 0x400(%di), %dx; rolw $1, %dx; xorw %dx, %ax; pushw %ax; popw %bp; addw %bp, %bx\n"
-              "adcw $0, %si; decw %cx; jnz 1b");
+SNIP16(
+    d_arith,
+    "movw $0x1234, %ax; addw $0xf00d, %ax; adcw $0, %ax; movw %ax, %bx; imulw $-3, %bx, %cx; movw $100, %ax\n"
+    "mulw %ax; movw %dx, %si; movw $7, %bx; divw %bx; xchgw %ax, %di; movw $-100, %ax; cwtd; idivw %bx; rclw $3, %ax\n"
+    "incw %ax; decw %si; negw %dx; notw %cx; sbbb %bl, %bl; salw $3, %dx; sarb $1, %ch; shldw $4, %ax, %si");
+SNIP16(d_bcd,
+       "movb $0x38, %al; addb $0x45, %al; daa; movw %ax, %bx; subb $0x19, %al; das; movb %al, %bh; movw $0x0009, %ax\n"
+       "addb $8, %al; aaa; movw %ax, %cx; movw $0x0103, %ax; subb $7, %al; aas; movw %ax, %dx; movb $97, %al; aam\n"
+       "movw %ax, %si; aad; movw %ax, %di; stc; .byte 0xd6; cbtw");
+SNIP16(d_string,
+       "xorw %di, %di; movw $0x4142, %ax; movw $32, %cx; rep stosw; movw $64, %cx; xorw %si, %si; movw $0x100, %di\n"
+       "rep movsb; movb $'Z', 0x120; xorw %si, %si; movw $0x100, %di; movw $64, %cx; repe cmpsb; movw %cx, %dx\n"
+       "movw $0x100, %di; movw $64, %cx; movb $'Z', %al; repne scasb; movw %di, %bx; std; movw $0x13f, %si\n"
+       "movw $0x17f, %di; movw $64, %cx; rep movsb; lodsb; lodsb; stosb; cld; movw %si, %bp; movw $0x15e, %si\n"
+       "xorl %ecx, %ecx; movw $8, %cx; 1: lodsb; addb %al, %ch; decb %cl; jnz 1b");
+SNIP16(
+    d_loop,
+    "xorw %ax, %ax; movw $300, %cx; 1: addw %cx, %ax; loop 1b; movw $10, %cx; xorw %bx, %bx; 2: incw %bx; cmpw $4, %bx\n"
+    "loopne 2b; movw %cx, %dx; movw $10, %cx; 3: decw %bx; cmpw %bx, %bx; loope 3b; movw %bx, %si; jcxz 4f; movw $1, %di\n"
+    "4: movl $0x10000, %ecx; jcxz 5f; orw $2, %di; 5: jecxz 6f; orw $4, %di; 6: loop 7f; orw $8, %di; 7:");
+SNIP16(d_call,
+       "pushw $10; callw 1f; movw %ax, %bx; leaw 3f-d_call, %si; movw $7f-d_call, %di; callw *%di; callw 4f; jmp 9f\n"
+       "1: pushw %bp; movw %sp, %bp; pushw %si; movw 4(%bp), %ax; cmpw $2, %ax; jb 2f; decw %ax; pushw %ax; callw 1b\n"
+       "movw %ax, %si; movw 4(%bp), %ax; subw $2, %ax; pushw %ax; callw 1b; addw %si, %ax; 2: popw %si; popw %bp\n"
+       "3: retw $2\n 4: popw %cx; pushw %cx; retw\n 7: movw $0x77, %dx; retw\n 9:");
+SNIP16(
+    d_stack,
+    "movl $0x11112222, %eax; movl $0x33334444, %ebx; pushaw; popw %cx; addw $14, %sp; pushal; movzwl %sp, %ebp; movw 0x1c(%ebp), %dx\n"
+    "popal; enterw $8, $0; movw %bp, %si; leavew; enterw $4, $2; movw %sp, %di; leavew; pushw $0x5555; popw 0x40\n"
+    "pushl $0x12345678; popw %ax; popw %bx; pushw %sp; popw %cx; pushw 0x40; popw %dx; pushfw; popw %bp; andw $0x8d5, %bp");
+SNIP16(
+    d_wide,
+    "movl $0x200, %ebx; movl $3, %esi; movl $0xdeadbeef, (%ebx,%esi,4); movl 0x20c, %eax; movzbl 0x20d, %ecx\n"
+    "movsbl 0x20f, %edx; leal -4(%ebx,%esi,8), %edi; addl $0x10000, %edi; bswapl %eax; btsl $31, 0x20c; btw $77, 0x200\n"
+    "sbbw %bp, %bp; shrdl $8, %eax, 0x20c; movl 0x20c, %esi");
+SNIP16(
+    d_xlat,
+    "movw $256, %cx; xorw %di, %di; movw $0xff, %ax; 1: stosb; decb %al; loop 1b; xorw %bx, %bx; movb $10, %al; xlatb\n"
+    "movb %al, %ah; movw $5, %bx; movb $200, %al; xlatb; movw $0xfff0, %bx; movb $0x20, %al; xlatb %es:(%bx); movb %al, %dl");
+SNIP16(
+    d_hot,
+    "movw $20000, %cx; xorw %ax, %ax; xorw %bx, %bx; xorw %si, %si; 1: movw %cx, %dx; andw $0x3fe, %dx; movw %dx, %di\n"
+    "addw %cx, 0x400(%di); movw 0x400(%di), %dx; rolw $1, %dx; xorw %dx, %ax; pushw %ax; popw %bp; addw %bp, %bx\n"
+    "adcw $0, %si; decw %cx; jnz 1b");
 // Faults
 SNIP16(d_wrap, "movw $0xffff, %bx; movb (%bx), %al; movw $1, %cx; movw (%bx), %ax");
 SNIP16(d_wrap_store, "movw $0xfffd, %bx; movw %ax, (%bx); movw $1, %cx; movl %eax, (%bx)");
@@ -119,22 +154,28 @@ SNIP16(d_div, "movw $1, %cx; xorw %bx, %bx; divw %bx");
 SNIP16(d_ud, "movw $1, %cx; ud2");
 SNIP16(d_push_wrap, "movw $2, %sp; pushw $0x1111; pushw $0x2222; movw %sp, %bx; popw %ax; popw %dx; movw %sp, %cx");
 // Real mode and VM86 only
-SNIP16(d_segment, "movw $0x1110, %ax; movw %ax, %ds; movb $0x5a, 1; movw $0x1100, %ax; movw %ax, %es; movb %es:0x101, %bl\n"
-                  "movw $0x101, 0x10; movw $0x1100, 0x12; ldsw %es:0x110, %si; movb (%si), %cl; lesw %ds:0x110, %di; movw %es, %dx\n"
-                  "pushw %ds; popw %fs; movw %fs, %bp; lfsw 0x110, %ax; movw %ss, %ax; movw %ax, %ss; movw %sp, %sp; popw %ax; pushw %ax");
-SNIP16(d_far, "lcallw $0x800, $1f-d_far; addw $0x10, %bx; movw $3f-d_far, 0x50; movw $0x800, 0x52; lcallw *0x50; pushw %cs; callw 1f\n"
-              "movw %sp, %cx; movw $4f-d_far, 0x54; movw $0x7f0, 0x56; addw $0x100, 0x54; ljmpw *0x54\n"
-              "1: addw $1, %bx; lretw\n 3: addw $0x300, %bx; pushw $9; lcallw $0x800, $5f-d_far; lretw\n"
-              "5: movw %sp, %bp; movw 4(%bp), %dx; lretw $2\n 4: movw %cs, %si");
-SNIP16(d_self, "xorw %ax, %ax; movw $3, %cx; 1: addw $1, %ax; incb %cs:(1b+2)-d_self; loop 1b; movb $0x90, %cs:2f-d_self; jmp 2f\n"
-               "2: incw %ax; movw %ax, %bx; movb $1, %cs:(1b+2)-d_self; movb $0x40, %cs:2b-d_self");
+SNIP16(
+    d_segment,
+    "movw $0x1110, %ax; movw %ax, %ds; movb $0x5a, 1; movw $0x1100, %ax; movw %ax, %es; movb %es:0x101, %bl\n"
+    "movw $0x101, 0x10; movw $0x1100, 0x12; ldsw %es:0x110, %si; movb (%si), %cl; lesw %ds:0x110, %di; movw %es, %dx\n"
+    "pushw %ds; popw %fs; movw %fs, %bp; lfsw 0x110, %ax; movw %ss, %ax; movw %ax, %ss; movw %sp, %sp; popw %ax; pushw %ax");
+SNIP16(
+    d_far,
+    "lcallw $0x800, $1f-d_far; addw $0x10, %bx; movw $3f-d_far, 0x50; movw $0x800, 0x52; lcallw *0x50; pushw %cs; callw 1f\n"
+    "movw %sp, %cx; movw $4f-d_far, 0x54; movw $0x7f0, 0x56; addw $0x100, 0x54; ljmpw *0x54\n"
+    "1: addw $1, %bx; lretw\n 3: addw $0x300, %bx; pushw $9; lcallw $0x800, $5f-d_far; lretw\n"
+    "5: movw %sp, %bp; movw 4(%bp), %dx; lretw $2\n 4: movw %cs, %si");
+SNIP16(
+    d_self,
+    "xorw %ax, %ax; movw $3, %cx; 1: addw $1, %ax; incb %cs:(1b+2)-d_self; loop 1b; movb $0x90, %cs:2f-d_self; jmp 2f\n"
+    "2: incw %ax; movw %ax, %bx; movb $1, %cs:(1b+2)-d_self; movb $0x40, %cs:2b-d_self");
 
 struct program {
     const char *name, *code, *end;
     struct state (*in)(void); // NULL: everywhere
     unsigned vec;
-    unsigned regs;            // which of want[] are compared (a bit each)
-    uint16_t want[8];         // by enum: AX CX DX BX SP BP SI DI
+    unsigned regs;    // which of want[] are compared (a bit each)
+    uint16_t want[8]; // by enum: AX CX DX BX SP BP SI DI
 };
 #define P(s) #s, s, s##_end
 enum { BAX = 1, BCX = 2, BDX = 4, BBX = 8, BSP = 16, BBP = 32, BSI = 64, BDI = 128, EVERY = 255 };
@@ -170,7 +211,7 @@ static const struct program programs[] = {
 
 static void check_program(const struct program *p, struct state (*in)(void), const char *mode)
 {
-    static const char *const names[8] = { "AX", "CX", "DX", "BX", "SP", "BP", "SI", "DI" };
+    static const char *const names[8] = {"AX", "CX", "DX", "BX", "SP", "BP", "SI", "DI"};
     bool good = true;
     mem_set((void *)DATA_AT, 0, 0x10000);
     mem_copy((void *)CODE_AT, p->code, (size_t)(p->end - p->code) + 2);
@@ -196,7 +237,8 @@ static void check_agreement(const char *name, const char *code, const char *end)
     bool same = s[0].vec == EXC_DONE;
     for (unsigned i = 0; i < 8; i++)
         same &= !((s[0].r[i] ^ s[1].r[i]) & 0xffff) && !((s[0].r[i] ^ s[2].r[i]) & 0xffff);
-    ok(same, "%s: real mode, VM86 and protected mode agree: ax %lx %lx %lx", name, s[0].r[RAX], s[1].r[RAX], s[2].r[RAX]);
+    ok(same, "%s: real mode, VM86 and protected mode agree: ax %lx %lx %lx", name, s[0].r[RAX], s[1].r[RAX],
+       s[2].r[RAX]);
 }
 
 void test_main(void)

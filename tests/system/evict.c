@@ -18,13 +18,13 @@ static void on_tick(struct frame *f)
 static void emit(unsigned n, uint32_t constant)
 {
     static const uint8_t text[] = {
-        0x48, 0x8d, 0x04, 0x40,             // lea rax, [rax+rax*2]
-        0x05, 0, 0, 0, 0,                   // add eax, constant
-        0xa8, 0x01,                         // test al, 1
-        0x74, 0x04,                         // jz +4
-        0x48, 0xff, 0x07, 0x90,             // inc qword [rdi]; nop
-        0x48, 0xff, 0x47, 0x08,             // inc qword [rdi+8]
-        0xc3,                               // ret
+        0x48, 0x8d, 0x04, 0x40,    // lea rax, [rax+rax*2]
+        0x05, 0,    0,    0,    0, // add eax, constant
+        0xa8, 0x01,                // test al, 1
+        0x74, 0x04,                // jz +4
+        0x48, 0xff, 0x07, 0x90,    // inc qword [rdi]; nop
+        0x48, 0xff, 0x47, 0x08,    // inc qword [rdi+8]
+        0xc3,                      // ret
     };
     uint8_t *p = code + n * STRIDE;
     mem_copy(p, text, sizeof text);

@@ -34,12 +34,12 @@ SNIP(x_int3, "int3\n" AT(x_int3_after) "nop");
 SNIP(x_int3_cd, ".byte 0xcd, 3\n" AT(x_int3_cd_after) "nop");
 SNIP(x_int1, ".byte 0xf1\n" AT(x_int1_after) "nop");
 SNIP(x_ud2, AT(x_ud2_at) "ud2");
-SNIP(x_ud_op, AT(x_ud_op_at) ".byte 0x06"); // PUSH ES does not exist in 64-bit mode
-SNIP(x_ud_lock, AT(x_ud_lock_at) ".byte 0xf0, 0x90"); // LOCK NOP
+SNIP(x_ud_op, AT(x_ud_op_at) ".byte 0x06");                       // PUSH ES does not exist in 64-bit mode
+SNIP(x_ud_lock, AT(x_ud_lock_at) ".byte 0xf0, 0x90");             // LOCK NOP
 SNIP(x_ud_lockreg, AT(x_ud_lockreg_at) ".byte 0xf0, 0x01, 0xc8"); // LOCK ADD EAX, ECX
-SNIP(x_ud_movcs, AT(x_ud_movcs_at) ".byte 0x8e, 0xc8"); // MOV CS, EAX
-SNIP(x_ud_lea, AT(x_ud_lea_at) ".byte 0x8d, 0xc0"); // LEA of a register
-SNIP(x_ud_crx, AT(x_ud_crx_at) ".byte 0x0f, 0x20, 0xc8"); // MOV EAX, CR1
+SNIP(x_ud_movcs, AT(x_ud_movcs_at) ".byte 0x8e, 0xc8");           // MOV CS, EAX
+SNIP(x_ud_lea, AT(x_ud_lea_at) ".byte 0x8d, 0xc0");               // LEA of a register
+SNIP(x_ud_crx, AT(x_ud_crx_at) ".byte 0x0f, 0x20, 0xc8");         // MOV EAX, CR1
 SNIP(x_toolong, AT(x_toolong_at) ".fill 15, 1, 0x66; nop");
 SNIP(x_len15, ".fill 14, 1, 0x66; nop");
 LABEL(x_int3_after);
@@ -149,13 +149,13 @@ static void check_selector(const char *name, const char *at, ureg sel, unsigned 
 
 static void test_selectors(void)
 {
-    gdt_set(FREE_SEL, make_desc(0, 0xfffff, 0x13, 0xc));      // data, not present
-    gdt_set(FREE_SEL + 8, make_desc(0, 0xfffff, 0x99, 0xa));  // execute-only code
-    gdt_set(FREE_SEL + 16, make_desc(0, 0xfff, 0x09, 0));     // TSS, not present
+    gdt_set(FREE_SEL, make_desc(0, 0xfffff, 0x13, 0xc));     // data, not present
+    gdt_set(FREE_SEL + 8, make_desc(0, 0xfffff, 0x99, 0xa)); // execute-only code
+    gdt_set(FREE_SEL + 16, make_desc(0, 0xfff, 0x09, 0));    // TSS, not present
     gdt_set(FREE_SEL + 24, 0);
-    gdt_set(FREE_SEL + 32, make_desc(0, 0xfff, 0x02, 0));     // LDT, not present
+    gdt_set(FREE_SEL + 32, make_desc(0, 0xfff, 0x02, 0)); // LDT, not present
     gdt_set(FREE_SEL + 40, 0);
-    gdt_set(FREE_SEL + 48, make_desc(0, 0xfff, 0x8b, 0));     // busy TSS
+    gdt_set(FREE_SEL + 48, make_desc(0, 0xfff, 0x8b, 0)); // busy TSS
     gdt_set(FREE_SEL + 56, 0);
     check_selector("DS: descriptor not present is #NP(sel)", x_load_ds, FREE_SEL, EXC_NP, FREE_SEL);
     check_selector("DS: the RPL is not in the error code", x_load_ds, FREE_SEL | 3, EXC_GP, FREE_SEL);
@@ -195,18 +195,19 @@ SNIP(x_movdr, "mov %dr7, %rax");
 
 static void test_privilege(void)
 {
-    static const struct { const char *name, *at; } rows[] = {
-        { "CLI", x_cli }, { "HLT", x_hlt }, { "IN", x_in }, { "RDMSR", x_rdmsr }, { "WRMSR", x_wrmsr },
-        { "MOV CR0", x_movcr }, { "MOV CR4", x_movcr4 }, { "LGDT", x_lgdt }, { "CLTS", x_clts },
-        { "INVLPG", x_invlpg }, { "WBINVD", x_wbinvd }, { "SWAPGS", x_swapgs }, { "SYSRET", x_sysret },
-        { "LMSW", x_lmsw }, { "MOV DR7", x_movdr }, { "LTR", x_ltr }, { "LLDT", x_lldt },
+    static const struct {
+        const char *name, *at;
+    } rows[] = {
+        {"CLI", x_cli},       {"HLT", x_hlt},        {"IN", x_in},         {"RDMSR", x_rdmsr}, {"WRMSR", x_wrmsr},
+        {"MOV CR0", x_movcr}, {"MOV CR4", x_movcr4}, {"LGDT", x_lgdt},     {"CLTS", x_clts},   {"INVLPG", x_invlpg},
+        {"WBINVD", x_wbinvd}, {"SWAPGS", x_swapgs},  {"SYSRET", x_sysret}, {"LMSW", x_lmsw},   {"MOV DR7", x_movdr},
+        {"LTR", x_ltr},       {"LLDT", x_lldt},
     };
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct state s = user_state(rows[i].at);
         s.r[RAX] = (ureg)USER(ustack);
         run(&s);
-        ok(s.vec == EXC_GP && s.err == 0 && s.rip == (ureg)USER(rows[i].at), "#GP(0) by %s at CPL 3",
-           rows[i].name);
+        ok(s.vec == EXC_GP && s.err == 0 && s.rip == (ureg)USER(rows[i].at), "#GP(0) by %s at CPL 3", rows[i].name);
     }
 }
 
@@ -248,8 +249,7 @@ static void test_non_canonical(void)
     s = user_state(x_load_ss_over);
     s.r[RAX] = bad;
     run(&s); // the override is named in vol. 3A 6.15: "any ... that implicitly or explicitly uses SS"
-    ok((s.vec == EXC_GP || s.vec == EXC_SS) && s.err == 0,
-       "non-canonical with an SS override is #SS(0) or #GP(0)");
+    ok((s.vec == EXC_GP || s.vec == EXC_SS) && s.err == 0, "non-canonical with an SS override is #SS(0) or #GP(0)");
     s = kernel_state(x_jmp);
     s.r[RAX] = bad;
     run(&s);

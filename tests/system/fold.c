@@ -44,8 +44,7 @@ static void test_mapped(bool user)
                 bad += s.vec != EXC_DONE || s.r[RBX] != want;
             }
         }
-    ok(!bad, "%u pages that agree in their low bits, CPL %d: stores and loads, %u wrong", PLACES,
-       user ? 3 : 0, bad);
+    ok(!bad, "%u pages that agree in their low bits, CPL %d: stores and loads, %u wrong", PLACES, user ? 3 : 0, bad);
     bad = 0;
     for (unsigned i = 0; i < PLACES; i++) {
         pages[i][8] = i;
@@ -101,8 +100,7 @@ static void test_non_canonical(void)
         bad += s.vec != EXC_GP;
         bad += pages[0][0] != 0x1234;
     }
-    ok(!bad, "non-canonical addresses that agree with a mapped page in their low bits are #GP(0), %u wrong",
-       bad);
+    ok(!bad, "non-canonical addresses that agree with a mapped page in their low bits are #GP(0), %u wrong", bad);
 }
 
 void test_main(void)

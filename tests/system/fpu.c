@@ -8,22 +8,22 @@ static uint8_t area[8192] __attribute__((aligned(64)));
 static uint8_t area2[8192] __attribute__((aligned(64)));
 
 SNIP(f_mf, "fninit; fnstcw -8(%rsp); andw $~4, -8(%rsp); fldcw -8(%rsp); fld1; fldz\n"
-     "fdivrp\n nop\n" AT(f_mf_at) "fwait\n nop");
+           "fdivrp\n nop\n" AT(f_mf_at) "fwait\n nop");
 SNIP(f_xm, "stmxcsr -8(%rsp); mov -8(%rsp), %eax; and $~0x200, %eax; mov %eax, -4(%rsp); ldmxcsr -4(%rsp)\n"
-           "mov $0x3f800000, %eax; movd %eax, %xmm1; xorps %xmm2, %xmm2\n"
-               AT(f_xm_at) "divss %xmm2, %xmm1\n ldmxcsr -8(%rsp)");
-SNIP(f_xm_mem,
-     "stmxcsr -8(%rsp); mov -8(%rsp), %eax; and $~0x200, %eax; mov %eax, -4(%rsp); ldmxcsr -4(%rsp)\n"
-     "mov $0x3f800000, %eax; movd %eax, %xmm1; movl $0, -16(%rsp)\n"
-         AT(f_xm_mem_at) "divss -16(%rsp), %xmm1\n ldmxcsr -8(%rsp)");
-SNIP(f_masked,
-     "mov $0x1f80, %eax; mov %eax, -4(%rsp); ldmxcsr -4(%rsp); mov $0x3f800000, %eax; movd %eax, %xmm1\n"
-     "xorps %xmm2, %xmm2; divss %xmm2, %xmm1; stmxcsr -4(%rsp); mov -4(%rsp), %ebx; movd %xmm1, %ecx");
+           "mov $0x3f800000, %eax; movd %eax, %xmm1; xorps %xmm2, %xmm2\n" AT(
+               f_xm_at) "divss %xmm2, %xmm1\n ldmxcsr -8(%rsp)");
+SNIP(f_xm_mem, "stmxcsr -8(%rsp); mov -8(%rsp), %eax; and $~0x200, %eax; mov %eax, -4(%rsp); ldmxcsr -4(%rsp)\n"
+               "mov $0x3f800000, %eax; movd %eax, %xmm1; movl $0, -16(%rsp)\n" AT(
+                   f_xm_mem_at) "divss -16(%rsp), %xmm1\n ldmxcsr -8(%rsp)");
+SNIP(f_masked, "mov $0x1f80, %eax; mov %eax, -4(%rsp); ldmxcsr -4(%rsp); mov $0x3f800000, %eax; movd %eax, %xmm1\n"
+               "xorps %xmm2, %xmm2; divss %xmm2, %xmm1; stmxcsr -4(%rsp); mov -4(%rsp), %ebx; movd %xmm1, %ecx");
 SNIP(f_ldmxcsr, "ldmxcsr (%rax)");
 SNIP(f_fxrstor, "fxrstor (%rax)");
 SNIP(f_fxsave, "fxsave (%rax)");
 SNIP(f_reset_mxcsr, "movl $0x1f80, -4(%rsp); ldmxcsr -4(%rsp)");
-LABEL(f_mf_at); LABEL(f_xm_at); LABEL(f_xm_mem_at);
+LABEL(f_mf_at);
+LABEL(f_xm_at);
+LABEL(f_xm_mem_at);
 
 static void test_exceptions(void)
 {
@@ -79,9 +79,8 @@ static void test_mxcsr(void)
     check_rax("FXSAVE, misaligned, is #GP(0)", f_fxsave, area + 4, EXC_GP);
 }
 
-SNIP(f_fill,
-     "fninit; fld1; fldpi; fldl2e; mov $0x1111111122222222, %rax; movq %rax, %xmm0; pinsrq $1, %rdi, %xmm0\n"
-     "movq %rdi, %xmm15; movl $0x3f80, -4(%rsp); ldmxcsr -4(%rsp)");
+SNIP(f_fill, "fninit; fld1; fldpi; fldl2e; mov $0x1111111122222222, %rax; movq %rax, %xmm0; pinsrq $1, %rdi, %xmm0\n"
+             "movq %rdi, %xmm15; movl $0x3f80, -4(%rsp); ldmxcsr -4(%rsp)");
 SNIP(f_clear, "fninit; xorps %xmm0, %xmm0; xorps %xmm15, %xmm15; movl $0x1f80, -4(%rsp); ldmxcsr -4(%rsp)");
 SNIP(f_env, "fninit; " AT(f_env_fld) "flds (%rax); fnstenv (%rbx)");
 LABEL(f_env_fld);
@@ -131,8 +130,8 @@ static void test_pointers(void)
     uint32_t fip = *(uint32_t *)(area + 12), fdp = *(uint32_t *)(area + 20);
     // AMD keeps the pointers only when an exception is pending (CPUID 80000008h EBX bit 2 tells); then they
     // are 0.
-    ok(fip == (uint32_t)(ureg)USER(f_env_fld) || fip == 0, "FNSTENV's FIP is the guest's: %x, want %x or 0",
-       fip, (uint32_t)(ureg)USER(f_env_fld));
+    ok(fip == (uint32_t)(ureg)USER(f_env_fld) || fip == 0, "FNSTENV's FIP is the guest's: %x, want %x or 0", fip,
+       (uint32_t)(ureg)USER(f_env_fld));
     ok(fdp == (uint32_t)(ureg)USER(&one) || fdp == 0, "FNSTENV's FDP is the guest's: %x", fdp);
     s = user_state(f_fxsaveq);
     s.r[RAX] = (ureg)USER(&one);
@@ -244,10 +243,14 @@ static void test_avx(void)
 // vol. 1, 13.8 "Operation of XRSTOR": header rules.
 static void test_xrstor_faults(void)
 {
-    static const struct { const char *name; unsigned at; uint64_t v; } rows[] = {
-        { "XSTATE_BV with a bit not in XCR0", 512, 1ull << 62 },
-        { "XCOMP_BV not 0 without bit 63", 520, 1 },
-        { "reserved header bytes", 528, 1 },
+    static const struct {
+        const char *name;
+        unsigned at;
+        uint64_t v;
+    } rows[] = {
+        {"XSTATE_BV with a bit not in XCR0", 512, 1ull << 62},
+        {"XCOMP_BV not 0 without bit 63", 520, 1},
+        {"reserved header bytes", 528, 1},
     };
     for (unsigned i = 0; i < 3; i++) {
         mem_set(area, 0, 1024);

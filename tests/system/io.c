@@ -43,7 +43,7 @@ static void check_port(const char *name, const char *code, ureg port, ureg flags
 static void set_port(unsigned port, bool allow)
 {
     if (allow)
-        tss.io[port / 8] &= (uint8_t)~(1 << port % 8);
+        tss.io[port / 8] &= (uint8_t) ~(1 << port % 8);
     else
         tss.io[port / 8] |= (uint8_t)(1 << port % 8);
 }

@@ -10,28 +10,31 @@
 #endif
 
 // The same text for 64-bit and 32-bit code.
-#define SNIPPETS(SN, p, R)                                                                                              \
-    SN(p##walk, "1:" AT(p##walk_load) "mov (" R "si), %eax\n" AT(p##walk_add) "add %eax, 4(" R "si)\n"                  \
-       "lea 8(" R "si), " R "si\n dec " R "cx\n jnz 1b");                                                               \
-    SN(p##down, "1: sub $8, " R "si\n mov (" R "si), %eax\n add %eax, 4(" R "si)\n dec " R "cx\n jnz 1b");              \
-    SN(p##index, "1: mov (" R "si," R "dx,8), %eax\n add %eax, 4(" R "si," R "dx,8)\n inc " R "dx\n dec " R "cx\n jnz 1b"); \
-    SN(p##flags, "1: dec " R "cx\n" AT(p##flags_load) "mov (" R "si), %eax\n mov 4(" R "si), %ebx\n"                    \
-       "lea 8(" R "si), " R "si\n jnz 1b\n pushf\n pop " R "dx");                                                       \
-    SN(p##find, "1: mov (" R "si), %eax\n cmp %eax, %edx\n je 2f\n add 4(" R "si), %ebx\n add $8, " R "si\n"            \
-       "dec " R "cx\n jnz 1b\n 2: nop");                                                                                \
-    SN(p##patch, "1: mov $1, %edx\n add %edx, %ebx\n mov %al, (" R "si)\n cmpb $0, 1(" R "si)\n add $4, " R "si\n"      \
-       "dec " R "cx\n jnz 1b");                                                                                         \
-    SN(p##ticks, "1: addl $1, (" R "si)\n addl $1, 4(" R "si)\n dec " R "cx\n jnz 1b");                                 \
-    SN(p##movsb, "rep movsb\n pushf\n pop " R "bx");                                                                    \
-    SN(p##movsl, "rep movsl");                                                                                          \
-    SN(p##stosb, "rep stosb\n pushf\n pop " R "bx");                                                                    \
-    SN(p##stosl, "rep stosl");                                                                                          \
-    SN(p##down_movs, "std\n rep movsb\n cld");                                                                          \
-    SN(p##over, "rep movsb\n" AT(p##over_next) "mov $1, %eax");                                                         \
-    extern const char p##walk_load[], p##walk_add[], p##flags_load[], p##over_next[];                                   \
-    static const struct code p##code = {p##walk, p##walk_end, p##walk_load, p##walk_add, p##down, p##index, p##flags,   \
-                                        p##flags_load, p##find, p##patch, p##patch_end, p##ticks, p##movsb, p##movsl,   \
-                                        p##stosb, p##stosl, p##down_movs, p##over, p##over_next}
+#define SNIPPETS(SN, p, R)                                                                                         \
+    SN(p##walk, "1:" AT(p##walk_load) "mov (" R "si), %eax\n" AT(p##walk_add) "add %eax, 4(" R "si)\n"             \
+                                                                              "lea 8(" R "si), " R "si\n dec " R   \
+                                                                              "cx\n jnz 1b");                      \
+    SN(p##down, "1: sub $8, " R "si\n mov (" R "si), %eax\n add %eax, 4(" R "si)\n dec " R "cx\n jnz 1b");         \
+    SN(p##index,                                                                                                   \
+       "1: mov (" R "si," R "dx,8), %eax\n add %eax, 4(" R "si," R "dx,8)\n inc " R "dx\n dec " R "cx\n jnz 1b");  \
+    SN(p##flags, "1: dec " R "cx\n" AT(p##flags_load) "mov (" R "si), %eax\n mov 4(" R "si), %ebx\n"               \
+                                                      "lea 8(" R "si), " R "si\n jnz 1b\n pushf\n pop " R "dx");   \
+    SN(p##find, "1: mov (" R "si), %eax\n cmp %eax, %edx\n je 2f\n add 4(" R "si), %ebx\n add $8, " R "si\n"       \
+                "dec " R "cx\n jnz 1b\n 2: nop");                                                                  \
+    SN(p##patch, "1: mov $1, %edx\n add %edx, %ebx\n mov %al, (" R "si)\n cmpb $0, 1(" R "si)\n add $4, " R "si\n" \
+                 "dec " R "cx\n jnz 1b");                                                                          \
+    SN(p##ticks, "1: addl $1, (" R "si)\n addl $1, 4(" R "si)\n dec " R "cx\n jnz 1b");                            \
+    SN(p##movsb, "rep movsb\n pushf\n pop " R "bx");                                                               \
+    SN(p##movsl, "rep movsl");                                                                                     \
+    SN(p##stosb, "rep stosb\n pushf\n pop " R "bx");                                                               \
+    SN(p##stosl, "rep stosl");                                                                                     \
+    SN(p##down_movs, "std\n rep movsb\n cld");                                                                     \
+    SN(p##over, "rep movsb\n" AT(p##over_next) "mov $1, %eax");                                                    \
+    extern const char p##walk_load[], p##walk_add[], p##flags_load[], p##over_next[];                              \
+    static const struct code p##code = {p##walk,      p##walk_end,  p##walk_load,  p##walk_add, p##down,           \
+                                        p##index,     p##flags,     p##flags_load, p##find,     p##patch,          \
+                                        p##patch_end, p##ticks,     p##movsb,      p##movsl,    p##stosb,          \
+                                        p##stosl,     p##down_movs, p##over,       p##over_next}
 
 struct code {
     const char *walk, *walk_end, *walk_load, *walk_add, *down, *index, *flags, *flags_load, *find, *patch, *patch_end,
@@ -43,8 +46,8 @@ SNIPPETS(SNIP, n_, "%r");
 SNIPPETS(SNIP32, c_, "%e");
 // All that addresses memory by a register of its own choice.
 SNIP32(c_upper, "push %esi\n pop %eax\n sub %esi, %eax\n call 1f\n jmp 2f\n 1: ret\n 2: push %ebp\n mov %esp, %ebp\n"
-       "sub $8, %esp\n movl $5, (%esp)\n movl $6, 4(%esp)\n add (%esp), %eax\n add 4(%esp), %eax\n leave\n"
-       "3: inc %eax\n loop 3b\n movsb\n stosb\n lodsl\n mov (%esi,%ebx,2), %edx\n mov %edx, (%edi,%ebx)");
+                "sub $8, %esp\n movl $5, (%esp)\n movl $6, 4(%esp)\n add (%esp), %eax\n add 4(%esp), %eax\n leave\n"
+                "3: inc %eax\n loop 3b\n movsb\n stosb\n lodsl\n mov (%esi,%ebx,2), %edx\n mov %edx, (%edi,%ebx)");
 #define VA TEST_VA
 #else
 // A branch with 66h at the very end of the first 64 KiB: it cuts EIP to 16 bits where it is taken, and only there.
@@ -188,7 +191,8 @@ static void test_faults(void)
         struct state s = loop(code->flags, at, ROUNDS);
         ureg left = ROUNDS - k - 1;
         ureg want = (left ? 0 : FL_ZF) | (__builtin_parity((unsigned)left) ? 0 : FL_PF);
-        wrong += !stops(&s, code->flags_load, VA + 4096, 4, VA + 4096, left) || (s.rflags & FL_ARITH & ~(ureg)FL_CF) != want;
+        wrong += !stops(&s, code->flags_load, VA + 4096, 4, VA + 4096, left) ||
+                 (s.rflags & FL_ARITH & ~(ureg)FL_CF) != want;
     }
     map_all();
     ok(!wrong, "%s: flags that live across the access that faults: %u wrong", who, wrong);
@@ -265,7 +269,8 @@ static void test_patch(void)
         }
     ok(!wrong, "%s: a loop that stores into itself in round 1 to %u: %u wrong", who, ROUNDS, wrong);
     wrong = 0;
-    for (unsigned k = 1; k <= ROUNDS; k++) { // the constant is patched in round k, and more rounds come: over the next page
+    for (unsigned k = 1; k <= ROUNDS;
+         k++) { // the constant is patched in round k, and more rounds come: over the next page
         struct state s = start(code->patch, true);
         s.rip = place(code->patch, code->patch_end, 256);
         map_one(VA + (CODE_AT - 1) * 4096, text[0], RW); // an alias, so that the store is to another address
@@ -351,16 +356,20 @@ static bool copied(ureg s, ureg d, unsigned n)
 
 static void test_copies(void)
 {
-    static const struct { unsigned s, d, n; } c[] = {
-        {5, 4096 + 9, 1}, {5, 4096 + 9, 48}, {1, 8192 + 1, 4095}, {4096, 8192, 4096}, {4096, 8193, 4095}, {4090, 8192, 20},
-        {20, 8190, 4}, {4090, 8190, 8}, {100, 101, 50}, {100, 108, 50}, {108, 100, 50}, {100, 100, 50}, {4095, 8191, 1},
-        {4095, 8191, 2}, {100, 4096 + 100, 4097}, {4080, 4100, 40},
+    static const struct {
+        unsigned s, d, n;
+    } c[] = {
+        {5, 4096 + 9, 1},   {5, 4096 + 9, 48}, {1, 8192 + 1, 4095},     {4096, 8192, 4096},
+        {4096, 8193, 4095}, {4090, 8192, 20},  {20, 8190, 4},           {4090, 8190, 8},
+        {100, 101, 50},     {100, 108, 50},    {108, 100, 50},          {100, 100, 50},
+        {4095, 8191, 1},    {4095, 8191, 2},   {100, 4096 + 100, 4097}, {4080, 4100, 40},
     };
     unsigned wrong = 0;
     for (unsigned i = 0; i < sizeof c / sizeof c[0]; i++) {
         fill();
         struct state s = rep(code->movsb, i & 1, VA + c[i].s, VA + c[i].d, c[i].n);
-        bool good = s.vec == EXC_DONE && s.r[RSI] == VA + c[i].s + c[i].n && s.r[RDI] == VA + c[i].d + c[i].n && !s.r[RCX];
+        bool good = s.vec == EXC_DONE && s.r[RSI] == VA + c[i].s + c[i].n && s.r[RDI] == VA + c[i].d + c[i].n &&
+                    !s.r[RCX];
         good &= copied(VA + c[i].s, VA + c[i].d, c[i].n);
         if (!good)
             note("copy %u: vector %lu rsi %lx rdi %lx rcx %lx", i, s.vec, s.r[RSI], s.r[RDI], s.r[RCX]);
@@ -380,13 +389,16 @@ static void test_copies(void)
     ok(s.vec == EXC_DONE && s.r[RSI] == VA + 150 && s.r[RDI] == VA + 250 && copied(VA + 151, VA + 251, 50),
        "%s: a short copy with DF set", who);
     s = rep(code->movsb, true, 0x123, 0x456, 0);
-    ok(s.vec == EXC_DONE && (uint32_t)s.r[RSI] == 0x123 && (uint32_t)s.r[RDI] == 0x456 && !s.r[RCX], "%s: a count of 0", who);
+    ok(s.vec == EXC_DONE && (uint32_t)s.r[RSI] == 0x123 && (uint32_t)s.r[RDI] == 0x456 && !s.r[RCX], "%s: a count of 0",
+       who);
     map_one(VA + 2 * 4096, page[2], NONE);
     s = rep(code->stosb, true, 0, VA + 4096, (ureg)(compat ? 0xffffffff : (ureg)-1));
     ok(s.vec == EXC_PF && s.cr2 == VA + 8192 && s.r[RDI] == VA + 8192 &&
-           s.r[RCX] == (compat ? 0xffffffff : (ureg)-1) - 4096, "%s: the greatest count: rcx %lx", who, s.r[RCX]);
+           s.r[RCX] == (compat ? 0xffffffff : (ureg)-1) - 4096,
+       "%s: the greatest count: rcx %lx", who, s.r[RCX]);
     s = rep(code->movsb, true, VA + 8200, VA + 10, 4);
-    ok(s.vec == EXC_PF && s.cr2 == VA + 8200 && s.err == 4 && s.r[RSI] == VA + 8200 && s.r[RDI] == VA + 10 && s.r[RCX] == 4,
+    ok(s.vec == EXC_PF && s.cr2 == VA + 8200 && s.err == 4 && s.r[RSI] == VA + 8200 && s.r[RDI] == VA + 10 &&
+           s.r[RCX] == 4,
        "%s: a short copy from a missing page", who);
     map_all();
 }
@@ -478,7 +490,8 @@ static void test_aliases(void)
     fill();
     page[3][64] = 0x77;
     struct state s = rep(code->movsb, true, far + 64, VA + 128, 1);
-    ok(s.vec == EXC_DONE && byte_at(VA + 128) == 0x77 && s.r[RSI] == far + 65, "%s: a page 2^40 further on is another", who);
+    ok(s.vec == EXC_DONE && byte_at(VA + 128) == 0x77 && s.r[RSI] == far + 65, "%s: a page 2^40 further on is another",
+       who);
     map_page(far, 0, NONE, 1);
 }
 
@@ -522,7 +535,8 @@ static void test_upper_halves(void)
                      *(uint32_t *)((uint8_t *)word(VA + 4096 + 136) + 2) != next || byte_at(VA + 4096 + 129) != 14;
         }
     fill();
-    ok(!wrong, "%s: ... nor in addresses of the stack, of single string instructions and with an index: %u wrong", who, wrong);
+    ok(!wrong, "%s: ... nor in addresses of the stack, of single string instructions and with an index: %u wrong", who,
+       wrong);
 }
 #endif
 

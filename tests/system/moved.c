@@ -10,15 +10,15 @@ static uint64_t place(unsigned n) { return 0x7f0000000000ull + (uint64_t)(n * 5 
 // Runs at place(n); the page behind it holds data. rsi: bytes from m_code to that page's first quadword.
 // rbx gathers: the address itself, a return address, the data, the loop's sum.
 SNIP(m_code,
-     "lea m_code_entry(%rip), %rbx\n" AT(m_code_entry)
-     "call 1f\n" AT(m_code_back) "jmp 2f\n"
-     "1: mov (%rsp), %rcx\n ret\n"
-     "2: add 4096+m_code(%rip), %rdx\n" // this place's data
-     "push %rdx\n push %rcx\n mov 8(%rsp), %r8\n add (%rsp), %r8\n pop %r9\n pop %r10\n"
-     "xor %edi, %edi\n mov $30, %ebp\n"
-     "3: inc %edi\n cmp $10, %edi\n jb 4f\n add $2, %r11\n 4: dec %ebp\n jnz 3b\n"
-     "lea 5f(%rip), %rax\n jmp *%rax\n ud2\n"
-     "5: mov %rdx, 4096+8+m_code(%rip)");
+     "lea m_code_entry(%rip), %rbx\n" AT(m_code_entry) "call 1f\n" AT(
+         m_code_back) "jmp 2f\n"
+                      "1: mov (%rsp), %rcx\n ret\n"
+                      "2: add 4096+m_code(%rip), %rdx\n" // this place's data
+                      "push %rdx\n push %rcx\n mov 8(%rsp), %r8\n add (%rsp), %r8\n pop %r9\n pop %r10\n"
+                      "xor %edi, %edi\n mov $30, %ebp\n"
+                      "3: inc %edi\n cmp $10, %edi\n jb 4f\n add $2, %r11\n 4: dec %ebp\n jnz 3b\n"
+                      "lea 5f(%rip), %rax\n jmp *%rax\n ud2\n"
+                      "5: mov %rdx, 4096+8+m_code(%rip)");
 LABEL(m_code_entry);
 LABEL(m_code_back);
 

@@ -17,7 +17,7 @@ static uint64_t page_1g; // the 1 GiB page is 0..1 GiB again
 
 static struct state access(unsigned how, bool user, uint64_t va)
 {
-    static const char *const code[] = { p_load, p_store, p_jump };
+    static const char *const code[] = {p_load, p_store, p_jump};
     struct state s = user ? user_state(code[how]) : kernel_state(code[how]);
     s.r[RAX] = va;
     s.r[RBX] = 0x80cd80cd80cd80cd; // what is stored is INT 80h again
@@ -56,7 +56,7 @@ static void test_rights(const char *mode)
     static const struct {
         unsigned level;
         const char *name;
-    } sizes[] = { { 1, "4K" }, { 2, "2M" }, { 3, "1G" } };
+    } sizes[] = {{1, "4K"}, {2, "2M"}, {3, "1G"}};
     bool has_1g = has_cpuid(0x80000001, RDX, 26);
     for (unsigned i = 0; i < 3; i++) {
         unsigned level = sizes[i].level;
@@ -79,8 +79,7 @@ static void test_rights(const char *mode)
             for (unsigned a = 0; a < 6; a++)
                 bad += !access_good(a >> 1, a & 1, va, allowed(a >> 1, a & 1, both), PTE_P);
         }
-        ok(!bad, "%s pages, %s: 384 accesses by 64 combinations of rights, %lu wrong", sizes[i].name, mode,
-           bad);
+        ok(!bad, "%s pages, %s: 384 accesses by 64 combinations of rights, %lu wrong", sizes[i].name, mode, bad);
         *upper = saved;
         *leaf = 0;
         write_cr3(read_cr3());
@@ -180,12 +179,9 @@ static void test_reserved(void)
     check_reserved("2M page with bit 13 set", 2, big_pa | PTE_PWU | PTE_PS | 1 << 13);
     check_reserved("PML4 entry with PS set", 4, *pte_at(HIGH_VA, 4) | PTE_PS);
     if (width < 52) {
-        check_reserved("PTE with an address bit above MAXPHYADDR", 1,
-                       1ull << width | (uint64_t)frame_4k | PTE_PWU);
-        check_reserved("2M page with an address bit above MAXPHYADDR", 2,
-                       1ull << width | big_pa | PTE_PWU | PTE_PS);
-        check_reserved("PDPT entry with an address bit above MAXPHYADDR", 3,
-                       1ull << 51 | *pte_at(HIGH_VA, 3));
+        check_reserved("PTE with an address bit above MAXPHYADDR", 1, 1ull << width | (uint64_t)frame_4k | PTE_PWU);
+        check_reserved("2M page with an address bit above MAXPHYADDR", 2, 1ull << width | big_pa | PTE_PWU | PTE_PS);
+        check_reserved("PDPT entry with an address bit above MAXPHYADDR", 3, 1ull << 51 | *pte_at(HIGH_VA, 3));
     } else {
         skip("address bits above MAXPHYADDR", "MAXPHYADDR is 52");
     }
@@ -264,7 +260,7 @@ static void test_implicit(void)
     struct __attribute__((packed)) {
         uint16_t limit;
         uint64_t base;
-    } r = { 64 * 8 - 1, TEST_VA + ((ureg)gdt & 4095) }, old;
+    } r = {64 * 8 - 1, TEST_VA + ((ureg)gdt & 4095)}, old;
     asm volatile("sgdt %0; lgdt %1" : "=m"(old) : "m"(r));
     access(READ, true, (uint64_t)USER(frame_4k));
     check_ad("a descriptor load at CPL 3 through a supervisor page", *e, PTE_A);

@@ -13,14 +13,14 @@ SNIP(w_cr3, "mov %eax, %cr3");
 SNIP(w_cr4, "mov %eax, %cr4");
 
 enum { READ, WRITE, EXEC };
-static uint32_t *pd, *pt;           // 32-bit: the directory, and the table for VA
+static uint32_t *pd, *pt; // 32-bit: the directory, and the table for VA
 static uint64_t *pdpt, *pae_pd, *pae_pt;
 static uint8_t *frame;
 static const uint32_t big = 32 << 20;
 
 static struct state access(unsigned how, bool user, uint32_t va)
 {
-    static const char *const code[] = { w_load, w_store, w_jump };
+    static const char *const code[] = {w_load, w_store, w_jump};
     struct state s = user ? user_state(code[how]) : kernel_state(code[how]);
     s.r[RAX] = va;
     s.r[RBX] = 0x80cd80cd;
@@ -40,10 +40,7 @@ static bool access_good(unsigned how, bool user, uint32_t va, bool allow, ureg e
 
 static ureg error_code(unsigned how, bool user, bool nx_on)
 {
-    return P | (user ? U : 0) |
-           (how == WRITE                                        ? W
-            : how == EXEC && (nx_on || (read_cr4() & CR4_SMEP)) ? 0x10
-                                                                : 0);
+    return P | (user ? U : 0) | (how == WRITE ? W : how == EXEC && (nx_on || (read_cr4() & CR4_SMEP)) ? 0x10 : 0);
 }
 
 static bool allowed(unsigned how, bool user, uint32_t rights, bool nx)
@@ -116,15 +113,15 @@ static void test_32bit_bits(void)
     // Without CR4.PSE, bit 7 of a directory entry is ignored: it points at a table.
     pd[VA >> 22] = (uint32_t)pt | PS | P | W | U;
     pt[0] = (uint32_t)frame | P | W | U;
-    uint32_t *low[2] = { page_alloc(), page_alloc() }; // the image's own first 8 MiB as 4K pages
+    uint32_t *low[2] = {page_alloc(), page_alloc()}; // the image's own first 8 MiB as 4K pages
     for (unsigned i = 0; i < 2048; i++)
         low[i / 1024][i % 1024] = i << 12 | P | W | U;
     for (unsigned i = 0; i < 2; i++)
         pd[i] = (uint32_t)low[i] | P | W | U;
     write_cr4(read_cr4() & ~(ureg)CR4_PSE);
     struct state s = access(READ, true, VA);
-    ok(s.vec == EXC_DONE && s.r[RBX] == 0x80cd80cd,
-       "CR4.PSE clear: PS is ignored, a 4K table is used: vector %lu", s.vec);
+    ok(s.vec == EXC_DONE && s.r[RBX] == 0x80cd80cd, "CR4.PSE clear: PS is ignored, a 4K table is used: vector %lu",
+       s.vec);
     ok(pt[0] & A, "... A in its entry");
     write_cr4(read_cr4() | CR4_PSE);
     for (unsigned i = 0; i < 2; i++)
@@ -199,7 +196,7 @@ static void test_pdptes(void)
     ok(access_good(READ, true, VA, false, U), "... and is after");
     pdpt[1] = old;
     write_cr3((ureg)pdpt);
-    static const uint64_t reserved[] = { W, U, 1ull << 8 | PS, 1ull << 63 };
+    static const uint64_t reserved[] = {W, U, 1ull << 8 | PS, 1ull << 63};
     unsigned bad = 0;
     for (unsigned i = 0; i < 4; i++) {
         pdpt[2] = (ureg)pae_pd | P | reserved[i];

@@ -20,7 +20,7 @@ enum {
     BASED = FREE_SEL + 104
 };
 
-static uint32_t words[4] = { 0x1111, 0x2222, 0x3333, 0x4444 };
+static uint32_t words[4] = {0x1111, 0x2222, 0x3333, 0x4444};
 
 SNIP(q_div, "xor %ecx, %ecx\n" AT(q_div_at) "div %ecx");
 SNIP(q_ud, "ud2");
@@ -37,7 +37,9 @@ SNIP(q_cli, "cli");
 SNIP(q_into, "mov $0x7fffffff, %eax; inc %eax\n into\n" AT(q_into_after) "nop");
 SNIP(q_bound, "bound %eax, (%ebx)");
 SNIP(q_regs, "mov %cs, %eax; mov %ss, %ecx; mov %esp, %edx");
-LABEL(q_div_at); LABEL(q_int_after); LABEL(q_into_after);
+LABEL(q_div_at);
+LABEL(q_int_after);
+LABEL(q_into_after);
 
 static void check_word(const char *name, const struct state *s, ureg got, ureg want)
 {
@@ -50,8 +52,8 @@ static void test_exceptions(void)
     run(&s);
     check_exc("#DE at CPL 3", &s, EXC_DE, NO_ERROR, q_div_at);
     check_eq("... to CPL 0: the frame is on SS0:ESP0", s.frame, (ureg)irq_stack + sizeof irq_stack - 20);
-    ok(s.cs == UCODE && s.ss == UDATA && s.r[RSP] == ustack_top(), "... CS, SS, ESP are saved: %lx %lx %lx",
-       s.cs, s.ss, s.r[RSP]);
+    ok(s.cs == UCODE && s.ss == UDATA && s.r[RSP] == ustack_top(), "... CS, SS, ESP are saved: %lx %lx %lx", s.cs, s.ss,
+       s.r[RSP]);
     s = kernel_state(q_ud);
     s.r[RSP] -= 6;
     run(&s);
@@ -69,7 +71,7 @@ static void test_exceptions(void)
     s = user_state(q_into);
     run(&s);
     check_exc("INTO is a trap", &s, EXC_OF, NO_ERROR, q_into_after);
-    static uint32_t bounds[2] = { 5, 9 };
+    static uint32_t bounds[2] = {5, 9};
     s = user_state(q_bound);
     s.r[RAX] = 4;
     s.r[RBX] = (ureg)bounds;
@@ -137,8 +139,7 @@ static void test_limits(void)
     s.cs = SMALL_CS | 3;
     s.rip = 0x100;
     run(&s);
-    ok(s.vec == EXC_GP && s.err == 0, "IRET to an EIP beyond CS's limit is #GP(0): vector %lu error %lx",
-       s.vec, s.err);
+    ok(s.vec == EXC_GP && s.err == 0, "IRET to an EIP beyond CS's limit is #GP(0): vector %lu error %lx", s.vec, s.err);
 }
 
 SNIP16(q_c16, "movl $0x12345678, %eax; movw $0xffff, %bx; incw %bx; mov %cs, %cx; pushw %cx; popw %dx");
@@ -157,10 +158,8 @@ static void test_16bit(void)
     s.r[RBX] = 0xaaaa0000;
     s.r[RCX] = s.r[RDX] = 0x55550000;
     run(&s);
-    ok(s.vec == EXC_DONE && s.r[RAX] == 0x12345678 && s.r[RBX] == 0xaaaa0000 &&
-           s.r[RDX] == (0x55550000 | UCODE16 | 3),
-       "16-bit code segment: operand sizes: vector %lu eax %lx ebx %lx edx %lx", s.vec, s.r[RAX], s.r[RBX],
-       s.r[RDX]);
+    ok(s.vec == EXC_DONE && s.r[RAX] == 0x12345678 && s.r[RBX] == 0xaaaa0000 && s.r[RDX] == (0x55550000 | UCODE16 | 3),
+       "16-bit code segment: operand sizes: vector %lu eax %lx ebx %lx edx %lx", s.vec, s.r[RAX], s.r[RBX], s.r[RDX]);
     check_eq("... the saved EIP is an offset", s.rip, (ureg)(q_c16_end - q_c16) + 2);
     gdt_set(UCODE16, make_desc((ureg)q_c16_disp, 0xffff, 0xfb, 0));
     gdt_set(DATA16, make_desc((ureg)words, 0xffff, 0xf3, 0));
@@ -176,8 +175,8 @@ static void test_16bit(void)
        "16-bit addresses wrap at 64 KiB: %lx %lx", s.r[RAX], s.r[RCX]);
     s = user_state(q_loop16);
     run(&s);
-    ok(s.vec == EXC_DONE && s.r[RAX] == 2 && s.r[RCX] == 0x10000, "LOOP with 67h counts CX only: %lx %lx",
-       s.r[RAX], s.r[RCX]);
+    ok(s.vec == EXC_DONE && s.r[RAX] == 2 && s.r[RCX] == 0x10000, "LOOP with 67h counts CX only: %lx %lx", s.r[RAX],
+       s.r[RCX]);
     gdt_set(DATA16, make_desc((ureg)ustack, 0xffff, 0xf3, 0)); // B clear: the stack pointer is SP
     s = user_state(q_push16seg);
     s.ss = DATA16 | 3;
@@ -198,8 +197,7 @@ static void test_16bit(void)
 SNIP(q_lcall_gate, "push $0x1111; push $0x2222; lcall *(%ebx)\n" AT(q_gate_after) "nop");
 SNIP(q_gate_target, "mov %cs, %eax; mov %ss, %ecx; mov %esp, %edx; mov 8(%esp), %esi; mov 12(%esp), %edi");
 SNIP(q_gate_ret, "lret $8");
-SNIP(q_gate_caller,
-     "mov %esp, %esi; push $0x1111; push $0x2222; lcall *(%ebx); mov %esp, %edi; mov %cs, %eax");
+SNIP(q_gate_caller, "mov %esp, %esi; push $0x1111; push $0x2222; lcall *(%ebx); mov %esp, %edi; mov %cs, %eax");
 SNIP(q_lret, "lretl");
 SNIP(q_ljmp, "ljmp *(%ebx)");
 LABEL(q_gate_after);
@@ -214,7 +212,10 @@ static void set_gate(unsigned sel, const void *target, unsigned cs, unsigned typ
 // 5.8.4 "Accessing a Code Segment Through a Call Gate", 5.8.5 "Stack Switching": parameters are copied.
 static void test_gates(void)
 {
-    static struct __attribute__((packed)) { uint32_t off; uint16_t sel; } f = { 0, GATE | 3 };
+    static struct __attribute__((packed)) {
+        uint32_t off;
+        uint16_t sel;
+    } f = {0, GATE | 3};
     set_gate(GATE, q_gate_target, KCODE, 0xec, 2);
     struct state s = user_state(q_lcall_gate);
     s.r[RBX] = (ureg)&f;
@@ -223,10 +224,8 @@ static void test_gates(void)
     ok(s.r[RAX] == KCODE && s.r[RCX] == KDATA, "... CS and SS: %lx %lx", s.r[RAX], s.r[RCX]);
     const ureg *frame = (const ureg *)((ureg)irq_stack + sizeof irq_stack - 24);
     check_eq("... ESP: six dwords on SS0:ESP0", s.r[RDX], (ureg)frame);
-    ok(s.r[RSI] == 0x2222 && s.r[RDI] == 0x1111, "... the two parameters are copied: %lx %lx", s.r[RSI],
-       s.r[RDI]);
-    ok(frame[0] == (ureg)q_gate_after && frame[1] == UCODE && frame[4] == ustack_top() - 8 &&
-           frame[5] == UDATA,
+    ok(s.r[RSI] == 0x2222 && s.r[RDI] == 0x1111, "... the two parameters are copied: %lx %lx", s.r[RSI], s.r[RDI]);
+    ok(frame[0] == (ureg)q_gate_after && frame[1] == UCODE && frame[4] == ustack_top() - 8 && frame[5] == UDATA,
        "... return address, old ESP and SS");
     set_gate(GATE, q_gate_ret, KCODE, 0xec, 2);
     s = user_state(q_gate_caller);
@@ -261,8 +260,8 @@ static void test_gates(void)
     s.gs = UDATA;
     run(&s);
     ok(s.vec == EXC_DONE && s.r[RAX] == UCODE && s.r[RDX] == ustack_top(), "far RET to CPL 3");
-    ok(s.ds == 0 && s.fs == 0 && s.gs == UDATA,
-       "... nulls the segments that CPL 3 may not have: ds %lx fs %lx gs %lx", s.ds, s.fs, s.gs);
+    ok(s.ds == 0 && s.fs == 0 && s.gs == UDATA, "... nulls the segments that CPL 3 may not have: ds %lx fs %lx gs %lx",
+       s.ds, s.fs, s.gs);
 }
 
 // 6.12.1: gates of 16 bits push words.

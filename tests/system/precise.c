@@ -5,7 +5,7 @@
 
 // Every snippet: ADD sets flags to a known value, then the instruction at label f_ faults on [r13] (or where
 // its row says), then flags are overwritten, so that a translator may think them dead at the fault.
-#define CASE(name, insn) \
+#define CASE(name, insn)                                                                  \
     SNIP(name, "add $-1, %r11\n" AT(name##_f) insn "\n add $1, %r11\n xor %r11d, %r11d"); \
     LABEL(name##_f)
 
@@ -64,7 +64,11 @@ CASE(e_iretq, "iretq");
 CASE(e_rip, "mov 0x40000000(%rip), %rbx");
 
 enum { ON_R13, ON_RSP, ON_RBP, ON_RSI, ON_RBX, ANY };
-struct row { const char *name, *code, *at; unsigned where; bool write; };
+struct row {
+    const char *name, *code, *at;
+    unsigned where;
+    bool write;
+};
 // clang-format off
 #define ROW(n, text, where, write) { text, n, n##_f, where, write }
 // clang-format on
@@ -166,8 +170,8 @@ static void check_row(const struct row *r)
     before = s;
     before.r[R11]--;
     run(&s);
-    ok(s.vec == EXC_PF && s.rip == (ureg)USER(r->at), "%s: #PF at the instruction (vector %lu rip %lx)",
-       r->name, s.vec, s.rip);
+    ok(s.vec == EXC_PF && s.rip == (ureg)USER(r->at), "%s: #PF at the instruction (vector %lu rip %lx)", r->name, s.vec,
+       s.rip);
     if (r->code != e_rip && r->code != e_enter)
         ok((s.cr2 & ~0xfffull) == bad_va, "... CR2 %lx", s.cr2);
     ok((s.err & 2) == (r->write ? 2 : 0), "W in the error code of %s: %lx", r->name, s.err);
@@ -178,8 +182,7 @@ static void check_row(const struct row *r)
             changed++;
         }
     ok(!changed, "... registers as before");
-    ok((s.rflags & FL_ARITH) == (FL_CF | FL_OF | FL_PF), "flags as before %s: %lx", r->name,
-       s.rflags & FL_ARITH);
+    ok((s.rflags & FL_ARITH) == (FL_CF | FL_OF | FL_PF), "flags as before %s: %lx", r->name, s.rflags & FL_ARITH);
 }
 
 // The same fault again and again in a hot loop, resolved by the handler each time: nothing is lost.
@@ -192,7 +195,7 @@ static void on_fault(struct frame *f)
 }
 
 SNIP(e_loop, "xor %eax, %eax; xor %edx, %edx\n"
-     "1: add $3, %rax; adc $0, %edx; mov %rax, (%r13); add (%r13), %rdx; inc %ebx; cmp %ecx, %ebx; jb 1b");
+             "1: add $3, %rax; adc $0, %edx; mov %rax, (%r13); add (%r13), %rdx; inc %ebx; cmp %ecx, %ebx; jb 1b");
 
 static void test_resume(void)
 {
@@ -206,8 +209,7 @@ static void test_resume(void)
         s.r[RCX] = 100;
         s.r[RBX] = 0;
         run(&s);
-        bad += s.vec != EXC_DONE || faults != 1 || s.r[RAX] != 300 || s.r[RDX] != 3 * 100 * 101 / 2 ||
-               page[i] != 300;
+        bad += s.vec != EXC_DONE || faults != 1 || s.r[RAX] != 300 || s.r[RDX] != 3 * 100 * 101 / 2 || page[i] != 300;
     }
     irq_hook[EXC_PF] = NULL;
     check_eq("a fault inside a loop that the handler resolves, 50 times", bad, 0);
@@ -249,12 +251,10 @@ static void test_interrupted(void)
         lapic_timer_stop();
         asm volatile("sti; nop; nop; cli");
         total += ticks;
-        bad += s.r[RAX] != calm.r[RAX] || s.r[RDX] != calm.r[RDX] || s.r[R14] != calm.r[R14] ||
-               s.r[R15] != calm.r[R15];
+        bad += s.r[RAX] != calm.r[RAX] || s.r[RDX] != calm.r[RDX] || s.r[R14] != calm.r[R14] || s.r[R15] != calm.r[R15];
     }
     irq_hook[VEC_TIMER] = NULL;
-    ok(!bad && total > 0, "a computation interrupted %u times has the same result, %u of 4 wrong", total,
-       bad);
+    ok(!bad && total > 0, "a computation interrupted %u times has the same result, %u of 4 wrong", total, bad);
 }
 
 void test_main(void)

@@ -49,8 +49,7 @@ static void test_control_registers(void)
     check_rax("DR7: a bit of the high half", x_movdr7, 1ul << 32 | 0x400);
     check_rax("DR6: a bit of the high half", x_movdr6, 1ul << 32);
     if (has_cpuid(1, RCX, 17))
-        check_rax("CR4: PCIDE while CR3[11:0] is not 0", x_movcr4,
-                  (write_cr3(read_cr3() | 8), cr4 | CR4_PCIDE));
+        check_rax("CR4: PCIDE while CR3[11:0] is not 0", x_movcr4, (write_cr3(read_cr3() | 8), cr4 | CR4_PCIDE));
     write_cr3(read_cr3() & ~0xffful);
     check_eq("CR0 is as before", read_cr0(), cr0);
     check_eq("CR4 is as before", read_cr4(), cr4);
@@ -77,7 +76,10 @@ static void test_msrs(void)
 // SDM vol. 2A, "LTR", "LGDT/LIDT".
 static void test_tables(void)
 {
-    struct __attribute__((packed)) { uint16_t limit; uint64_t base; } bad = { 0xff, 0x0000800000000000 };
+    struct __attribute__((packed)) {
+        uint16_t limit;
+        uint64_t base;
+    } bad = {0xff, 0x0000800000000000};
     check_rax("LTR: null", x_ltr, 0);
     check_rax("LGDT: base not canonical", x_lgdt, (ureg)&bad);
 }

@@ -16,7 +16,7 @@ enum {
     XO = FREE_SEL + 56
 };
 
-static uint64_t words[4] = { 0x1111, 0x2222, 0x3333, 0x4444 };
+static uint64_t words[4] = {0x1111, 0x2222, 0x3333, 0x4444};
 
 SNIP(b_fs, "mov %fs:8, %rax");
 SNIP(b_gs_rbx, "mov %gs:(%rbx), %rax");
@@ -93,8 +93,8 @@ static void test_selectors(void)
     s.r[RCX] = BASE | 3;
     s.r[RBX] = 24;
     run(&s); // the base is used, the limit (7) is not
-    check_eq("64-bit mode: FS's base from its descriptor, the limit is not checked",
-             s.vec == EXC_DONE ? s.r[RAX] : 0, 0x4444);
+    check_eq("64-bit mode: FS's base from its descriptor, the limit is not checked", s.vec == EXC_DONE ? s.r[RAX] : 0,
+             0x4444);
     check_eq("... and RDMSR shows it", rdmsr(MSR_FS_BASE), (uint32_t)(ureg)USER(words));
     if (!has_cpuid(7, RBX, 0))
         return skip("FSGSBASE", "CPUID has none");
@@ -106,8 +106,8 @@ static void test_selectors(void)
     wrmsr(MSR_GS_BASE, 0xffff800012345678);
     s = user_state(b_rdfs);
     run(&s);
-    ok(s.r[RAX] == 0x1234567890 && s.r[RCX] == 0xffff800012345678, "RDFSBASE and RDGSBASE at CPL 3: %lx %lx",
-       s.r[RAX], s.r[RCX]);
+    ok(s.r[RAX] == 0x1234567890 && s.r[RCX] == 0xffff800012345678, "RDFSBASE and RDGSBASE at CPL 3: %lx %lx", s.r[RAX],
+       s.r[RCX]);
     s = user_state(b_wrfs);
     s.r[RBX] = (ureg)USER(words);
     run(&s);
@@ -149,8 +149,7 @@ static struct state compat_run(const char *code, ureg ds, ureg rbx)
 static void test_limits(void)
 {
     gdt_set(SMALL, make_desc((uint32_t)(ureg)USER(words), 11, 0xf3, 4));
-    gdt_set(DOWN,
-            make_desc((uint32_t)(ureg)USER(words) - 0x1000, 0xfff, 0xf7, 4)); // valid: 1000h to FFFFFFFFh
+    gdt_set(DOWN, make_desc((uint32_t)(ureg)USER(words) - 0x1000, 0xfff, 0xf7, 4)); // valid: 1000h to FFFFFFFFh
     gdt_set(RO, make_desc(0, 0xfffff, 0xf1, 0xc));
     gdt_set(XO, make_desc(0, 0xfffff, 0xf9, 0xc));
     struct state s = compat_run(b_c_load, SMALL | 3, 8);
@@ -212,13 +211,13 @@ static void test_compat(void)
     s.r[RAX] = 0x1234;
     run(&s);
     ok(s.vec == EXC_DONE && (uint32_t)s.r[RCX] == 0x1234, "PUSHA and POPA");
-    static uint32_t bounds[2] = { 10, 20 };
+    static uint32_t bounds[2] = {10, 20};
     s = compat_state(b_c_aaa);
     s.r[RSI] = (ureg)USER(bounds);
     s.r[RBX] = 21;
     run(&s);
-    ok(s.vec == EXC_BR && (s.r[RCX] & 0xffff) == 0x0105, "AAA; BOUND outside is #BR: vector %lu value %lx",
-       s.vec, s.r[RCX]);
+    ok(s.vec == EXC_BR && (s.r[RCX] & 0xffff) == 0x0105, "AAA; BOUND outside is #BR: vector %lu value %lx", s.vec,
+       s.r[RCX]);
     s = compat_state(b_c_aaa);
     s.r[RSI] = (ureg)USER(bounds);
     s.r[RBX] = 20;

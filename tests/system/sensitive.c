@@ -6,13 +6,7 @@
 // values: sensitive_bare.c shows which. Here every value is checked against what this image set up itself.
 #include "test.h"
 
-enum {
-    LDT_SEL = FREE_SEL,
-    MARK = FREE_SEL + 16,
-    KMARK = FREE_SEL + 24,
-    LDT_ENTRY = 0x0f,
-    GATE = FREE_SEL + 32
-};
+enum { LDT_SEL = FREE_SEL, MARK = FREE_SEL + 16, KMARK = FREE_SEL + 24, LDT_ENTRY = 0x0f, GATE = FREE_SEL + 32 };
 static uint64_t ldt[2];
 static uint8_t out[16];
 
@@ -54,8 +48,8 @@ static struct state at_cpl3(const char *code, ureg rbx, const void *rdi)
 
 static void show(const char *insn, ureg got, ureg want, const struct state *s)
 {
-    ok(s->vec == EXC_DONE && got == want,
-       "%s at CPL 3: the guest sees %lx, the guest's own is %lx (vector %lu)", insn, got, want, s->vec);
+    ok(s->vec == EXC_DONE && got == want, "%s at CPL 3: the guest sees %lx, the guest's own is %lx (vector %lu)", insn,
+       got, want, s->vec);
 }
 
 static void test_tables(void)
@@ -138,8 +132,8 @@ static void test_segments(void)
     show("MOV to DS and back", s.r[RAX], MARK | 3, &s);
     show("MOV to FS: the base is the guest descriptor's", s.r[RCX], 0x5a, &s);
     s = at_cpl3(v_mov_to, KMARK, out);
-    ok(s.vec == EXC_GP && s.err == KMARK, "MOV to DS of DPL 0 data: vector %lu error %lx, want 13 error %x",
-       s.vec, s.err, KMARK);
+    ok(s.vec == EXC_GP && s.err == KMARK, "MOV to DS of DPL 0 data: vector %lu error %lx, want 13 error %x", s.vec,
+       s.err, KMARK);
     s = at_cpl3(v_mov_ds, LDT_ENTRY, out);
     show("MOV to DS from the guest's LDT", s.r[RAX], LDT_ENTRY, &s);
     s = at_cpl3(v_push_fs, MARK | 3, out);
@@ -156,10 +150,12 @@ static void test_segments(void)
 
 static void test_transfers(void)
 {
-    static struct __attribute__((packed)) { uint32_t off; uint16_t sel; } f;
+    static struct __attribute__((packed)) {
+        uint32_t off;
+        uint16_t sel;
+    } f;
     ureg a = (ureg)v_gate;
-    gdt_set(GATE,
-            (a & 0xffff) | (uint64_t)KCODE << 16 | (uint64_t)0xec << 40 | (uint64_t)(a >> 16 & 0xffff) << 48);
+    gdt_set(GATE, (a & 0xffff) | (uint64_t)KCODE << 16 | (uint64_t)0xec << 40 | (uint64_t)(a >> 16 & 0xffff) << 48);
     gdt_set(GATE + 8, 0);
     f.sel = GATE | 3;
     struct state s = at_cpl3(v_lcall, 0, &f);
@@ -170,15 +166,15 @@ static void test_transfers(void)
     show("far JMP to the guest's 32-bit code segment: CS", s.r[RAX], UCODE32, &s);
     f.sel = KCODE;
     s = at_cpl3(v_ljmp, 0, &f);
-    ok(s.vec == EXC_GP && s.err == KCODE,
-       "far JMP to the guest's kernel: vector %lu error %lx, want 13 error %x", s.vec, s.err, KCODE);
+    ok(s.vec == EXC_GP && s.err == KCODE, "far JMP to the guest's kernel: vector %lu error %lx, want 13 error %x",
+       s.vec, s.err, KCODE);
     s = at_cpl3(v_lret, UCODE, v_target);
     show("far RET: CS", s.r[RAX], UCODE, &s);
     s = at_cpl3(v_iret, UCODE, v_target);
     show("IRET: CS", s.r[RAX], UCODE, &s);
     s = at_cpl3(v_iret, KCODE, v_target);
-    ok(s.vec == EXC_GP && s.err == KCODE,
-       "IRET to the guest's kernel: vector %lu error %lx, want 13 error %x", s.vec, s.err, KCODE);
+    ok(s.vec == EXC_GP && s.err == KCODE, "IRET to the guest's kernel: vector %lu error %lx, want 13 error %x", s.vec,
+       s.err, KCODE);
     idt_set(0x42, v_int_target, KCODE, 0xee, 0);
     s = at_cpl3(v_int, 0, out);
     show("INT n through the guest's IDT: CS of the handler", s.r[RAX], KCODE, &s);
@@ -190,8 +186,12 @@ static void test_umip(void)
 {
     if (!has_cpuid(7, RCX, 2))
         return skip("UMIP", "CPUID has none");
-    static const struct { const char *name, *code; } rows[] = {
-        { "SGDT", v_sgdt }, { "SIDT", v_sidt }, { "SLDT to memory", v_sldt_mem },
+    static const struct {
+        const char *name, *code;
+    } rows[] = {
+        {"SGDT", v_sgdt},
+        {"SIDT", v_sidt},
+        {"SLDT to memory", v_sldt_mem},
     };
     write_cr4(read_cr4() | CR4_UMIP);
     for (unsigned i = 0; i < 3; i++) {

@@ -12,37 +12,37 @@
 static sigjmp_buf back;
 static int count, leaked;
 
-static void on_signal(int sig)
-{
-    siglongjmp(back, sig);
-}
+static void on_signal(int sig) { siglongjmp(back, sig); }
 
-#define BARE(name, expr) \
-    do { \
-        count++; \
-        int sig = sigsetjmp(back, 1); \
-        unsigned long v = 0; \
-        if (sig == 0) { \
-            v = (expr); \
-            leaked++; \
-            printf("ok %d - bare %-28s did not trap: %#lx is the host's\n", count, name, v); \
-        } else { \
+#define BARE(name, expr)                                                                            \
+    do {                                                                                            \
+        count++;                                                                                    \
+        int sig = sigsetjmp(back, 1);                                                               \
+        unsigned long v = 0;                                                                        \
+        if (sig == 0) {                                                                             \
+            v = (expr);                                                                             \
+            leaked++;                                                                               \
+            printf("ok %d - bare %-28s did not trap: %#lx is the host's\n", count, name, v);        \
+        } else {                                                                                    \
             printf("ok %d - bare %-28s raised signal %d (%s)\n", count, name, sig, strsignal(sig)); \
-        } \
+        }                                                                                           \
     } while (0)
 
-#define ASM_VALUE(text, ...) \
-    ({ \
-        unsigned long v_ = 0; \
+#define ASM_VALUE(text, ...)                                             \
+    ({                                                                   \
+        unsigned long v_ = 0;                                            \
         asm volatile(text : "+a"(v_) : : "memory", "cc", ##__VA_ARGS__); \
-        v_; \
+        v_;                                                              \
     })
 
-struct __attribute__((packed)) pseudo { uint16_t limit; uint64_t base; };
+struct __attribute__((packed)) pseudo {
+    uint16_t limit;
+    uint64_t base;
+};
 
 static unsigned long table_base(int which)
 {
-    struct pseudo p = { 0, 0 };
+    struct pseudo p = {0, 0};
     if (which == 0)
         asm volatile("sgdt %0" : "=m"(p));
     else
@@ -52,7 +52,7 @@ static unsigned long table_base(int which)
 
 int main(void)
 {
-    const int signals[] = { SIGSEGV, SIGILL, SIGBUS, SIGTRAP, SIGFPE };
+    const int signals[] = {SIGSEGV, SIGILL, SIGBUS, SIGTRAP, SIGFPE};
     for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
         signal(signals[i], on_signal);
     BARE("SGDT", table_base(0));
@@ -61,12 +61,9 @@ int main(void)
     BARE("SMSW", ASM_VALUE("smsw %%rax"));
     BARE("STR", ASM_VALUE("str %%eax"));
     BARE("PUSHF (IF is the host's)", ASM_VALUE("pushfq; pop %%rax"));
-    BARE("POPF (IF cleared? reads back)",
-         ASM_VALUE("pushfq; andl $~0x200, (%%rsp); popfq; pushfq; pop %%rax"));
-    BARE("LAR of selector 10h",
-         ASM_VALUE("mov $0x10, %%ecx; lar %%ecx, %%eax; jz 1f; mov $0, %%eax; 1:", "rcx"));
-    BARE("LSL of selector 33h",
-         ASM_VALUE("mov $0x33, %%ecx; lsl %%ecx, %%eax; jz 1f; mov $0, %%eax; 1:", "rcx"));
+    BARE("POPF (IF cleared? reads back)", ASM_VALUE("pushfq; andl $~0x200, (%%rsp); popfq; pushfq; pop %%rax"));
+    BARE("LAR of selector 10h", ASM_VALUE("mov $0x10, %%ecx; lar %%ecx, %%eax; jz 1f; mov $0, %%eax; 1:", "rcx"));
+    BARE("LSL of selector 33h", ASM_VALUE("mov $0x33, %%ecx; lsl %%ecx, %%eax; jz 1f; mov $0, %%eax; 1:", "rcx"));
     BARE("VERR of selector 10h (ZF)", ASM_VALUE("mov $0x10, %%ecx; verr %%cx; setz %%al", "rcx"));
     BARE("VERW of selector 2Bh (ZF)", ASM_VALUE("mov $0x2b, %%ecx; verw %%cx; setz %%al", "rcx"));
     BARE("MOV from CS", ASM_VALUE("mov %%cs, %%eax"));

@@ -20,16 +20,17 @@ SNIP(h_sti_sti, "sti\n sti\n" AT(h_sti_sti_at) "nop\n nop\n cli");
 SNIP(h_sti_cli, "sti\n cli\n nop\n nop");
 SNIP(h_popf, "pushfq\n orq $0x200, (%rsp)\n popfq\n" AT(h_popf_at) "nop\n nop\n cli");
 SNIP(h_sti_movss, "mov %ss, %eax; sti\n mov %eax, %ss\n nop\n" AT(h_sti_movss_at) "nop\n cli");
-SNIP(h_movss, "mov %ss, %eax; pushfq\n orq $0x200, (%rsp)\n sti\n mov %eax, %ss\n"
-                  AT(h_movss_next) "nop\n" AT(h_movss_at) "nop\n cli");
-SNIP(h_sti_jmp, "sti\n jmp 1f\n ud2\n" "1: " AT(h_sti_jmp_at) "nop\n cli");
-SNIP(h_sti_call, "lea 1f(%rip), %rax; sti\n call *%rax\n ud2\n" "1: " AT(h_sti_call_at) "nop\n cli");
+SNIP(h_movss, "mov %ss, %eax; pushfq\n orq $0x200, (%rsp)\n sti\n mov %eax, %ss\n" AT(h_movss_next) "nop\n" AT(
+                  h_movss_at) "nop\n cli");
+SNIP(h_sti_jmp, "sti\n jmp 1f\n ud2\n"
+                "1: " AT(h_sti_jmp_at) "nop\n cli");
+SNIP(h_sti_call, "lea 1f(%rip), %rax; sti\n call *%rax\n ud2\n"
+                 "1: " AT(h_sti_call_at) "nop\n cli");
 SNIP(h_sti_hlt, "sti\n hlt\n" AT(h_sti_hlt_at) "nop\n cli");
 SNIP(h_sti_on, "nop\n" AT(h_sti_on_at) "sti\n nop\n cli");
 SNIP(h_none, "nop\n nop\n nop");
-SNIP(h_iret,
-     "mov %ss, %eax; push %rax; lea 8(%rsp), %rbx; push %rbx; pushq $0x202; mov %cs, %eax; push %rax\n"
-     "lea h_iret_at(%rip), %rax; push %rax; iretq\n ud2\n" AT(h_iret_at) "nop\n cli");
+SNIP(h_iret, "mov %ss, %eax; push %rax; lea 8(%rsp), %rbx; push %rbx; pushq $0x202; mov %cs, %eax; push %rax\n"
+             "lea h_iret_at(%rip), %rax; push %rax; iretq\n ud2\n" AT(h_iret_at) "nop\n cli");
 SNIP(h_loop, "mov $100000000, %ecx\n 1: dec %ecx; jnz 1b");
 SNIP(h_loop_mem, "mov $100000000, %ecx\n 1: addl $1, (%rsp); dec %ecx; jnz 1b");
 SNIP(h_self, AT(h_self_at) "jmp h_self_at"); // no instruction but itself
@@ -62,17 +63,14 @@ static struct state pending(const char *code, ureg flags)
     return s;
 }
 
-static void drain(void)
-{
-    asm volatile("sti; nop; nop; cli" : : : "memory");
-}
+static void drain(void) { asm volatile("sti; nop; nop; cli" : : : "memory"); }
 
 static void check_taken(const char *name, const char *code, const char *want)
 {
     struct state s = pending(code, 0);
     bool good = s.vec == EXC_DONE && taken == (want ? 1 : 0) && (!want || taken_at == (ureg)want);
-    ok(good, "%s: taken %u times, at +%ld, want +%ld", name, taken,
-       taken ? (long)(taken_at - (ureg)code) : -1, want ? (long)(want - code) : -1);
+    ok(good, "%s: taken %u times, at +%ld, want +%ld", name, taken, taken ? (long)(taken_at - (ureg)code) : -1,
+       want ? (long)(want - code) : -1);
     drain();
 }
 
@@ -89,8 +87,7 @@ static void test_shadows(void)
     check_taken("IF clear: never", h_none, NULL);
     // MOV SS inside STI's shadow starts its own: the manual lets either place be seen for the second.
     struct state s = pending(h_sti_movss, 0);
-    ok(s.vec == EXC_DONE && taken == 1 &&
-           (taken_at == (ureg)h_sti_movss_at || taken_at == (ureg)h_sti_movss_at - 1),
+    ok(s.vec == EXC_DONE && taken == 1 && (taken_at == (ureg)h_sti_movss_at || taken_at == (ureg)h_sti_movss_at - 1),
        "STI; MOV SS: taken %u times at +%ld", taken, (long)(taken_at - (ureg)h_sti_movss));
     s = pending(h_sti_on, FL_IF);
     ok(s.vec == EXC_DONE && taken == 1 && taken_at == (ureg)h_sti_on,
@@ -129,9 +126,12 @@ static void on_timer_stop(struct frame *f)
 // A loop without calls must be interruptible, at both privilege levels.
 static void test_loops(void)
 {
-    static const struct { const char *name, *code, *end; } rows[] = {
-        { "a counting loop", h_loop, h_loop_end }, { "a loop that stores", h_loop_mem, h_loop_mem_end },
-        { "a jump to itself", h_self, h_self_end },
+    static const struct {
+        const char *name, *code, *end;
+    } rows[] = {
+        {"a counting loop", h_loop, h_loop_end},
+        {"a loop that stores", h_loop_mem, h_loop_mem_end},
+        {"a jump to itself", h_self, h_self_end},
     };
     irq_hook[VEC_TIMER] = on_timer_stop;
     for (unsigned i = 0; i < 6; i++) {
@@ -143,8 +143,7 @@ static void test_loops(void)
         lapic_timer_oneshot(VEC_TIMER, 200000);
         run(&s);
         lapic_timer_stop();
-        ok(s.vec == EXC_DONE && taken == 1, "the timer interrupts %s, CPL %d", rows[i / 2].name,
-           user ? 3 : 0);
+        ok(s.vec == EXC_DONE && taken == 1, "the timer interrupts %s, CPL %d", rows[i / 2].name, user ? 3 : 0);
     }
 }
 
@@ -174,8 +173,8 @@ static void test_hlt(void)
     s.rflags |= FL_IF;
     pit_oneshot(5000);
     run(&s);
-    ok(s.vec == EXC_DONE && taken == 1 && taken_at == (ureg)h_hlt_at,
-       "HLT is ended by the 8254 through the 8259A: %u", taken);
+    ok(s.vec == EXC_DONE && taken == 1 && taken_at == (ureg)h_hlt_at, "HLT is ended by the 8254 through the 8259A: %u",
+       taken);
     outb(0x21, 0xff);
     lapic_write(0x350, 0x10000);
 }

@@ -6,26 +6,22 @@
 #include "paging64.h"
 
 // Patch the immediate of a MOV that was already executed.
-SNIP(m_own,
-     "xor %edx, %edx\n"
-     "1: "
-         AT(m_own_imm) "mov $1, %eax\n add %eax, %edx\n movl $10, m_own_imm+1(%rip)\n cmp $11, %edx\n jb 1b");
+SNIP(m_own, "xor %edx, %edx\n"
+            "1: " AT(m_own_imm) "mov $1, %eax\n add %eax, %edx\n movl $10, m_own_imm+1(%rip)\n cmp $11, %edx\n jb 1b");
 // The next instruction.
 SNIP(m_next, "movl $7, 1+m_next_imm(%rip)\n" AT(m_next_imm) "mov $1, %eax");
 // The following instruction, in the same block, by a byte store that turns INC into DEC.
 SNIP(m_byte, "xor %eax, %eax\n movb $0xc8, 1+m_byte_at(%rip)\n" AT(m_byte_at) ".byte 0xff, 0xc0");
 // A store that ends in the following instruction's first byte; and one to itself (it runs on unchanged).
-SNIP(
-    m_qword,
-    "xor %eax, %eax; movabs $0x90909090909090c3, %rcx; lea m_qword_at(%rip), %rdi; call m_qword_f; jmp m_qword_end\n"
-    "m_qword_f: mov %rcx, (%rdi)\n" AT(m_qword_at) "inc %eax; inc %eax; inc %eax; inc %eax; ret");
-SNIP(m_self, "lea m_self_at(%rip), %rdi; mov $0x90, %al; mov $3, %ecx; rep\n"
-     AT(m_self_at) "stosb; nop; nop; mov $5, %edx");
+SNIP(m_qword,
+     "xor %eax, %eax; movabs $0x90909090909090c3, %rcx; lea m_qword_at(%rip), %rdi; call m_qword_f; jmp m_qword_end\n"
+     "m_qword_f: mov %rcx, (%rdi)\n" AT(m_qword_at) "inc %eax; inc %eax; inc %eax; inc %eax; ret");
+SNIP(m_self,
+     "lea m_self_at(%rip), %rdi; mov $0x90, %al; mov $3, %ecx; rep\n" AT(m_self_at) "stosb; nop; nop; mov $5, %edx");
 // PUSH as the store.
-SNIP(
-    m_push,
-    "mov %rsp, %rbx; lea m_push_at+8(%rip), %rsp; mov $0x90909090c0ffc0ff, %rax; mov %rax, %rcx; xor %eax, %eax\n"
-    "push %rcx\n" AT(m_push_at) "ud2; nop; nop; nop; nop; nop; nop; mov %rbx, %rsp");
+SNIP(m_push,
+     "mov %rsp, %rbx; lea m_push_at+8(%rip), %rsp; mov $0x90909090c0ffc0ff, %rax; mov %rax, %rcx; xor %eax, %eax\n"
+     "push %rcx\n" AT(m_push_at) "ud2; nop; nop; nop; nop; nop; nop; mov %rbx, %rsp");
 LABEL(m_own_imm);
 LABEL(m_next_imm);
 LABEL(m_byte_at);
@@ -33,10 +29,7 @@ LABEL(m_qword_at);
 LABEL(m_self_at);
 LABEL(m_push_at);
 
-static void patch32(const char *at, uint32_t v)
-{
-    *(volatile uint32_t *)(ureg)at = v;
-}
+static void patch32(const char *at, uint32_t v) { *(volatile uint32_t *)(ureg)at = v; }
 
 static void test_own_block(bool user)
 {
@@ -46,8 +39,8 @@ static void test_own_block(bool user)
     patch32(m_own_imm + 1, 1);
     s = make(m_own);
     run(&s);
-    ok(s.vec == EXC_DONE && s.r[RDX] == 11, "a loop patches its own immediate, %s: vector %lu sum %lu", who,
-       s.vec, s.r[RDX]);
+    ok(s.vec == EXC_DONE && s.r[RDX] == 11, "a loop patches its own immediate, %s: vector %lu sum %lu", who, s.vec,
+       s.r[RDX]);
     for (unsigned i = 0; i < 3; i++) {
         patch32(m_next_imm + 1, 1);
         s = make(m_next);
@@ -57,16 +50,15 @@ static void test_own_block(bool user)
         ((volatile uint8_t *)(ureg)m_byte_at)[1] = 0xc0;
         s = make(m_byte);
         run(&s);
-        ok(s.vec == EXC_DONE && (uint32_t)s.r[RAX] == 0xffffffff,
-           "a byte store into the next instruction, %s: %lx", who, s.r[RAX]);
+        ok(s.vec == EXC_DONE && (uint32_t)s.r[RAX] == 0xffffffff, "a byte store into the next instruction, %s: %lx",
+           who, s.r[RAX]);
     }
-    static const uint8_t incs[9] = { 0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xc3 };
+    static const uint8_t incs[9] = {0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xc3};
     mem_copy((void *)(ureg)m_qword_at, incs, sizeof incs);
     s = make(m_qword);
     run(&s);
-    ok(s.vec == EXC_DONE && s.r[RAX] == 0, "a store of a RET over the next instruction, %s: %lu", who,
-       s.r[RAX]);
-    static const uint8_t stos[3] = { 0xaa, 0x90, 0x90 };
+    ok(s.vec == EXC_DONE && s.r[RAX] == 0, "a store of a RET over the next instruction, %s: %lu", who, s.r[RAX]);
+    static const uint8_t stos[3] = {0xaa, 0x90, 0x90};
     mem_copy((void *)(ureg)m_self_at, stos, sizeof stos);
     s = make(m_self);
     run(&s);
@@ -75,8 +67,8 @@ static void test_own_block(bool user)
     s = make(m_push);
     mem_copy((void *)(ureg)m_push_at, "\x0f\x0b\x90\x90\x90\x90\x90\x90", 8);
     run(&s);
-    ok(s.vec == EXC_DONE && s.r[RAX] == 2, "PUSH over the next instruction, %s: vector %lu value %lu", who,
-       s.vec, s.r[RAX]);
+    ok(s.vec == EXC_DONE && s.r[RAX] == 2, "PUSH over the next instruction, %s: vector %lu value %lu", who, s.vec,
+       s.r[RAX]);
 }
 
 static void emit_mov_ret(volatile uint8_t *p, uint32_t v)
@@ -190,8 +182,8 @@ static void test_cross_page(void)
     invlpg((void *)(va + 4096));
     s = kernel_state((void *)f);
     run(&s);
-    ok(s.vec == EXC_PF && s.rip == (ureg)f && s.err == 0x11, "its second page is NX: vector %lu error %lx",
-       s.vec, s.err);
+    ok(s.vec == EXC_PF && s.rip == (ureg)f && s.err == 0x11, "its second page is NX: vector %lu error %lx", s.vec,
+       s.err);
     unsigned bad = 0;
     for (unsigned i = 0; i < 200; i++) {
         map_page((ureg)va + 4096, (ureg)(i & 1 ? second : other), PTE_PWU, 1);

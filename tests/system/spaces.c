@@ -54,10 +54,7 @@ static void map_own(unsigned n, unsigned page, unsigned owner, uint64_t flags)
     leaves[n][page] = (uint64_t)code[owner][page] | PTE_PWU | flags;
 }
 
-static ureg want(unsigned p0, unsigned p2)
-{
-    return 100 * (p0 + 1) + p2 + 1;
-}
+static ureg want(unsigned p0, unsigned p2) { return 100 * (p0 + 1) + p2 + 1; }
 
 static void test_own_code(bool keep)
 {
@@ -85,8 +82,7 @@ static void test_shared(bool keep)
         switch_to(n, keep);
         bad += call((void *)code_va) != want(0, n);
     }
-    ok(!bad, "shared code jumps into private code, 400 switches%s: %u wrong", keep ? " without flush" : "",
-       bad);
+    ok(!bad, "shared code jumps into private code, 400 switches%s: %u wrong", keep ? " without flush" : "", bad);
     for (unsigned n = 0; n < SPACES; n++) {
         map_own(n, 0, n, 0);
         map_own(n, 1, n, 0);

@@ -59,14 +59,11 @@ static struct state string_run(const char *code, bool user, ureg rsi, ureg rdi, 
 static void check_regs(const char *name, const struct state *s, unsigned vec, ureg rsi, ureg rdi, ureg rcx)
 {
     ok(s->vec == vec && s->r[RSI] == rsi && s->r[RDI] == rdi && s->r[RCX] == rcx,
-       "%s: vector %lu rsi %lx rdi %lx rcx %lx, want %u %lx %lx %lx", name, s->vec, s->r[RSI], s->r[RDI],
-       s->r[RCX], vec, rsi, rdi, rcx);
+       "%s: vector %lu rsi %lx rdi %lx rcx %lx, want %u %lx %lx %lx", name, s->vec, s->r[RSI], s->r[RDI], s->r[RCX],
+       vec, rsi, rdi, rcx);
 }
 
-static uint8_t at(ureg va)
-{
-    return va < B ? a_page[(va - A) / 4096][va & 4095] : b_page[(va - B) / 4096][va & 4095];
-}
+static uint8_t at(ureg va) { return va < B ? a_page[(va - A) / 4096][va & 4095] : b_page[(va - B) / 4096][va & 4095]; }
 
 static bool same(ureg x, ureg y, size_t n)
 {
@@ -151,8 +148,8 @@ static void test_faults(void)
     map_page(B + 4096, 0, 0, 1);
     struct state s = string_run(r_movsb, true, A + 3, B + 4000, 500, 0);
     check_regs("REP MOVSB into a missing page", &s, EXC_PF, A + 3 + 96, B + 4096, 500 - 96);
-    ok(s.cr2 == B + 4096 && s.err == 6 && s.rip == (ureg)USER(r_movsb),
-       "... #PF at the instruction, error %lx cr2 %lx", s.err, s.cr2);
+    ok(s.cr2 == B + 4096 && s.err == 6 && s.rip == (ureg)USER(r_movsb), "... #PF at the instruction, error %lx cr2 %lx",
+       s.err, s.cr2);
     ok(same(A + 3, B + 4000, 96), "... what comes before the fault is copied");
     map_all();
     s.r[RBX] = 1;
@@ -187,10 +184,10 @@ static void test_faults(void)
 static void test_address_size(void)
 {
     fill();
-    struct state s = string_run(r_movsb32, true, 0xabcd00000000 | (A + 7), 0x123400000000 | (B + 8),
-                                0xffffffff00000064, 0);
-    check_regs("REP MOVSB with 67h uses ESI, EDI, ECX and clears their high halves", &s, EXC_DONE,
-               A + 7 + 100, B + 8 + 100, 0);
+    struct state s = string_run(r_movsb32, true, 0xabcd00000000 | (A + 7), 0x123400000000 | (B + 8), 0xffffffff00000064,
+                                0);
+    check_regs("REP MOVSB with 67h uses ESI, EDI, ECX and clears their high halves", &s, EXC_DONE, A + 7 + 100,
+               B + 8 + 100, 0);
     ok(same(A + 7, B + 8, 100) && !at(B + 108), "... copied");
     s = string_run(r_movsb32, true, 0xabcd00000001, 0x123400000002, 0xffffffff00000000, 0);
     ok(s.vec == EXC_DONE && (uint32_t)s.r[RCX] == 0 && (uint32_t)s.r[RSI] == 1 && (uint32_t)s.r[RDI] == 2,

@@ -108,7 +108,7 @@ static void test_sysret(void)
         check_exc("SYSRET to a non-canonical RCX is #GP(0) at CPL 0", &s, EXC_GP, 0, s_sysret);
     else // AMD64: RIP is loaded, the fetch faults at CPL 3; either is allowed here, never anything else
         ok(s.vec == EXC_GP && s.err == 0 &&
-           ((s.cs == KCODE && s.rip == (ureg)s_sysret) || (s.cs == UCODE && s.rip == 0x0000800000000000)),
+               ((s.cs == KCODE && s.rip == (ureg)s_sysret) || (s.cs == UCODE && s.rip == 0x0000800000000000)),
            "SYSRET to a non-canonical RCX is #GP(0)");
     s = kernel_state(s_sysret);
     s.r[RCX] = (ureg)USER(s_user_target);
@@ -176,7 +176,7 @@ SNIP(s_swapgs, "mov %gs:0, %rax; swapgs; mov %gs:0, %rbx; swapgs; mov %gs:8, %rc
 
 static void test_swapgs(void)
 {
-    static ureg a[2] = { 0x1111, 0x3333 }, b[2] = { 0x2222, 0x4444 };
+    static ureg a[2] = {0x1111, 0x3333}, b[2] = {0x2222, 0x4444};
     wrmsr(MSR_GS_BASE, (ureg)a);
     wrmsr(MSR_KERNEL_GS_BASE, (ureg)b);
     struct state s = kernel_state(s_swapgs);

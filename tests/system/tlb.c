@@ -14,21 +14,17 @@ static volatile uint64_t *const at = (volatile uint64_t *)HIGH_VA;
 static uint64_t *page_a, *page_b; // each holds its own address
 static uint64_t *leaf;
 
-static void map_to(const void *page, uint64_t flags)
-{
-    *leaf = (uint64_t)page | PTE_P | PTE_W | flags;
-}
+static void map_to(const void *page, uint64_t flags) { *leaf = (uint64_t)page | PTE_P | PTE_W | flags; }
 
 static void invpcid(uint64_t type, uint64_t pcid, uint64_t va)
 {
-    const struct { uint64_t pcid, va; } d = { pcid, va };
+    const struct {
+        uint64_t pcid, va;
+    } d = {pcid, va};
     asm volatile("invpcid %0, %1" : : "m"(d), "r"(type) : "memory");
 }
 
-static void check_seen(const char *name, const void *page)
-{
-    check_eq(name, *at, (uint64_t)page);
-}
+static void check_seen(const char *name, const void *page) { check_eq(name, *at, (uint64_t)page); }
 
 static void check_either(const char *name)
 {
@@ -107,8 +103,7 @@ static void test_global(void)
     write_cr4(cr4 | CR4_PGE);
     check_seen("setting CR4.PGE drops everything", page_b);
     map_to(page_a, 0);
-    write_cr4(read_cr4() ^
-              CR4_PSE); // with 4-level paging PSE changes nothing; the flush is what is asked for
+    write_cr4(read_cr4() ^ CR4_PSE); // with 4-level paging PSE changes nothing; the flush is what is asked for
     check_seen("changing CR4.PSE drops everything", page_a);
     map_to(page_b, 0);
     write_cr3(read_cr3());
@@ -219,14 +214,20 @@ static void test_invpcid(void)
     invpcid(INV_NONGLOBAL, 0, 0);
     check_seen("INVPCID of all contexts without globals", page_a);
     write_cr4(cr4);
-    static const struct { const char *name; ureg type; uint64_t pcid, va; } bad[] = {
-        { "INVPCID type 4 is #GP(0)", 4, 0, 0 },
-        { "INVPCID with reserved descriptor bits is #GP(0)", 2, 1ull << 12, 0 },
-        { "INVPCID of a non-canonical address is #GP(0)", 0, 0, 1ull << 47 },
-        { "INVPCID of PCID 1 without CR4.PCIDE is #GP(0)", 0, 1, 0 },
+    static const struct {
+        const char *name;
+        ureg type;
+        uint64_t pcid, va;
+    } bad[] = {
+        {"INVPCID type 4 is #GP(0)", 4, 0, 0},
+        {"INVPCID with reserved descriptor bits is #GP(0)", 2, 1ull << 12, 0},
+        {"INVPCID of a non-canonical address is #GP(0)", 0, 0, 1ull << 47},
+        {"INVPCID of PCID 1 without CR4.PCIDE is #GP(0)", 0, 1, 0},
     };
     for (unsigned i = 0; i < 4; i++) {
-        const struct { uint64_t pcid, va; } d = { bad[i].pcid, bad[i].va };
+        const struct {
+            uint64_t pcid, va;
+        } d = {bad[i].pcid, bad[i].va};
         struct state s = kernel_state(t_invpcid);
         barrier();
         s.r[RAX] = (ureg)&d;

@@ -22,14 +22,19 @@ SNIP32(t_regs32, "mov %cs, %ebx; mov %ss, %ecx; mov %esp, %edx");
 LABEL(t_lcall_after);
 LABEL(t_lcall64_after);
 
-struct __attribute__((packed)) far32 { uint32_t off; uint16_t sel; };
-struct __attribute__((packed)) far64 { uint64_t off; uint16_t sel; };
+struct __attribute__((packed)) far32 {
+    uint32_t off;
+    uint16_t sel;
+};
+struct __attribute__((packed)) far64 {
+    uint64_t off;
+    uint16_t sel;
+};
 
 static void set_gate(unsigned sel, const void *target, unsigned cs, unsigned type)
 {
     ureg a = (ureg)target;
-    gdt_set(sel,
-            (a & 0xffff) | (uint64_t)cs << 16 | (uint64_t)type << 40 | (uint64_t)(a >> 16 & 0xffff) << 48);
+    gdt_set(sel, (a & 0xffff) | (uint64_t)cs << 16 | (uint64_t)type << 40 | (uint64_t)(a >> 16 & 0xffff) << 48);
     gdt_set(sel + 8, a >> 32);
 }
 
@@ -59,12 +64,12 @@ static void test_far_jmp(void)
 {
     static struct far32 f;
     static struct far64 g;
-    f = (struct far32){ (uint32_t)(ureg)t_regs32, KCODE32 };
+    f = (struct far32){(uint32_t)(ureg)t_regs32, KCODE32};
     struct state s = far_state(false, t_ljmp, &f);
     run(&s);
     check_eq("far JMP to a 32-bit segment at CPL 0", s.vec == EXC_DONE ? s.r[RBX] : 0, KCODE32);
     check_eq("... saved CS", s.cs, KCODE32);
-    g = (struct far64){ (ureg)t_regs, KCODE };
+    g = (struct far64){(ureg)t_regs, KCODE};
     s = far_state(false, t_ljmp64, &g);
     run(&s);
     if (is_intel()) { // the 64-bit offset form is Intel's: AMD64 vol. 3, "JMP (Far)" has none
@@ -72,7 +77,7 @@ static void test_far_jmp(void)
     } else {
         skip("far JMP m16:64", "not on AMD");
     }
-    f = (struct far32){ (uint32_t)(ureg)USER(t_regs), KCODE };
+    f = (struct far32){(uint32_t)(ureg)USER(t_regs), KCODE};
     s = far_state(true, t_ljmp, &f);
     run(&s);
     check_exc("far JMP from CPL 3 to DPL 0 code is #GP(sel)", &s, EXC_GP, KCODE, t_ljmp);
@@ -107,7 +112,7 @@ static void test_far_jmp(void)
 static void test_call_gate(void)
 {
     static struct far32 f;
-    f = (struct far32){ 0xdeadbeef, GATE | 3 };
+    f = (struct far32){0xdeadbeef, GATE | 3};
     struct state s = far_state(true, t_lcall, &f);
     run(&s);
     check_done("call gate from CPL 3 to CPL 0", &s);
@@ -151,7 +156,7 @@ static void test_call_gate(void)
 static void test_far_call_ret(void)
 {
     static struct far32 f;
-    f = (struct far32){ (uint32_t)(ureg)t_regs32, KCODE32 };
+    f = (struct far32){(uint32_t)(ureg)t_regs32, KCODE32};
     struct state s = far_state(false, t_lcall, &f);
     run(&s);
     check_eq("far CALL m16:32 pushes two dwords", s.r[RDX], kstack_top() - 8);
@@ -176,8 +181,7 @@ static void test_far_call_ret(void)
     q[4] = ustack_top() - 64; // RSP and SS are read past the parameters
     q[5] = UDATA;
     run(&s);
-    check_eq("far RET n to CPL 3 releases both stacks", s.vec == EXC_DONE ? s.r[RDX] : 0,
-             ustack_top() - 64 + 16);
+    check_eq("far RET n to CPL 3 releases both stacks", s.vec == EXC_DONE ? s.r[RDX] : 0, ustack_top() - 64 + 16);
     s = user_state(t_lret64);
     s.r[RSP] -= 16;
     q = (ureg *)(s.r[RSP] - 0x40000000);
@@ -216,10 +220,9 @@ static void check_desc(const char *name, const char *at, bool user, ureg sel, bo
     s.r[RAX] = sel;
     s.r[RBX] = 0x55;
     run(&s);
-    bool good = s.vec == EXC_DONE && (s.r[RCX] & FL_ZF) == (zf ? FL_ZF : 0) && (s.r[RCX] & FL_CF) &&
-                s.r[RBX] == value;
-    ok(good, "%s: vector %lu ZF %lu value %lx, want ZF %u value %lx", name, s.vec, s.r[RCX] >> 6 & 1,
-       s.r[RBX], zf, value);
+    bool good = s.vec == EXC_DONE && (s.r[RCX] & FL_ZF) == (zf ? FL_ZF : 0) && (s.r[RCX] & FL_CF) && s.r[RBX] == value;
+    ok(good, "%s: vector %lu ZF %lu value %lx, want ZF %u value %lx", name, s.vec, s.r[RCX] >> 6 & 1, s.r[RBX], zf,
+       value);
 }
 
 // vol. 2A, "LAR", "LSL", "VERR/VERW": ZF only, no fault.
@@ -256,8 +259,7 @@ SNIP(t_callret, "call 1f; jmp 2f; 1: push %rsp; pop %rbx; ret $0\n 2: mov %rsp, 
 SNIP(t_enter, "enter $32, $0; mov %rsp, %rax; mov %rbp, %rbx; leave; mov %rsp, %rcx");
 SNIP(t_enter3, "lea 0(%rsp), %rbp; enter $16, $3; mov %rsp, %rax; leave");
 SNIP(t_pushf16, "pushw $0x1234; mov %rsp, %rax; popw %bx");
-SNIP(t_poprsp,
-     "mov %rsp, %rcx; push %rcx; pop %rsp; mov %rsp, %rax; pushq $0x77; popq (%rsp); mov -8(%rsp), %rbx");
+SNIP(t_poprsp, "mov %rsp, %rcx; push %rcx; pop %rsp; mov %rsp, %rax; pushq $0x77; popq (%rsp); mov -8(%rsp), %rbx");
 SNIP(t_pushrsp, "mov %rsp, %rcx; push %rsp; pop %rax");
 
 static void test_near(void)

@@ -5,7 +5,10 @@
 
 void test_main(void)
 {
-    struct __attribute__((packed)) { uint16_t limit; ureg base; } none = { 0, 0 };
+    struct __attribute__((packed)) {
+        uint16_t limit;
+        ureg base;
+    } none = {0, 0};
     ok(true, "about to raise #UD with an empty IDT");
     asm volatile("lidt %0; ud2" : : "m"(none));
     ok(false, "the processor shut down");

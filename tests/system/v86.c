@@ -17,14 +17,14 @@ SNIP16(z_hlt, "hlt");
 static struct state v86(const char *code, const char *end, ureg flags)
 {
     mem_copy(LOW, code, (size_t)(end - code) + 2);
-    struct state s = { .rip = 0,
-                       .cs = 0x800,
-                       .ss = 0x900,
-                       .rflags = FL_VM | FL_ONE | flags,
-                       .ds = 0x111,
-                       .es = 0x222,
-                       .fs = 0x333,
-                       .gs = 0x444 };
+    struct state s = {.rip = 0,
+                      .cs = 0x800,
+                      .ss = 0x900,
+                      .rflags = FL_VM | FL_ONE | flags,
+                      .ds = 0x111,
+                      .es = 0x222,
+                      .fs = 0x333,
+                      .gs = 0x444};
     s.r[RSP] = 0x1000;
     s.r[RBX] = 0x4321;
     run(&s);
@@ -41,19 +41,16 @@ static void test_v86(void)
        "VM86: segments are paragraphs: %lx %lx %lx %lx", s.r[RAX], s.r[RCX], s.r[RDX], s.r[RSI]);
     ok(s.rflags & FL_VM, "VM86: the frame has VM set");
     ok(s.vm_seg[0] == 0x222 && s.vm_seg[1] == 0x111 && s.vm_seg[2] == 0x333 && s.vm_seg[3] == 0x444,
-       "VM86: the frame holds ES, DS, FS, GS: %lx %lx %lx %lx", s.vm_seg[0], s.vm_seg[1], s.vm_seg[2],
-       s.vm_seg[3]);
+       "VM86: the frame holds ES, DS, FS, GS: %lx %lx %lx %lx", s.vm_seg[0], s.vm_seg[1], s.vm_seg[2], s.vm_seg[3]);
     ok(s.ds == 0 && s.es == 0 && s.fs == 0 && s.gs == 0, "VM86: the handler's data segments are null");
     s = v86(z_cli, z_cli_end, 0);
     ok(s.vec == EXC_GP && s.err == 0 && s.rip == 0, "VM86: CLI with IOPL 0 is #GP(0)");
     s = v86(z_pushf, z_pushf_end, 0);
     ok(s.vec == EXC_GP && s.err == 0, "VM86: PUSHF with IOPL 0 is #GP(0)");
     s = v86(z_int, z_int_end, 0);
-    ok(s.vec == EXC_GP && s.err == 0, "VM86: INT n with IOPL 0 is #GP(0): vector %lu error %lx", s.vec,
-       s.err);
+    ok(s.vec == EXC_GP && s.err == 0, "VM86: INT n with IOPL 0 is #GP(0): vector %lu error %lx", s.vec, s.err);
     s = v86(z_sti, z_sti_end, FL_IOPL);
-    ok(s.vec == EXC_DONE && (s.r[RAX] & (FL_IF | FL_IOPL)) == (FL_IF | FL_IOPL),
-       "VM86: STI and PUSHF with IOPL 3");
+    ok(s.vec == EXC_DONE && (s.r[RAX] & (FL_IF | FL_IOPL)) == (FL_IF | FL_IOPL), "VM86: STI and PUSHF with IOPL 3");
     idt_default(0x42, 0xee);
     s = v86(z_int, z_int_end, FL_IOPL);
     ok(s.vec == 0x42 && s.rip == 2, "VM86: INT n with IOPL 3 goes through the IDT: vector %lu", s.vec);
@@ -71,7 +68,9 @@ SNIP(z_lcall_task, "mov $0x88, %edi\n lcall *(%ebx)\n" AT(z_lcall_task_after) "n
 SNIP(z_task_jmp_back, "incl (%esi)\n str %eax; mov %eax, 4(%esi); pushf; popl 8(%esi)\n ljmp $0x28, $0");
 SNIP(z_task_iret, "1: incl (%esi)\n str %eax; mov %eax, 4(%esi); pushf; popl 8(%esi)\n iretl\n jmp 1b");
 SNIP(z_int_task, "int $0x43\n" AT(z_int_task_after) "nop");
-LABEL(z_ljmp_task_after); LABEL(z_lcall_task_after); LABEL(z_int_task_after);
+LABEL(z_ljmp_task_after);
+LABEL(z_lcall_task_after);
+LABEL(z_int_task_after);
 static volatile uint32_t seen[3];
 
 static void make_task(const char *code)
@@ -90,17 +89,19 @@ static void make_task(const char *code)
 
 static void test_tasks(void)
 {
-    static struct __attribute__((packed)) { uint32_t off; uint16_t sel; } f = { 0, TSS2 };
+    static struct __attribute__((packed)) {
+        uint32_t off;
+        uint16_t sel;
+    } f = {0, TSS2};
     make_task(z_task_jmp_back);
     struct state s = kernel_state(z_ljmp_task);
     s.r[RBX] = (ureg)&f;
     s.r[RSI] = 0x1234;
     run(&s);
     check_done("far JMP to a TSS and back", &s);
-    ok(seen[0] == 1 && seen[1] == TSS2 && !(seen[2] & FL_NT),
-       "... the task ran with its own TR, NT clear: %x %x %x", seen[0], seen[1], seen[2]);
-    ok(s.r[RDI] == 0x77 && s.r[RSI] == 0x1234 && s.r[RSP] == kstack_top(),
-       "... the first task's registers came back");
+    ok(seen[0] == 1 && seen[1] == TSS2 && !(seen[2] & FL_NT), "... the task ran with its own TR, NT clear: %x %x %x",
+       seen[0], seen[1], seen[2]);
+    ok(s.r[RDI] == 0x77 && s.r[RSI] == 0x1234 && s.r[RSP] == kstack_top(), "... the first task's registers came back");
     check_eq("... its TSS holds the EIP after the JMP", tss.eip, (ureg)z_ljmp_task_after);
     ok((gdt[TSS_SEL / 8] >> 40 & 0xff) == 0x8b && (gdt[TSS2 / 8] >> 40 & 0xff) == 0x89, "... busy bits");
     ok(read_cr0() & CR0_TS, "... CR0.TS is set");
@@ -110,8 +111,8 @@ static void test_tasks(void)
     s.r[RBX] = (ureg)&f;
     run(&s);
     check_done("far CALL to a TSS, IRET back", &s);
-    ok(seen[0] == 1 && (seen[2] & FL_NT) && tss2.link == TSS_SEL, "... NT and the back link: %x link %x",
-       seen[2], tss2.link);
+    ok(seen[0] == 1 && (seen[2] & FL_NT) && tss2.link == TSS_SEL, "... NT and the back link: %x link %x", seen[2],
+       tss2.link);
     ok(!(s.rflags & FL_NT), "... NT is clear again");
     gdt_set(TASK_GATE, (uint64_t)TSS2 << 16 | 0xe5ull << 40);
     idt_set(0x43, NULL, TSS2, 0xe5, 0);
@@ -119,8 +120,8 @@ static void test_tasks(void)
     s = user_state(z_int_task);
     run(&s);
     check_done("INT n through a task gate from CPL 3, IRET back", &s);
-    ok(seen[0] == 1 && tss.eip == (ureg)z_int_task_after && tss.cs == UCODE, "... saved EIP %x, CS %x",
-       tss.eip, tss.cs);
+    ok(seen[0] == 1 && tss.eip == (ureg)z_int_task_after && tss.cs == UCODE, "... saved EIP %x, CS %x", tss.eip,
+       tss.cs);
     f.sel = TSS2;
     gdt_set(TSS2, make_desc((ureg)&tss2, sizeof tss2 - 1, 0x8b, 0));
     s = kernel_state(z_ljmp_task);
@@ -157,7 +158,10 @@ uint32_t real_esp;
 
 static void test_real_mode(void)
 {
-    struct __attribute__((packed)) { uint16_t limit; ureg base; } idtr = { sizeof idt - 1, (ureg)idt };
+    struct __attribute__((packed)) {
+        uint16_t limit;
+        ureg base;
+    } idtr = {sizeof idt - 1, (ureg)idt};
     mem_copy(LOW, real16, (size_t)(real16_end - real16));
     gdt_set(DATA16, make_desc(0, 0xffff, 0x93, 0));
     gdt_set(CODE16, make_desc((ureg)LOW, 0xffff, 0x9b, 0));

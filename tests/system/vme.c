@@ -26,7 +26,7 @@ SNIP(m_in32, "mov $0x61, %edx; inb %dx, %al; mov $1, %ebx");
 static struct state v86(const char *code, const char *end, ureg flags)
 {
     mem_copy(LOW, code, (size_t)(end - code) + 2);
-    struct state s = { .cs = 0x800, .ss = 0x900, .rflags = 0x20000 | FL_ONE | flags, .ds = 0x111, .es = 0x222 };
+    struct state s = {.cs = 0x800, .ss = 0x900, .rflags = 0x20000 | FL_ONE | flags, .ds = 0x111, .es = 0x222};
     s.r[RSP] = 0x1000;
     run(&s);
     return s;
@@ -36,7 +36,8 @@ static struct state v86(const char *code, const char *end, ureg flags)
 // The INT 80h that ends a snippet: with IOPL 3 it gets to the monitor, below that it is #GP(0).
 static bool ended(const struct state *s, const char *code, const char *end)
 {
-    return s->rip == (ureg)(end - code) + (s->vec == EXC_DONE ? 2 : 0) && (s->vec == EXC_DONE || (s->vec == EXC_GP && !s->err));
+    return s->rip == (ureg)(end - code) + (s->vec == EXC_DONE ? 2 : 0) &&
+           (s->vec == EXC_DONE || (s->vec == EXC_GP && !s->err));
 }
 #define ENDED(name) ended(&s, name, name##_end)
 
@@ -46,7 +47,7 @@ static void set_map(unsigned vector, bool to_monitor)
     if (to_monitor)
         tss.io[vector / 8] |= (uint8_t)(1u << (vector & 7));
     else
-        tss.io[vector / 8] &= (uint8_t)~(1u << (vector & 7));
+        tss.io[vector / 8] &= (uint8_t) ~(1u << (vector & 7));
 }
 
 static void test_vme(void)
@@ -65,12 +66,13 @@ static void test_vme(void)
     ok(ENDED(m_cli) && !(s.rflags & FL_VIF) && (s.rflags & FL_IF), "VME: CLI clears VIF, not IF: flags %lx", s.rflags);
     ok(!(s.r[RAX] & FL_IF) && (s.r[RAX] & FL_IOPL) == FL_IOPL, "... PUSHF shows VIF as IF, and IOPL 3: %lx", s.r[RAX]);
     s = V86(m_sti, 0);
-    ok(ENDED(m_sti) && (s.rflags & FL_VIF) && !(s.rflags & FL_IF) && (s.r[RAX] & FL_IF), "VME: STI sets VIF: flags %lx ax %lx",
-       s.rflags, s.r[RAX]);
+    ok(ENDED(m_sti) && (s.rflags & FL_VIF) && !(s.rflags & FL_IF) && (s.r[RAX] & FL_IF),
+       "VME: STI sets VIF: flags %lx ax %lx", s.rflags, s.r[RAX]);
     s = V86(m_sti, FL_VIP);
     ok(s.vec == EXC_GP && s.err == 0 && s.rip == 0, "VME: STI with VIP set is #GP(0): vector %lu", s.vec);
     s = V86(m_popf_if, 0);
-    ok(ENDED(m_popf_if) && (s.rflags & FL_VIF) && (s.r[RAX] & FL_IF), "VME: POPF loads VIF from IF: flags %lx", s.rflags);
+    ok(ENDED(m_popf_if) && (s.rflags & FL_VIF) && (s.r[RAX] & FL_IF), "VME: POPF loads VIF from IF: flags %lx",
+       s.rflags);
     s = V86(m_popf_none, FL_VIF);
     ok(ENDED(m_popf_none) && !(s.rflags & FL_VIF), "VME: POPF clears VIF: flags %lx", s.rflags);
     s = V86(m_popf_if, FL_VIP);
@@ -80,20 +82,21 @@ static void test_vme(void)
     s = V86(m_popfl, 0);
     ok(s.vec == EXC_GP && s.err == 0, "VME: POPFD with IOPL 0 is #GP(0): vector %lu", s.vec);
     s = V86(m_iret, 0);
-    ok(ENDED(m_iret) && (s.rflags & FL_VIF) && (s.r[RAX] & FL_IF), "VME: IRET loads VIF from IF: vector %lu flags %lx", s.vec,
-       s.rflags);
+    ok(ENDED(m_iret) && (s.rflags & FL_VIF) && (s.r[RAX] & FL_IF), "VME: IRET loads VIF from IF: vector %lu flags %lx",
+       s.vec, s.rflags);
 
     // INT n: its bit clear goes to the 8086 programme's own handler, at 850h:0 here.
     ureg vectors = 0;
     asm volatile("" : "+r"(vectors));
-    static const uint8_t handler[] = { 0x89, 0xe1, 0x9c, 0x5a, 0xcf }; // mov cx,sp; pushf; pop dx; iret
+    static const uint8_t handler[] = {0x89, 0xe1, 0x9c, 0x5a, 0xcf}; // mov cx,sp; pushf; pop dx; iret
     mem_copy((void *)0x8500, handler, sizeof handler);
     *(volatile uint32_t *)(vectors + 0x45 * 4) = 0x850u << 16;
     set_map(0x45, false);
     s = V86(m_int, FL_VIF);
     ok(ENDED(m_int) && (s.r[RBX] & 0xffff) == 0x99 && (s.r[RCX] & 0xffff) == 0x1000 - 6,
        "VME: INT n with its bit clear goes through the table at 0: vector %lu sp %lx", s.vec, s.r[RCX]);
-    ok(!(s.r[RDX] & FL_IF) && (s.rflags & FL_VIF), "... VIF is clear in the handler and set again by IRET: %lx", s.r[RDX]);
+    ok(!(s.r[RDX] & FL_IF) && (s.rflags & FL_VIF), "... VIF is clear in the handler and set again by IRET: %lx",
+       s.r[RDX]);
     set_map(0x45, true);
     s = V86(m_int, FL_VIF);
     ok(s.vec == EXC_GP && s.err == 0 && s.rip == 0, "VME: with its bit set and IOPL 0: #GP(0): vector %lu", s.vec);
@@ -102,8 +105,8 @@ static void test_vme(void)
     ok(s.vec == 0x45 && s.rip == 2, "VME: with its bit set and IOPL 3: the IDT: vector %lu", s.vec);
     set_map(0x45, false);
     s = V86(m_int, FL_IOPL | FL_IF);
-    ok(ENDED(m_int) && !(s.r[RDX] & FL_IF) && (s.rflags & FL_IF), "VME: bit clear, IOPL 3: the table, by IF: vector %lu flags %lx",
-       s.vec, s.rflags);
+    ok(ENDED(m_int) && !(s.r[RDX] & FL_IF) && (s.rflags & FL_IF),
+       "VME: bit clear, IOPL 3: the table, by IF: vector %lu flags %lx", s.vec, s.rflags);
     asm volatile("mov %0, %%cr4" : : "r"(cr4));
 }
 
@@ -114,13 +117,14 @@ static void set_port(unsigned port, bool refused)
     if (refused)
         map[port / 8] |= (uint8_t)(1u << (port & 7));
     else
-        map[port / 8] &= (uint8_t)~(1u << (port & 7));
+        map[port / 8] &= (uint8_t) ~(1u << (port & 7));
 }
 
 static void test_ports(void)
 {
     struct state s = V86(m_in, FL_IOPL);
-    ok(s.vec == EXC_GP && s.err == 0 && s.rip == 3, "VM86: a port whose bit is set is #GP(0), whatever IOPL: vector %lu", s.vec);
+    ok(s.vec == EXC_GP && s.err == 0 && s.rip == 3,
+       "VM86: a port whose bit is set is #GP(0), whatever IOPL: vector %lu", s.vec);
     set_port(0x61, false);
     s = V86(m_in, 0);
     ok(ENDED(m_in) && (s.r[RBX] & 0xffff) == 1, "VM86: a port whose bit is clear, IOPL 0: vector %lu", s.vec);
@@ -137,7 +141,8 @@ static void test_ports(void)
     check_done("CPL 3 with IOPL 3: the map is not looked at", &s);
     set_port(0x67, false);
     s = V86(m_inw, 0);
-    ok(s.vec == EXC_GP && (s.r[RBX] & 0xffff) == 1, "a word needs both its bits, which lie in two bytes: vector %lu", s.vec);
+    ok(s.vec == EXC_GP && (s.r[RBX] & 0xffff) == 1, "a word needs both its bits, which lie in two bytes: vector %lu",
+       s.vec);
     set_port(0x68, false);
     s = V86(m_inw, 0);
     ok(ENDED(m_inw), "... both clear: vector %lu", s.vec);
@@ -160,16 +165,22 @@ static volatile uint32_t seen[6];
 
 SNIP(t_lcall, "mov $0x88, %edi\n lcall *(%ebx)\n" AT(t_lcall_after) "nop");
 SNIP(t_np, "mov $0x38+0x10, %eax\n" AT(t_np_at) "mov %eax, %ds");
-LABEL(t_lcall_after); LABEL(t_np_at);
+LABEL(t_lcall_after);
+LABEL(t_np_at);
 // The 16-bit task: its registers are words, and its upper halves are what they are.
-SNIP16(t_small, "1: movw %ax, %cs:0x100; movw %sp, %cs:0x102; strw %cs:0x104; pushfw; popw %cs:0x106; incw %cs:0x108; iretw; jmp 1b");
+SNIP16(
+    t_small,
+    "1: movw %ax, %cs:0x100; movw %sp, %cs:0x102; strw %cs:0x104; pushfw; popw %cs:0x106; incw %cs:0x108; iretw; jmp 1b");
 // A task for a fault: the error code is on its stack.
 SNIP(t_fault, "1: popl (%esi); incl 4(%esi); str %eax; mov %eax, 8(%esi)\n"
               "mov (%ebp), %ecx; mov %ecx, 12(%esi); addl $2, (%ebp); iretl; jmp 1b");
 
 static void test_small_task(void)
 {
-    static struct __attribute__((packed)) { uint32_t off; uint16_t sel; } f = { 0, TSS16 };
+    static struct __attribute__((packed)) {
+        uint32_t off;
+        uint16_t sel;
+    } f = {0, TSS16};
     enum { SMALL_CODE = FREE_SEL + 32, SMALL_STACK = FREE_SEL + 40 };
     mem_copy(LOW, t_small, (size_t)(t_small_end - t_small));
     mem_set(LOW + 0x100, 0, 16);
@@ -177,8 +188,13 @@ static void test_small_task(void)
     gdt_set(SMALL_STACK, make_desc(0x9000, 0xffff, 0x93, 0));
     gdt_set(SMALL_CODE + 16, make_desc((ureg)LOW, 0xffff, 0x93, 0));
     gdt_set(TSS16, make_desc((ureg)&small, sizeof small - 1, 0x81, 0));
-    small = (struct tss16){ .flags = 2, .ax = 0xabcd, .sp = 0x1000, .cs = SMALL_CODE, .ss = SMALL_STACK, .ds = SMALL_CODE + 16,
-                            .es = SMALL_STACK };
+    small = (struct tss16){.flags = 2,
+                           .ax = 0xabcd,
+                           .sp = 0x1000,
+                           .cs = SMALL_CODE,
+                           .ss = SMALL_STACK,
+                           .ds = SMALL_CODE + 16,
+                           .es = SMALL_STACK};
     // The code stores through CS, which it may not: DS is meant.
     for (uint8_t *p = LOW; p < LOW + (t_small_end - t_small); p++)
         if (*p == 0x2e)
@@ -189,8 +205,8 @@ static void test_small_task(void)
         s.r[RSI] = 0x12345678;
         run(&s);
         check_done(n == 1 ? "far CALL to a 16-bit TSS, IRET back" : "... and once more, behind its IRET", &s);
-        ok(s.r[RSI] == 0x12345678 && s.r[RDI] == 0x88 && s.r[RSP] == kstack_top(), "... the 32-bit task's registers: %lx %lx", s.r[RSI],
-           s.r[RDI]);
+        ok(s.r[RSI] == 0x12345678 && s.r[RDI] == 0x88 && s.r[RSP] == kstack_top(),
+           "... the 32-bit task's registers: %lx %lx", s.r[RSI], s.r[RDI]);
         asm volatile("clts");
     }
     const volatile uint16_t *d = (const volatile uint16_t *)(LOW + 0x100);
@@ -221,7 +237,8 @@ static void test_fault_task(void)
     asm volatile("clts");
     idt_default(EXC_NP, 0x8e);
     check_done("#NP through a task gate, IRET back behind the instruction", &s);
-    ok(seen[0] == 0x48 && seen[1] == 1 && seen[2] == TSS_B, "... error code on its stack, TR: %x %x %x", seen[0], seen[1], seen[2]);
+    ok(seen[0] == 0x48 && seen[1] == 1 && seen[2] == TSS_B, "... error code on its stack, TR: %x %x %x", seen[0],
+       seen[1], seen[2]);
     check_eq("... the faulting EIP was saved", seen[3], (ureg)t_np_at);
 }
 

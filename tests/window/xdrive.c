@@ -31,7 +31,7 @@ enum { PATIENCE_MS = 20000, POLL_MS = 20, KEY_MS = 5 };
 static Display *dpy;
 static Window win;
 
-static void nap(void) { nanosleep(&(struct timespec){ 0, POLL_MS * 1000000L }, NULL); }
+static void nap(void) { nanosleep(&(struct timespec){0, POLL_MS * 1000000L}, NULL); }
 
 // Windows come and go while we look: a failed request is no reason to end.
 static int on_error(Display *d, XErrorEvent *e) { return 0; }
@@ -42,8 +42,9 @@ static bool get_title(Window w, char *out, size_t size)
     int format;
     unsigned long n, left;
     unsigned char *text = NULL;
-    bool ok = XGetWindowProperty(dpy, w, XInternAtom(dpy, "_NET_WM_NAME", False), 0, 256, False, AnyPropertyType,
-                                 &type, &format, &n, &left, &text) == Success && text;
+    bool ok = XGetWindowProperty(dpy, w, XInternAtom(dpy, "_NET_WM_NAME", False), 0, 256, False, AnyPropertyType, &type,
+                                 &format, &n, &left, &text) == Success &&
+              text;
 
     snprintf(out, size, "%s", ok ? (char *)text : "");
     if (text)
@@ -165,7 +166,8 @@ static bool wait_manager(void)
         unsigned char *value = NULL;
 
         if (XGetWindowProperty(dpy, DefaultRootWindow(dpy), check, 0, 1, False, AnyPropertyType, &type, &format, &n,
-                               &left, &value) == Success && value) {
+                               &left, &value) == Success &&
+            value) {
             XFree(value);
             return true;
         }
@@ -175,7 +177,7 @@ static bool wait_manager(void)
 
 static bool send_close(void)
 {
-    XEvent e = { .xclient = { .type = ClientMessage, .window = win, .format = 32 } };
+    XEvent e = {.xclient = {.type = ClientMessage, .window = win, .format = 32}};
 
     e.xclient.message_type = XInternAtom(dpy, "WM_PROTOCOLS", False);
     e.xclient.data.l[0] = (long)XInternAtom(dpy, "WM_DELETE_WINDOW", False);

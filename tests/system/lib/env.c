@@ -72,10 +72,12 @@ bool is_intel(void)
 void idt_set(unsigned v, const void *handler, unsigned sel, unsigned type, unsigned ist)
 {
     ureg a = (ureg)handler;
-    idt[v] = (struct idt_gate){ .off0 = (uint16_t)a, .sel = (uint16_t)sel, .ist = (uint8_t)ist,
-                                .type = (uint8_t)type, .off1 = (uint16_t)(a >> 16),
+    idt[v] = (struct idt_gate)
+    {
+        .off0 = (uint16_t)a, .sel = (uint16_t)sel, .ist = (uint8_t)ist, .type = (uint8_t)type,
+        .off1 = (uint16_t)(a >> 16),
 #if TEST64
-                                .off2 = (uint32_t)(a >> 32),
+        .off2 = (uint32_t)(a >> 32),
 #endif
     };
 }
@@ -85,10 +87,7 @@ void idt_default(unsigned v, unsigned type)
     idt_set(v, vector_table + 16 * v, KCODE, type, TEST64 && v == EXC_DF ? 1 : 0);
 }
 
-void gdt_set(unsigned sel, uint64_t desc)
-{
-    gdt[sel / 8] = desc;
-}
+void gdt_set(unsigned sel, uint64_t desc) { gdt[sel / 8] = desc; }
 
 // type_p_dpl is the descriptor's byte 5, flags its byte 6's upper nibble.
 uint64_t make_desc(uint32_t base, uint32_t limit, unsigned type_p_dpl, unsigned flags)
@@ -99,7 +98,10 @@ uint64_t make_desc(uint32_t base, uint32_t limit, unsigned type_p_dpl, unsigned 
 
 void env_init(void)
 {
-    struct __attribute__((packed)) { uint16_t limit; ureg base; } idtr = { sizeof idt - 1, (ureg)idt };
+    struct __attribute__((packed)) {
+        uint16_t limit;
+        ureg base;
+    } idtr = {sizeof idt - 1, (ureg)idt};
     next_page = (uint8_t *)(((ureg)image_end + 0x1fffff) & ~(ureg)0x1fffff);
     outb(0x21, 0xff);
     outb(0xa1, 0xff);
@@ -126,7 +128,7 @@ void env_init(void)
 
 struct state kernel_state(const void *rip)
 {
-    struct state s = { .rip = (ureg)rip, .cs = KCODE, .rflags = FL_ONE, .ss = KDATA, .ds = KDATA };
+    struct state s = {.rip = (ureg)rip, .cs = KCODE, .rflags = FL_ONE, .ss = KDATA, .ds = KDATA};
     s.r[RSP] = kstack_top();
 #if !TEST64
     s.es = KDATA;
@@ -136,7 +138,7 @@ struct state kernel_state(const void *rip)
 
 struct state user_state(const void *rip)
 {
-    struct state s = { .rip = (ureg)USER(rip), .cs = UCODE, .rflags = FL_ONE, .ss = UDATA, .ds = UDATA };
+    struct state s = {.rip = (ureg)USER(rip), .cs = UCODE, .rflags = FL_ONE, .ss = UDATA, .ds = UDATA};
     s.r[RSP] = ustack_top();
 #if !TEST64
     s.es = UDATA;
@@ -161,8 +163,7 @@ void run(struct state *s)
 
 static _Noreturn void die(const struct frame *f)
 {
-    note("unexpected vector %lu error %lx at cs:rip %lx:%lx cr2 %lx", f->vec, f->err, f->cs, f->rip,
-         read_cr2());
+    note("unexpected vector %lu error %lx at cs:rip %lx:%lx cr2 %lx", f->vec, f->err, f->cs, f->rip, read_cr2());
     ok(false, "no unexpected exception");
     tap_done();
 }
@@ -178,7 +179,7 @@ static void save_state(struct state *s, const struct frame *f)
 #else
 static void save_state(struct state *s, const struct frame *f)
 {
-    const ureg r[8] = { f->eax, f->ecx, f->edx, f->ebx, 0, f->ebp, f->esi, f->edi };
+    const ureg r[8] = {f->eax, f->ecx, f->edx, f->ebx, 0, f->ebp, f->esi, f->edi};
     mem_copy(s->r, r, sizeof r);
     bool outer = (f->cs & 3) || (f->rflags & FL_VM);
     s->r[RSP] = outer ? f->rsp : (ureg)&f->rsp;

@@ -4,15 +4,9 @@
 
 #define LAPIC ((volatile uint32_t *)0xfee00000)
 
-uint32_t lapic_read(unsigned reg)
-{
-    return LAPIC[reg / 4];
-}
+uint32_t lapic_read(unsigned reg) { return LAPIC[reg / 4]; }
 
-void lapic_write(unsigned reg, uint32_t v)
-{
-    LAPIC[reg / 4] = v;
-}
+void lapic_write(unsigned reg, uint32_t v) { LAPIC[reg / 4] = v; }
 
 void lapic_enable(void)
 {
@@ -21,15 +15,9 @@ void lapic_enable(void)
     lapic_write(0x350, 0x10000);
 }
 
-void lapic_eoi(void)
-{
-    lapic_write(0xb0, 0);
-}
+void lapic_eoi(void) { lapic_write(0xb0, 0); }
 
-void lapic_self_ipi(unsigned vector)
-{
-    lapic_write(0x300, 0x40000 | vector);
-}
+void lapic_self_ipi(unsigned vector) { lapic_write(0x300, 0x40000 | vector); }
 
 void lapic_timer_oneshot(unsigned vector, uint32_t count)
 {
@@ -58,10 +46,7 @@ void pic_init(unsigned base, uint16_t mask)
     outb(0xa1, (uint8_t)(mask >> 8));
 }
 
-void pic_eoi(void)
-{
-    outb(0x20, 0x20);
-}
+void pic_eoi(void) { outb(0x20, 0x20); }
 
 void pit_oneshot(uint16_t count)
 {

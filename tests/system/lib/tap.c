@@ -22,7 +22,10 @@ void out_str(const char *s)
         put(*s++);
 }
 
-struct buf { char text[LINE]; size_t len; };
+struct buf {
+    char text[LINE];
+    size_t len;
+};
 
 static void add(struct buf *b, char c)
 {
@@ -69,19 +72,14 @@ static void add_fmt(struct buf *b, const char *f, va_list ap)
             longs++;
         uint64_t v;
         switch (*f) {
-        case 's':
-            add_str(b, va_arg(ap, const char *));
-            break;
+        case 's': add_str(b, va_arg(ap, const char *)); break;
         case 'd':
         case 'u':
         case 'x':
-            v = longs == 2 ? va_arg(ap, unsigned long long)
-                : longs    ? va_arg(ap, unsigned long)
-                           : va_arg(ap, unsigned);
+            v = longs == 2 ? va_arg(ap, unsigned long long) : longs ? va_arg(ap, unsigned long) : va_arg(ap, unsigned);
             add_num(b, v, *f == 'x');
             break;
-        default:
-            add(b, *f);
+        default: add(b, *f);
         }
     }
 }
@@ -138,7 +136,7 @@ void skip(const char *name, const char *why)
 
 void note(const char *fmt, ...)
 {
-    struct buf b = { .len = 0 };
+    struct buf b = {.len = 0};
     va_list ap;
     add_str(&b, "# ");
     va_start(ap, fmt);
@@ -177,19 +175,13 @@ void check_exc(const char *name, const struct state *s, unsigned vec, ureg err, 
     finish_line(&b);
 }
 
-void check_done(const char *name, const struct state *s)
-{
-    check_exc(name, s, EXC_DONE, NO_ERROR, NULL);
-}
+void check_done(const char *name, const struct state *s) { check_exc(name, s, EXC_DONE, NO_ERROR, NULL); }
 
-unsigned tap_failures(void)
-{
-    return failed;
-}
+unsigned tap_failures(void) { return failed; }
 
 _Noreturn void tap_done(void)
 {
-    struct buf b = { .len = 0 };
+    struct buf b = {.len = 0};
     add_str(&b, "1..");
     add_num(&b, count, false);
     finish_line(&b);

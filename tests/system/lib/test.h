@@ -69,8 +69,16 @@ enum {
 
 // Selectors of lib/boot.S's GDT; 0x50 (64-bit) or 0x30 (32-bit) and up are the tests' own.
 #if TEST64
-enum { KCODE = 0x08, KDATA = 0x10, KCODE32 = 0x18, UCODE32 = 0x23, UDATA = 0x2b, UCODE = 0x33, TSS_SEL = 0x40,
-       FREE_SEL = 0x50 };
+enum {
+    KCODE = 0x08,
+    KDATA = 0x10,
+    KCODE32 = 0x18,
+    UCODE32 = 0x23,
+    UDATA = 0x2b,
+    UCODE = 0x33,
+    TSS_SEL = 0x40,
+    FREE_SEL = 0x50
+};
 #else
 enum { KCODE = 0x08, KDATA = 0x10, UCODE = 0x1b, UDATA = 0x23, TSS_SEL = 0x28, FREE_SEL = 0x30 };
 #endif
@@ -83,7 +91,7 @@ struct state {
     ureg fs, gs, es;
 #endif
     ureg vec, err, cr2, dr6;
-    ureg frame; // address of the frame the CPU pushed (of its error code, or of RIP when it has none)
+    ureg frame;     // address of the frame the CPU pushed (of its error code, or of RIP when it has none)
     ureg vm_seg[4]; // VM86 (32-bit only): ES, DS, FS, GS as the frame saved them
 };
 
@@ -106,7 +114,7 @@ void run(struct state *s);
 struct state kernel_state(const void *rip);
 struct state user_state(const void *rip); // CPL 3; in 64-bit images at the user alias of rip
 #if TEST64
-struct state compat_state(const void *rip); // CPL 3, 32-bit code
+struct state compat_state(const void *rip);        // CPL 3, 32-bit code
 #define USER(p) ((void *)((ureg)(p) + 0x40000000)) // the user-mode alias of an address in the image
 #else
 #define USER(p) ((void *)(p))
@@ -145,8 +153,8 @@ struct __attribute__((packed)) tss {
 };
 #else
 struct __attribute__((packed)) tss {
-    uint32_t link, esp0, ss0, esp1, ss1, esp2, ss2, cr3, eip, eflags, eax, ecx, edx, ebx, esp, ebp, esi, edi,
-        es, cs, ss, ds, fs, gs, ldt;
+    uint32_t link, esp0, ss0, esp1, ss1, esp2, ss2, cr3, eip, eflags, eax, ecx, edx, ebx, esp, ebp, esi, edi, es, cs,
+        ss, ds, fs, gs, ldt;
     uint16_t trap, iomap;
     uint8_t io[8193];
 };
@@ -163,10 +171,10 @@ bool has_cpuid(uint32_t leaf, unsigned reg, unsigned bit); // reg: RAX, RBX, RCX
 bool is_intel(void);
 
 // --- snippets: position-independent code in a writable section. The end is INT 80h.
-#define SNIP_ATTR(name, pre, body) \
-    extern const char name[], name##_end[]; \
-    asm(".pushsection .snip, \"awx\", @progbits\n .balign 16\n .globl " #name ", " #name "_end\n" pre \
-        "\n" #name ":\n" body "\n" #name "_end: int $0x80\n .code" CODE_BITS "\n .popsection\n")
+#define SNIP_ATTR(name, pre, body)                                                                               \
+    extern const char name[], name##_end[];                                                                      \
+    asm(".pushsection .snip, \"awx\", @progbits\n .balign 16\n .globl " #name ", " #name "_end\n" pre "\n" #name \
+        ":\n" body "\n" #name "_end: int $0x80\n .code" CODE_BITS "\n .popsection\n")
 #if TEST64
 #define CODE_BITS "64"
 #else
@@ -181,7 +189,12 @@ bool is_intel(void);
 
 // --- instructions
 static inline void outb(uint16_t p, uint8_t v) { asm volatile("outb %0, %1" : : "a"(v), "Nd"(p)); }
-static inline uint8_t inb(uint16_t p) { uint8_t v; asm volatile("inb %1, %0" : "=a"(v) : "Nd"(p)); return v; }
+static inline uint8_t inb(uint16_t p)
+{
+    uint8_t v;
+    asm volatile("inb %1, %0" : "=a"(v) : "Nd"(p));
+    return v;
+}
 static inline void cpuid(uint32_t l, uint32_t s, uint32_t out[4]) // EAX, ECX, EDX, EBX: by enum
 {
     asm volatile("cpuid" : "=a"(out[RAX]), "=b"(out[RBX]), "=c"(out[RCX]), "=d"(out[RDX]) : "a"(l), "c"(s));
@@ -202,15 +215,25 @@ static inline uint64_t rdtsc(void)
     asm volatile("rdtsc" : "=a"(a), "=d"(d));
     return a | (uint64_t)d << 32;
 }
-#define CR_ACCESS(n) \
-    static inline ureg read_cr##n(void) { ureg v; asm volatile("mov %%cr" #n ", %0" : "=r"(v)); return v; } \
+#define CR_ACCESS(n)                                  \
+    static inline ureg read_cr##n(void)               \
+    {                                                 \
+        ureg v;                                       \
+        asm volatile("mov %%cr" #n ", %0" : "=r"(v)); \
+        return v;                                     \
+    }                                                 \
     static inline void write_cr##n(ureg v) { asm volatile("mov %0, %%cr" #n : : "r"(v) : "memory"); }
 CR_ACCESS(0)
 CR_ACCESS(2)
 CR_ACCESS(3)
 CR_ACCESS(4)
-#define DR_ACCESS(n) \
-    static inline ureg read_dr##n(void) { ureg v; asm volatile("mov %%dr" #n ", %0" : "=r"(v)); return v; } \
+#define DR_ACCESS(n)                                  \
+    static inline ureg read_dr##n(void)               \
+    {                                                 \
+        ureg v;                                       \
+        asm volatile("mov %%dr" #n ", %0" : "=r"(v)); \
+        return v;                                     \
+    }                                                 \
     static inline void write_dr##n(ureg v) { asm volatile("mov %0, %%dr" #n : : "r"(v) : "memory"); }
 DR_ACCESS(0)
 DR_ACCESS(1)
@@ -224,7 +247,7 @@ static inline void invlpg(const volatile void *p) { asm volatile("invlpg (%0)" :
 // --- irq.c
 void lapic_enable(void);
 void lapic_eoi(void);
-void lapic_self_ipi(unsigned vector);          // fixed, to self
+void lapic_self_ipi(unsigned vector); // fixed, to self
 void lapic_timer_oneshot(unsigned vector, uint32_t count);
 void lapic_timer_stop(void);
 uint32_t lapic_read(unsigned reg);

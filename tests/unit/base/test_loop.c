@@ -283,9 +283,14 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        timers_fire_in_order_with_the_lock, timer_moved_earlier_and_later, timer_in_the_past_does_not_lock_out,
-        many_timers, watch_reads_pauses_and_sees_the_end, post_runs_on_the_loop,
-        a_stopped_clock_holds_its_timers_and_goes_on_without_a_jump, tsc_rate_fits_the_clock,
+        timers_fire_in_order_with_the_lock,
+        timer_moved_earlier_and_later,
+        timer_in_the_past_does_not_lock_out,
+        many_timers,
+        watch_reads_pauses_and_sees_the_end,
+        post_runs_on_the_loop,
+        a_stopped_clock_holds_its_timers_and_goes_on_without_a_jump,
+        tsc_rate_fits_the_clock,
     };
-    return check_list_main((struct check_list){ .name = "loop", .tests = tests, .count = ARRAY_SIZE(tests) });
+    return check_list_main((struct check_list){.name = "loop", .tests = tests, .count = ARRAY_SIZE(tests)});
 }

@@ -58,7 +58,7 @@ void set_gate(uint64_t at, uint16_t sel, uint64_t off, unsigned type, unsigned d
 static void make_tables(void)
 {
     const uint32_t code = 0xc09b00, data = 0xc09300; // G, D, P, S; DPL 0
-    set_desc(CODE0, 0, 0xffffffff, code & ~0x100u); // not yet accessed
+    set_desc(CODE0, 0, 0xffffffff, code & ~0x100u);  // not yet accessed
     set_desc(DATA0, 0, 0xffffffff, data & ~0x100u);
     set_desc(CODE3, 0, 0xffffffff, code | SEG_DPL);
     set_desc(DATA3, 0, 0xffffffff, data | SEG_DPL);

@@ -27,11 +27,11 @@ enum { CODE0 = 0x08, DATA0 = 0x10, CODE3 = 0x18 | 3, DATA3 = 0x20 | 3, CODE64 = 
        CODE16 = 0xa8, CONFORM = 0xb0 };
 // clang-format on
 
-void machine_up(void);   // checked fixtures: power-on state, -cpu max
+void machine_up(void); // checked fixtures: power-on state, -cpu max
 void machine_down(void);
-void machine_protected(void); // 32-bit, CPL 0, flat, GDT/IDT/TSS loaded, no paging
-void machine_paged(void);     // the same with 4 KiB paging, identity, user pages
-void machine_long(void);      // 64-bit, CPL 0, identity, user pages
+void machine_protected(void);       // 32-bit, CPL 0, flat, GDT/IDT/TSS loaded, no paging
+void machine_paged(void);           // the same with 4 KiB paging, identity, user pages
+void machine_long(void);            // 64-bit, CPL 0, identity, user pages
 void machine_set_cpl(unsigned cpl); // segments of that level
 
 uint64_t peek(uint64_t pa, unsigned size);
@@ -41,24 +41,24 @@ void set_gate(uint64_t table_entry, uint16_t sel, uint64_t off, unsigned type, u
 void set_present(uint64_t va, bool present); // machine_paged and machine_long
 
 // The exception the statement raises; fails if there is none.
-#define RAISES(v, err, ...)                                                          \
-    do {                                                                             \
-        if (!setjmp(cpu->unwind)) {                                                  \
-            __VA_ARGS__;                                                             \
-            ck_abort_msg("no exception");                                            \
-        }                                                                            \
-        ck_assert_uint_eq(cpu->exc.vector, v);                                       \
-        if ((err) >= 0) {                                                            \
-            ck_assert(cpu->exc.has_error);                                           \
-            ck_assert_uint_eq(cpu->exc.error, (uint32_t)(err));                      \
-        }                                                                            \
+#define RAISES(v, err, ...)                                     \
+    do {                                                        \
+        if (!setjmp(cpu->unwind)) {                             \
+            __VA_ARGS__;                                        \
+            ck_abort_msg("no exception");                       \
+        }                                                       \
+        ck_assert_uint_eq(cpu->exc.vector, v);                  \
+        if ((err) >= 0) {                                       \
+            ck_assert(cpu->exc.has_error);                      \
+            ck_assert_uint_eq(cpu->exc.error, (uint32_t)(err)); \
+        }                                                       \
     } while (0)
 // The statement must not raise.
-#define QUIET(...)                                                                   \
-    do {                                                                             \
-        if (setjmp(cpu->unwind))                                                     \
-            ck_abort_msg("exception %u error %x", cpu->exc.vector, cpu->exc.error);  \
-        __VA_ARGS__;                                                                 \
+#define QUIET(...)                                                                  \
+    do {                                                                            \
+        if (setjmp(cpu->unwind))                                                    \
+            ck_abort_msg("exception %u error %x", cpu->exc.vector, cpu->exc.error); \
+        __VA_ARGS__;                                                                \
     } while (0)
 
 int machine_run_suite(const char *name, TCase *(*const cases[])(void), unsigned n);

@@ -223,7 +223,7 @@ START_TEST(long_mode_from_user)
     ck_assert_uint_eq(peek(STACK0 - 8, 8), DATA3);
     ck_assert_uint_eq(peek(STACK0 - 32, 8), CODE64_3);
     ck_assert_uint_eq(peek(STACK0 - 24, 8), FL_IF | 2); // interrupts push RF as it was
-    cpu->seg[FS].base = 0x123456789000; // null selector with a base: survives
+    cpu->seg[FS].base = 0x123456789000;                 // null selector with a base: survives
     cpu->seg[FS].sel = 0;
     QUIET(cpu_op_iret(cpu, 8));
     ck_assert_uint_eq(cpu->cpl, 3);
@@ -266,7 +266,8 @@ START_TEST(vm86_round_trip)
 {
     machine_protected();
     cpu->gpr[RSP] = 0x8000;
-    const uint32_t frame[9] = {0x100, 0x1000, FL_VM | FL_IF | FL_IOPL | 2, 0xfffe, 0x2000, 0x3000, 0x4000, 0x5000, 0x6000};
+    const uint32_t frame[9] = {0x100,  0x1000, FL_VM | FL_IF | FL_IOPL | 2, 0xfffe, 0x2000, 0x3000, 0x4000,
+                               0x5000, 0x6000};
     memcpy(ram + 0x8000, frame, sizeof frame);
     QUIET(cpu_op_iret(cpu, 4));
     ck_assert(cpu->rflags & FL_VM);

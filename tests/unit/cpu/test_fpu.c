@@ -198,7 +198,7 @@ START_TEST(bad_headers)
     RAISES(EXC_GP, 0, cpu_op_xstate(cpu, X_XRSTOR, AREA, true));
     poke(AREA + HEADER + 8, 0, 8);
     RAISES(EXC_GP, 0, cpu_op_xstate(cpu, X_XRSTORS, AREA, true)); // wants the compacted form
-    poke(AREA + HEADER + 8, BIT(63) | 2, 8); // XSTATE_BV has what XCOMP_BV lacks
+    poke(AREA + HEADER + 8, BIT(63) | 2, 8);                      // XSTATE_BV has what XCOMP_BV lacks
     RAISES(EXC_GP, 0, cpu_op_xstate(cpu, X_XRSTOR, AREA, true));
     poke(AREA + HEADER + 8, BIT(63) | 3, 8);
     QUIET(cpu_op_xstate(cpu, X_XRSTORS, AREA, true));

@@ -11,7 +11,7 @@ START_TEST(load_checks)
     ck_assert_uint_eq(cpu->seg[DS].limit, 0xfff);
     ck_assert(peek(GDT + SPARE + 5, 1) & 1); // accessed, in memory
     ck_assert(!(cpu->mode & MODE_FLAT));
-    RAISES(EXC_GP, 0x100, cpu_op_load_sreg(cpu, ES, 0x100));    // past the limit
+    RAISES(EXC_GP, 0x100, cpu_op_load_sreg(cpu, ES, 0x100));     // past the limit
     RAISES(EXC_GP, TSS_SEL, cpu_op_load_sreg(cpu, ES, TSS_SEL)); // a system segment
     set_desc(SPARE, 0, 0xfff, 0x401300);
     RAISES(EXC_NP, SPARE, cpu_op_load_sreg(cpu, ES, SPARE));
@@ -252,7 +252,7 @@ START_TEST(task_call_and_return)
     ck_assert_uint_eq(peek(TSS2, 2), TSS_SEL); // back link
     ck_assert_uint_eq(peek(TSS + 0x20, 4), 0x7007);
     ck_assert_uint_eq(peek(TSS + 0x28, 4), 0x12345678);
-    ck_assert_uint_eq(peek(GDT + TSS_SEL + 5, 1), 0x8b);  // both busy
+    ck_assert_uint_eq(peek(GDT + TSS_SEL + 5, 1), 0x8b); // both busy
     ck_assert_uint_eq(peek(GDT + TSS2_SEL + 5, 1), 0x8b);
     RAISES(EXC_GP, TSS2_SEL, cpu_op_far_call(cpu, TSS2_SEL, 0, 4)); // not recursive
     cpu->next_rip = 0x4001;

@@ -85,7 +85,7 @@ static void round_trip(void)
 
 START_TEST(from_every_mode)
 {
-    static void (*const modes[])(void) = { NULL, machine_protected, machine_paged, machine_paged, machine_long };
+    static void (*const modes[])(void) = {NULL, machine_protected, machine_paged, machine_paged, machine_long};
 
     if (modes[_i]) // else real mode, as after reset
         modes[_i]();
@@ -145,17 +145,21 @@ END_TEST
 
 START_TEST(impossible_states)
 {
-    static const struct { unsigned at; uint64_t value; const char *what; } rows[] = {
-        { 0x158, CR0_PG, "PG without PE" },
-        { 0x158, CR0_PE | CR0_NW, "NW without CD" },
-        { 0x158, BIT(40), "a reserved bit of CR0" },
-        { 0x148, BIT(12), "a reserved bit of CR4" },
-        { 0x148, CR4_PCIDE, "PCIDE outside long mode" },
-        { 0x0d0, EFER_LMA, "LMA without LME" },
-        { 0x0d0, BIT(12), "a reserved bit of EFER" },
-        { 0x150, BIT(40), "CR3 above 4 GiB" },
-        { 0x178, BIT(60), "RIP that is not canonical" },
-        { 0x028, BIT(62), "a segment base that is not canonical" },
+    static const struct {
+        unsigned at;
+        uint64_t value;
+        const char *what;
+    } rows[] = {
+        {0x158, CR0_PG, "PG without PE"},
+        {0x158, CR0_PE | CR0_NW, "NW without CD"},
+        {0x158, BIT(40), "a reserved bit of CR0"},
+        {0x148, BIT(12), "a reserved bit of CR4"},
+        {0x148, CR4_PCIDE, "PCIDE outside long mode"},
+        {0x0d0, EFER_LMA, "LMA without LME"},
+        {0x0d0, BIT(12), "a reserved bit of EFER"},
+        {0x150, BIT(40), "CR3 above 4 GiB"},
+        {0x178, BIT(60), "RIP that is not canonical"},
+        {0x028, BIT(62), "a segment base that is not canonical"},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -184,7 +188,7 @@ static TCase *make_case(void)
 
 int main(void)
 {
-    static TCase *(*const cases[])(void) = { make_case };
+    static TCase *(*const cases[])(void) = {make_case};
 
     return machine_run_suite("smm", cases, 1);
 }

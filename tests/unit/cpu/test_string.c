@@ -52,8 +52,8 @@ START_TEST(movs_overlap)
             setup(DATA + s, DATA + d, n);
             cpu->rflags = down ? FL_DF | 2 : 2;
             QUIET(cpu_op_string(cpu, STR_MOVS, size, 4, REP_E, DS));
-            ck_assert_msg(!memcmp(want, ram + DATA, sizeof want), "size %u distance %d down %u", size,
-                          distance[k / 2], down);
+            ck_assert_msg(!memcmp(want, ram + DATA, sizeof want), "size %u distance %d down %u", size, distance[k / 2],
+                          down);
             ck_assert_uint_eq(cpu->gpr[RSI], (uint32_t)(DATA + s + (down ? -n * size : n * size)));
         }
 }
@@ -201,7 +201,11 @@ END_TEST
 
 static gpa written;
 static unsigned written_len;
-static void note_written(void *opaque, gpa a, unsigned len) { written = a; written_len = len; }
+static void note_written(void *opaque, gpa a, unsigned len)
+{
+    written = a;
+    written_len = len;
+}
 
 START_TEST(code_pages_hear_of_it)
 {

@@ -43,10 +43,10 @@ END_TEST
 START_TEST(long_mode_rules)
 {
     machine_long();
-    RAISES(EXC_GP, 0, cpu_op_mov_to_cr(cpu, 4, 0));                        // PAE cannot go
-    RAISES(EXC_GP, 0, cpu_op_mov_to_cr(cpu, 0, cpu->cr0 & ~CR0_PG));       // from 64-bit code
-    RAISES(EXC_GP, 0, wrmsr(0xc0000080, EFER_SCE));                         // LME while PG
-    RAISES(EXC_GP, 0, wrmsr(0xc0000080, cpu->efer | BIT(12)));              // SVME
+    RAISES(EXC_GP, 0, cpu_op_mov_to_cr(cpu, 4, 0));                  // PAE cannot go
+    RAISES(EXC_GP, 0, cpu_op_mov_to_cr(cpu, 0, cpu->cr0 & ~CR0_PG)); // from 64-bit code
+    RAISES(EXC_GP, 0, wrmsr(0xc0000080, EFER_SCE));                  // LME while PG
+    RAISES(EXC_GP, 0, wrmsr(0xc0000080, cpu->efer | BIT(12)));       // SVME
     RAISES(EXC_GP, 0, cpu_op_mov_to_cr(cpu, 3, BIT(50)));
     RAISES(EXC_GP, 0, cpu_op_mov_to_cr(cpu, 0, cpu->cr0 | BIT(40)));
     QUIET(cpu_op_mov_to_cr(cpu, 4, cpu->cr4 | CR4_PCIDE));
@@ -55,7 +55,7 @@ START_TEST(long_mode_rules)
     RAISES(EXC_GP, 0, cpu_op_mov_to_cr(cpu, 0, cpu->cr0 & ~CR0_PG));
     QUIET(cpu_op_mov_to_cr(cpu, 4, cpu->cr4 & ~CR4_PCIDE));
     RAISES(EXC_GP, 0, cpu_op_mov_to_cr(cpu, 4, cpu->cr4 | CR4_PCIDE)); // CR3[11:0] is not 0
-    QUIET(cpu_op_far_jmp(cpu, CODE0, 0x7000, 4)); // compatibility mode: paging may go
+    QUIET(cpu_op_far_jmp(cpu, CODE0, 0x7000, 4));                      // compatibility mode: paging may go
     QUIET(cpu_op_mov_to_cr(cpu, 0, cpu->cr0 & ~CR0_PG));
     ck_assert(!(cpu->efer & EFER_LMA));
     ck_assert(cpu->efer & EFER_LME);
@@ -96,7 +96,7 @@ START_TEST(msrs)
     QUIET(v = rdmsr(0x277));
     ck_assert_uint_eq(v, 0x0007040600070401);
     RAISES(EXC_GP, 0, wrmsr(0xda0, 1)); // XSS: no supervisor component
-    QUIET(wrmsr(0x10, 1000)); // TSC, and TSC_ADJUST with it
+    QUIET(wrmsr(0x10, 1000));           // TSC, and TSC_ADJUST with it
     QUIET(v = rdmsr(0x10));
     ck_assert(v >= 1000 && v < 1000 + (1ull << 33));
     uint64_t adjust = cpu->tsc_adjust, offset = cpu->tsc_offset;

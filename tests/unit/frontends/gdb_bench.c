@@ -19,12 +19,12 @@
 #include <time.h>
 
 // Check's own assertions work inside its tests only, and this serves a fuzz target, too.
-#define must(condition)                                                                                      \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                                         \
-        }                                                                                                    \
+#define must(condition)                                                               \
+    do {                                                                              \
+        if (!(condition)) {                                                           \
+            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition); \
+            abort();                                                                  \
+        }                                                                             \
     } while (0)
 
 uint8_t *bench_ram;
@@ -52,7 +52,7 @@ static size_t chr_write(struct chardev *c, const uint8_t *buf, size_t len)
     return len;
 }
 
-static const struct chardev_backend_ops chr_ops = { .write = chr_write };
+static const struct chardev_backend_ops chr_ops = {.write = chr_write};
 
 // --- the machine
 
@@ -70,8 +70,13 @@ static void rs_exit(void *opaque, int status)
 }
 
 static const struct runstate_ops rs_ops = {
-    .halt = rs_halt, .pause = rs_pause, .clocks = rs_clocks, .resume = rs_resume, .reset = rs_reset,
-    .power_button = rs_button, .exit = rs_exit,
+    .halt = rs_halt,
+    .pause = rs_pause,
+    .clocks = rs_clocks,
+    .resume = rs_resume,
+    .reset = rs_reset,
+    .power_button = rs_button,
+    .exit = rs_exit,
 };
 
 static bool reset(void *opaque, struct cpu *cpu, bool first)
@@ -87,7 +92,7 @@ static bool reset(void *opaque, struct cpu *cpu, bool first)
 void bench_up(const char *accel, const uint8_t *code, size_t len)
 {
     char why[160];
-    struct vcpu_config vc = { .accel = accel_find(accel), .model = &machine.model, .reset = reset };
+    struct vcpu_config vc = {.accel = accel_find(accel), .model = &machine.model, .reset = reset};
 
     must(loop_init() == 0);
     must(loop_start() == 0);
@@ -152,14 +157,14 @@ static void give(struct input *in)
 
 void bench_connect(bool on)
 {
-    struct input in = { .connect = on };
+    struct input in = {.connect = on};
 
     give(&in);
 }
 
 void bench_raw(const void *bytes, size_t len)
 {
-    struct input in = { .bytes = bytes, .len = len, .connect = -1 };
+    struct input in = {.bytes = bytes, .len = len, .connect = -1};
 
     give(&in);
 }
@@ -200,18 +205,11 @@ const char *bench_reply(void)
 
         must(next_byte(&byte)); // a reply comes
         switch (gdb_read_byte(&reader, byte)) {
-        case GDB_PACKET:
-            return reader.data;
-        case GDB_ACK:
-            bench_acks++;
-            break;
-        case GDB_NAK:
-            bench_naks++;
-            break;
-        case GDB_NOTHING:
-            break;
-        default:
-            must(false); // it sent a broken packet
+        case GDB_PACKET: return reader.data;
+        case GDB_ACK: bench_acks++; break;
+        case GDB_NAK: bench_naks++; break;
+        case GDB_NOTHING: break;
+        default: must(false); // it sent a broken packet
         }
     }
 }
@@ -239,7 +237,7 @@ static int acknowledge(void *opaque)
 
 void bench_interrupt(uint8_t v)
 {
-    static const struct cpu_intc_ops ops = { .acknowledge = acknowledge };
+    static const struct cpu_intc_ops ops = {.acknowledge = acknowledge};
     struct cpu *cpu = vcpu_cpu(machine.vcpu);
 
     vector = v;

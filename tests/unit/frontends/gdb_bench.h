@@ -18,9 +18,9 @@ void bench_send(const char *packet);           // the same, framed
 // Fails the test if none comes.
 const char *bench_reply(void);
 extern unsigned bench_acks, bench_naks;
-void bench_drop_output(void); // what the stub sent so far
+void bench_drop_output(void);              // what the stub sent so far
 const char *bench_ask(const char *packet); // both
-void bench_interrupt(uint8_t vector); // raises the line of the interrupt controller; taking it lowers it
-void bench_wait_asleep(void); // until the CPU sleeps in a HLT
+void bench_interrupt(uint8_t vector);      // raises the line of the interrupt controller; taking it lowers it
+void bench_wait_asleep(void);              // until the CPU sleeps in a HLT
 bool bench_running(void);
 unsigned bench_exits(void); // how often the machine was asked to end

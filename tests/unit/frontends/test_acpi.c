@@ -10,17 +10,17 @@
 #include "tests/unit/check_main.h"
 
 static uint8_t area[ACPI_AREA_SIZE];
-static const struct acpi_config cfg = { .cpus = 2,
-                                        .lapic_base = 0xfee00000,
-                                        .ioapic_base = 0xfec00000,
-                                        .hpet_base = 0xfed00000,
-                                        .pm_base = 0x600,
-                                        .gpe_base = 0xafe0,
-                                        .smi_cmd = 0xb2,
-                                        .enable_cmd = 0xf1,
-                                        .disable_cmd = 0xf0,
-                                        .sci_irq = 9,
-                                        .com_ports = 5 };
+static const struct acpi_config cfg = {.cpus = 2,
+                                       .lapic_base = 0xfee00000,
+                                       .ioapic_base = 0xfec00000,
+                                       .hpet_base = 0xfed00000,
+                                       .pm_base = 0x600,
+                                       .gpe_base = 0xafe0,
+                                       .smi_cmd = 0xb2,
+                                       .enable_cmd = 0xf1,
+                                       .disable_cmd = 0xf0,
+                                       .sci_irq = 9,
+                                       .com_ports = 5};
 
 static struct acpi_tables tables;
 
@@ -59,7 +59,7 @@ static const uint8_t *check_table(uint32_t guest, const char *signature)
 
 START_TEST(chain)
 {
-    static const char *const order[] = { "FACP", "APIC", "HPET" };
+    static const char *const order[] = {"FACP", "APIC", "HPET"};
     const uint8_t *rsdp, *rsdt, *xsdt, *fadt;
 
     build();
@@ -87,7 +87,7 @@ END_TEST
 // Every MADT entry has a length, and together they fill the table.
 START_TEST(madt)
 {
-    unsigned seen[5] = { 0 };
+    unsigned seen[5] = {0};
     const uint8_t *t, *p, *end;
 
     build();
@@ -122,8 +122,8 @@ START_TEST(loader)
     static uint8_t *copy[2];
     const uint8_t *cmd, *file;
     size_t len, file_len[2];
-    static const char *const names[2] = { "etc/acpi/tables", "etc/acpi/rsdp" };
-    const uint32_t where[2] = { 0x7fe0000, 0xf5a40 };
+    static const char *const names[2] = {"etc/acpi/tables", "etc/acpi/rsdp"};
+    const uint32_t where[2] = {0x7fe0000, 0xf5a40};
 
     ports = as_create("ports", 65536);
     mem = as_create("memory", 1 << 20);

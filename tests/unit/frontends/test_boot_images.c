@@ -14,8 +14,15 @@
 
 #include "tests/unit/check_main.h"
 
-enum { FILE_BYTES = 0x3000, TEXT_AT = 0x1000, NOTE_AT = 0x200, LOAD_ADDR = 0x200000, TEXT_BYTES = 0x1800,
-       BSS_BYTES = 0x800, VIRT = 0x40000000 };
+enum {
+    FILE_BYTES = 0x3000,
+    TEXT_AT = 0x1000,
+    NOTE_AT = 0x200,
+    LOAD_ADDR = 0x200000,
+    TEXT_BYTES = 0x1800,
+    BSS_BYTES = 0x800,
+    VIRT = 0x40000000
+};
 
 static uint8_t image[FILE_BYTES];
 static struct err e;
@@ -42,17 +49,27 @@ static Elf32_Phdr *phdr(unsigned n) { return (Elf32_Phdr *)(image + sizeof(Elf32
 // An ELF file of 32 bits: one segment with zeros behind it, and a note segment with the PVH entry point.
 static void make_elf32(bool pvh)
 {
-    static const uint32_t note[] = { 4, 4, 18, 0x006e6558, LOAD_ADDR + 0x20 }; // "Xen\0"
+    static const uint32_t note[] = {4, 4, 18, 0x006e6558, LOAD_ADDR + 0x20}; // "Xen\0"
 
     for (unsigned i = 0; i < FILE_BYTES; i++)
         image[i] = (uint8_t)(i * 13 + 5);
-    *ehdr() = (Elf32_Ehdr){ .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, 1 }, .e_type = ET_EXEC,
-                            .e_machine = EM_386, .e_version = 1, .e_entry = VIRT + 0x40,
-                            .e_phoff = sizeof(Elf32_Ehdr), .e_ehsize = sizeof(Elf32_Ehdr),
-                            .e_phentsize = sizeof(Elf32_Phdr), .e_phnum = pvh ? 2 : 1 };
-    *phdr(0) = (Elf32_Phdr){ .p_type = PT_LOAD, .p_offset = TEXT_AT, .p_vaddr = VIRT, .p_paddr = LOAD_ADDR,
-                             .p_filesz = TEXT_BYTES, .p_memsz = TEXT_BYTES + BSS_BYTES, .p_flags = PF_R | PF_X };
-    *phdr(1) = (Elf32_Phdr){ .p_type = PT_NOTE, .p_offset = NOTE_AT, .p_filesz = sizeof(note), .p_align = 4 };
+    *ehdr() = (Elf32_Ehdr){.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, 1},
+                           .e_type = ET_EXEC,
+                           .e_machine = EM_386,
+                           .e_version = 1,
+                           .e_entry = VIRT + 0x40,
+                           .e_phoff = sizeof(Elf32_Ehdr),
+                           .e_ehsize = sizeof(Elf32_Ehdr),
+                           .e_phentsize = sizeof(Elf32_Phdr),
+                           .e_phnum = pvh ? 2 : 1};
+    *phdr(0) = (Elf32_Phdr){.p_type = PT_LOAD,
+                            .p_offset = TEXT_AT,
+                            .p_vaddr = VIRT,
+                            .p_paddr = LOAD_ADDR,
+                            .p_filesz = TEXT_BYTES,
+                            .p_memsz = TEXT_BYTES + BSS_BYTES,
+                            .p_flags = PF_R | PF_X};
+    *phdr(1) = (Elf32_Phdr){.p_type = PT_NOTE, .p_offset = NOTE_AT, .p_filesz = sizeof(note), .p_align = 4};
     if (pvh)
         memcpy(image + NOTE_AT, note, sizeof(note));
 }
@@ -85,8 +102,12 @@ static void setup(void)
     as_map_ram(mem, "ram", 0, 16 << 20, &ram, 0, false, 0);
     mmu_init(&cpu.mmu, mem, 36);
     cpu.mem = mem;
-    cfg = (struct boot_image_config){ .kernel = path, .cmdline = "one two", .low_ram = 16 << 20, .acpi_rsdp = 0xf0000,
-                                      .e820 = { { 0, 0x9fc00, 1 }, { 0x100000, 15 << 20, 1 } }, .e820_count = 2 };
+    cfg = (struct boot_image_config){.kernel = path,
+                                     .cmdline = "one two",
+                                     .low_ram = 16 << 20,
+                                     .acpi_rsdp = 0xf0000,
+                                     .e820 = {{0, 0x9fc00, 1}, {0x100000, 15 << 20, 1}},
+                                     .e820_count = 2};
 }
 
 static void teardown(void)
@@ -125,7 +146,7 @@ static void refused(const char *text)
 
 static void check_loaded(void)
 {
-    uint8_t got[TEXT_BYTES + BSS_BYTES], zeros[BSS_BYTES] = { 0 };
+    uint8_t got[TEXT_BYTES + BSS_BYTES], zeros[BSS_BYTES] = {0};
 
     as_read(mem, LOAD_ADDR, got, sizeof(got));
     ck_assert_mem_eq(got, image + TEXT_AT, TEXT_BYTES);
@@ -196,9 +217,9 @@ START_TEST(pvh)
     ck_assert_uint_eq(cpu.tr.limit, 0x67);
     ck_assert_uint_ge(info, LOAD_ADDR + TEXT_BYTES + BSS_BYTES);
     ck_assert_uint_eq(get32(info), 0x336ec578);
-    ck_assert_uint_eq(get32(info + 12), 1);      // modules
+    ck_assert_uint_eq(get32(info + 12), 1);       // modules
     ck_assert_uint_eq(get32(info + 32), 0xf0000); // RSDP
-    ck_assert_uint_eq(get32(info + 48), 2);      // memory map
+    ck_assert_uint_eq(get32(info + 48), 2);       // memory map
     ck_assert_uint_eq(get32(get32(info + 40) + 24), 0x100000);
     ck_assert_uint_eq(get32(get32(info + 16) + 8), 12);
     ck_assert_uint_eq(get32(get32(get32(info + 16))), 0x75646f6d); // "modu"
@@ -264,8 +285,8 @@ END_TEST
 START_TEST(multiboot_addresses)
 {
     struct boot_image *b;
-    uint8_t got[16], zeros[16] = { 0 };
-    const uint32_t fields[5] = { 0x300100, 0x300000, 0x301000, 0x301800, 0x300123 };
+    uint8_t got[16], zeros[16] = {0};
+    const uint32_t fields[5] = {0x300100, 0x300000, 0x301000, 0x301800, 0x300123};
 
     memset(image, 0xcc, sizeof(image));
     put_multiboot(0x1100, 0x10003);
@@ -315,7 +336,7 @@ START_TEST(multiboot_refused)
     memset(image, 0, sizeof(image));
     put_multiboot(8192 - 12, 0x10003); // its addresses are beyond what is searched
     ck_assert_int_lt(multiboot_find_header(image, sizeof(image), &h, &e), 0);
-    put32(8192 - 4, 0);                // a checksum that does not add up
+    put32(8192 - 4, 0); // a checksum that does not add up
     ck_assert_int_eq(multiboot_find_header(image, sizeof(image), &h, &e), 0);
 }
 END_TEST

@@ -18,7 +18,7 @@ static size_t real_write(struct chardev *c, const uint8_t *buf, size_t len)
     return len;
 }
 static void real_accept(struct chardev *c) { accepted++; }
-static const struct chardev_backend_ops real_ops = { .write = real_write, .accept_input = real_accept };
+static const struct chardev_backend_ops real_ops = {.write = real_write, .accept_input = real_accept};
 static struct chardev real;
 
 struct sink {
@@ -38,8 +38,8 @@ static void sink_receive(void *o, const uint8_t *buf, size_t len)
 }
 static void sink_break(void *o) { ((struct sink *)o)->breaks++; }
 static void sink_focus(void *o) { ((struct sink *)o)->focused++; }
-static const struct chardev_frontend_ops sink_ops = { .can_receive = sink_room, .receive = sink_receive,
-                                                     .break_received = sink_break };
+static const struct chardev_frontend_ops sink_ops = {
+    .can_receive = sink_room, .receive = sink_receive, .break_received = sink_break};
 
 static void on_quit(void *o) { quits++; }
 
@@ -69,7 +69,9 @@ static void type(const char *s) { real.fe->receive(real.fe_opaque, (const uint8_
 
 START_TEST(switches)
 {
-    type("ab\x01" "ccd\x01" "ce");
+    type("ab\x01"
+         "ccd\x01"
+         "ce");
     ck_assert_mem_eq(sink[0].got, "abe", 3);
     ck_assert_mem_eq(sink[1].got, "cd", 2);
     ck_assert_uint_eq(sink[0].len, 3);
@@ -81,7 +83,9 @@ END_TEST
 
 START_TEST(escapes)
 {
-    type("\x01\x01\x01" "b\x01" "z");
+    type("\x01\x01\x01"
+         "b\x01"
+         "z");
     ck_assert_uint_eq(sink[0].len, 1);
     ck_assert_int_eq(sink[0].got[0], 1);
     ck_assert_int_eq(sink[0].breaks, 1);

@@ -34,8 +34,8 @@ END_TEST
 // The machine goes on, with the sound that it has by then.
 START_TEST(sdl_without_a_window_leaves_the_sound)
 {
-    const struct display_options options = { .ops = NULL };
-    const struct display_context context = { .options = &options };
+    const struct display_options options = {.ops = NULL};
+    const struct display_context context = {.options = &options};
     struct err e;
     void *state;
 

@@ -44,7 +44,7 @@ START_TEST(boot_index_of_a_floppy)
 {
     static struct address_space *ports, *mem; // what is made on them stays
     static struct devices d;
-    struct fdc_config fc = { .base = 0x3f0, .dma_channel = 2 };
+    struct fdc_config fc = {.base = 0x3f0, .dma_channel = 2};
     struct keyval kv;
     size_t len;
     char *text;
@@ -52,7 +52,7 @@ START_TEST(boot_index_of_a_floppy)
     fc.ports = ports = as_create("ports", 1 << 16);
     mem = as_create("memory", 1 << 20);
     fc.dma = i8237_create(ports, mem);
-    d.dc = (struct devices_config){ .fdc = fdc_create(&fc), .boot_order = boot_order_create() };
+    d.dc = (struct devices_config){.fdc = fdc_create(&fc), .boot_order = boot_order_create()};
     ck_assert_int_eq(keyval_parse(&kv, "floppy,unit=1,bootindex=4", "driver", &e), 0);
     ck_assert_int_eq(device_floppy_create(&d, &kv, &e), 0);
     text = boot_order_text(d.dc.boot_order, false, &len);
@@ -65,15 +65,23 @@ END_TEST
 
 static int parse(struct config *c, const char *boot)
 {
-    char *argv[] = { "ring3", "-boot", (char *)boot, NULL };
+    char *argv[] = {"ring3", "-boot", (char *)boot, NULL};
 
     return options_parse(c, 3, argv, &e) == OPTIONS_RUN ? 0 : -1;
 }
 
 START_TEST(boot_arguments)
 {
-    static const char *const bad[] = { "x", "cc", "acdn", "once=q", "menu=maybe", "splash-time=-1", "splash-time=99999",
-                                       "reboot-timeout=-2", "reboot-timeout=", "order=c,wibble=1" };
+    static const char *const bad[] = {"x",
+                                      "cc",
+                                      "acdn",
+                                      "once=q",
+                                      "menu=maybe",
+                                      "splash-time=-1",
+                                      "splash-time=99999",
+                                      "reboot-timeout=-2",
+                                      "reboot-timeout=",
+                                      "order=c,wibble=1"};
     static struct config c;
 
     ck_assert_int_eq(parse(&c, "dc"), 0);

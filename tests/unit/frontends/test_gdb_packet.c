@@ -35,7 +35,7 @@ START_TEST(broken)
     ck_assert_int_eq(FEED("$g#66"), GDB_BROKEN);
     ck_assert_int_eq(FEED("$g#6x"), GDB_BROKEN);
     ck_assert_int_eq(FEED("$g#x7"), GDB_BROKEN);
-    ck_assert_int_eq(FEED("$g#67"), GDB_PACKET); // and on it goes
+    ck_assert_int_eq(FEED("$g#67"), GDB_PACKET);     // and on it goes
     ck_assert_int_eq(FEED("$m12$g#67"), GDB_PACKET); // one that broke off
     ck_assert_str_eq(r.data, "g");
 }
@@ -84,7 +84,7 @@ START_TEST(too_long)
     for (unsigned i = 0; i < 1000; i++) // 97000 bytes in 3000
         FEED("a*~");
     uint8_t sum = (uint8_t)(1000 * ('a' + '*' + '~'));
-    char end[4] = { '#', "0123456789abcdef"[sum >> 4], "0123456789abcdef"[sum & 15] };
+    char end[4] = {'#', "0123456789abcdef"[sum >> 4], "0123456789abcdef"[sum & 15]};
     ck_assert_int_eq(feed(end, 3), GDB_BROKEN);
     ck_assert_int_eq(FEED("$g#67"), GDB_PACKET);
 }

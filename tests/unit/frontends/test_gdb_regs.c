@@ -16,7 +16,7 @@ static unsigned number_of(enum gdb_arch a, const char *name)
 
 static uint64_t get(enum gdb_arch a, const char *name)
 {
-    uint8_t b[GDB_REG_BYTES] = { 0 };
+    uint8_t b[GDB_REG_BYTES] = {0};
     uint64_t v;
 
     ck_assert_uint_ne(gdb_reg_read(cpu, a, number_of(a, name), b), 0);
@@ -26,7 +26,7 @@ static uint64_t get(enum gdb_arch a, const char *name)
 
 static int put(enum gdb_arch a, const char *name, uint64_t v)
 {
-    uint8_t b[GDB_REG_BYTES] = { 0 };
+    uint8_t b[GDB_REG_BYTES] = {0};
 
     memcpy(b, &v, 8);
     return gdb_reg_write(cpu, a, number_of(a, name), b);
@@ -50,8 +50,8 @@ START_TEST(numbering)
     ck_assert_uint_eq(gdb_reg_count_g(GDB_X86_64), 57);
     ck_assert_uint_eq(gdb_reg_count_g(GDB_I386), 41);
     ck_assert_ptr_null(gdb_reg_name(GDB_X86_64, gdb_reg_count(GDB_X86_64)));
-    ck_assert_uint_eq(gdb_reg_read(cpu, GDB_X86_64, 0xffff, (uint8_t[16]){ 0 }), 0);
-    ck_assert_int_eq(gdb_reg_write(cpu, GDB_X86_64, 0xffff, (uint8_t[16]){ 0 }), 0);
+    ck_assert_uint_eq(gdb_reg_read(cpu, GDB_X86_64, 0xffff, (uint8_t[16]){0}), 0);
+    ck_assert_int_eq(gdb_reg_write(cpu, GDB_X86_64, 0xffff, (uint8_t[16]){0}), 0);
 }
 END_TEST
 
@@ -65,8 +65,8 @@ START_TEST(description)
         ck_assert_uint_eq(strlen(xml), len);
         for (unsigned n = 0; n < gdb_reg_count((enum gdb_arch)a); n++) {
             const struct gdb_reg *r = gdb_reg_row((enum gdb_arch)a, n);
-            snprintf(line, sizeof(line), "<reg name=\"%s\" bitsize=\"%u\" type=\"%s\" regnum=\"%u\"", r->name,
-                     r->bits, r->type, n);
+            snprintf(line, sizeof(line), "<reg name=\"%s\" bitsize=\"%u\" type=\"%s\" regnum=\"%u\"", r->name, r->bits,
+                     r->type, n);
             ck_assert_msg(strstr(xml, line) != NULL, "%s", line);
             uint8_t b[GDB_REG_BYTES];
             ck_assert_uint_eq(gdb_reg_read(cpu, (enum gdb_arch)a, n, b), r->bits / 8);
@@ -187,13 +187,13 @@ START_TEST(vectors)
     *(uint64_t *)(cpu->xsave + 512) = 0;
     memset(cpu->xsave + 160, 0xee, 256);
     gdb_reg_read(cpu, GDB_X86_64, number_of(GDB_X86_64, "xmm3"), back);
-    ck_assert_mem_eq(back, (uint8_t[16]){ 0 }, 16);
+    ck_assert_mem_eq(back, (uint8_t[16]){0}, 16);
     ck_assert_int_eq(gdb_reg_write(cpu, GDB_X86_64, number_of(GDB_X86_64, "xmm3"), v), 16);
     ck_assert_int_eq(gdb_reg_write(cpu, GDB_X86_64, number_of(GDB_X86_64, "st1"), v), 10);
     if (cpu->fpu_host_mask & 4)
         ck_assert_int_eq(gdb_reg_write(cpu, GDB_X86_64, number_of(GDB_X86_64, "ymm3h"), v), 16);
     cpu_fpu_load(cpu);
-    uint8_t x[32] = { 0 };
+    uint8_t x[32] = {0};
     __asm__ volatile("movups %%xmm3, %0" : "=m"(x));
     cpu_fpu_save(cpu);
     ck_assert_mem_eq(x, v, 16);
@@ -231,8 +231,10 @@ START_TEST(memory)
     ck_assert_uint_eq(gdb_memory_read(cpu, false, DATA + PAGE_SIZE, buf, 4), 0);
     ck_assert_uint_eq(gdb_memory_read(cpu, false, 0x800000000000, buf, 4), 0); // not canonical
     ck_assert_uint_eq(gdb_memory_write(cpu, false, DATA + 4, "abc", 3), 3);
-    ck_assert_mem_eq(ram + DATA + 3, "\x5a"
-                                     "abc\x5a", 5);
+    ck_assert_mem_eq(ram + DATA + 3,
+                     "\x5a"
+                     "abc\x5a",
+                     5);
     ck_assert_uint_eq(gdb_memory_write(cpu, false, DATA + PAGE_SIZE - 1, "xy", 2), 1);
 }
 END_TEST
@@ -256,7 +258,7 @@ static TCase *all(void)
 
 int main(void)
 {
-    static TCase *(*const cases[])(void) = { all };
+    static TCase *(*const cases[])(void) = {all};
 
     return machine_run_suite("gdb_regs", cases, 1);
 }

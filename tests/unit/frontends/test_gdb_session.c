@@ -12,10 +12,10 @@
 // 100a: cmp cx,0x1000       100e: jne 1002            1010: mov si,0x3000     1013: mov di,0x4000
 // 1016: mov cx,8            1019: rep movsb           101b: jmp 101b
 static const uint8_t code[] = {
-    0x31, 0xc9, 0x41, 0x89, 0x0e, 0x00, 0x20, 0xa1, 0x02, 0x20, 0x81, 0xf9, 0x00, 0x10, 0x75, 0xf2,
-    0xbe, 0x00, 0x30, 0xbf, 0x00, 0x40, 0xb9, 0x08, 0x00, 0xf3, 0xa4, 0xeb, 0xfe,
+    0x31, 0xc9, 0x41, 0x89, 0x0e, 0x00, 0x20, 0xa1, 0x02, 0x20, 0x81, 0xf9, 0x00, 0x10, 0x75,
+    0xf2, 0xbe, 0x00, 0x30, 0xbf, 0x00, 0x40, 0xb9, 0x08, 0x00, 0xf3, 0xa4, 0xeb, 0xfe,
 };
-static const char *const accels[] = { "interp", "bt" };
+static const char *const accels[] = {"interp", "bt"};
 
 static void start(int i)
 {
@@ -72,9 +72,26 @@ START_TEST(damage)
     bench_raw("-", 1); // and it did not get our last packet
     ck_assert_str_eq(bench_reply(), "T05thread:01;");
     ck_assert_uint_eq(bench_naks, 1);
-    static const char *const bad[] = { "m", "m1", "m1,", "M0,1", "M0,1:z", "M0,2:11", "X0,2:1", "P", "P0=1", "pzz",
-                                       "pffff", "Z0", "Z0,1", "vCont;x", "vCont", "Gzz", "Cx", "Qqemu.sstep=z",
-                                       "Qring3.Arch:z80", "mffffffffffffffff,ffffffffffffffff" };
+    static const char *const bad[] = {"m",
+                                      "m1",
+                                      "m1,",
+                                      "M0,1",
+                                      "M0,1:z",
+                                      "M0,2:11",
+                                      "X0,2:1",
+                                      "P",
+                                      "P0=1",
+                                      "pzz",
+                                      "pffff",
+                                      "Z0",
+                                      "Z0,1",
+                                      "vCont;x",
+                                      "vCont",
+                                      "Gzz",
+                                      "Cx",
+                                      "Qqemu.sstep=z",
+                                      "Qring3.Arch:z80",
+                                      "mffffffffffffffff,ffffffffffffffff"};
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
         const char *reply = bench_ask(bad[i]);
         // Without paging the last address wraps, and there is nothing to refuse.
@@ -205,7 +222,7 @@ END_TEST
 
 START_TEST(steps)
 {
-    static const uint16_t path[] = { 0x1002, 0x1003, 0x1007, 0x100a, 0x100e, 0x1002, 0x1003 };
+    static const uint16_t path[] = {0x1002, 0x1003, 0x1007, 0x100a, 0x100e, 0x1002, 0x1003};
 
     start(_i);
     for (unsigned i = 0; i < ARRAY_SIZE(path); i++) {

@@ -56,17 +56,21 @@ END_TEST
 
 START_TEST(bad_headers)
 {
-    static const struct { unsigned at; uint64_t value; unsigned size; const char *what;
+    static const struct {
+        unsigned at;
+        uint64_t value;
+        unsigned size;
+        const char *what;
     } rows[] = {
-        { 0x1fe, 0, 2, "boot flag" },
-        { 0x202, 0, 4, "magic" },
-        { 0x206, 0x0203, 2, "old protocol" },
-        { 0x211, 0, 1, "loaded low" },
-        { 0x1f1, 255, 1, "set-up beyond the file" },
-        { 0x1f4, 0xffffffff, 4, "truncated" },
-        { 0x230, 0x30000, 4, "odd alignment" },
-        { 0x230, 0, 4, "no alignment" },
-        { 0, 0x464c457f, 4, "ELF" },
+        {0x1fe, 0, 2, "boot flag"},
+        {0x202, 0, 4, "magic"},
+        {0x206, 0x0203, 2, "old protocol"},
+        {0x211, 0, 1, "loaded low"},
+        {0x1f1, 255, 1, "set-up beyond the file"},
+        {0x1f4, 0xffffffff, 4, "truncated"},
+        {0x230, 0x30000, 4, "odd alignment"},
+        {0x230, 0, 4, "no alignment"},
+        {0, 0x464c457f, 4, "ELF"},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -93,11 +97,11 @@ static void write_file(char *path, const void *data, size_t len)
 
 START_TEST(loads)
 {
-    struct boot_image_config cfg = { .cmdline = "console=ttyS0",
-                                     .low_ram = 64 << 20,
-                                     .e820_count = 2,
-                                     .acpi_rsdp = 0xf0000,
-                                     .e820 = { { 0, 0x9fc00, 1 }, { 0x100000, 63 << 20, 1 } } };
+    struct boot_image_config cfg = {.cmdline = "console=ttyS0",
+                                    .low_ram = 64 << 20,
+                                    .e820_count = 2,
+                                    .acpi_rsdp = 0xf0000,
+                                    .e820 = {{0, 0x9fc00, 1}, {0x100000, 63 << 20, 1}}};
     struct address_space *mem = as_create("memory", 1ull << 36);
     static struct cpu cpu;
     struct boot_image *b;
@@ -162,7 +166,7 @@ END_TEST
 
 START_TEST(does_not_fit)
 {
-    struct boot_image_config cfg = { .low_ram = 2 << 20 };
+    struct boot_image_config cfg = {.low_ram = 2 << 20};
     struct boot_image *b;
     char path[] = "/tmp/ring3-test-kernel-XXXXXX";
 

@@ -18,7 +18,7 @@ static void put(void *opaque, const char *text, size_t len)
     out[used + len] = 0;
 }
 
-static struct monitor mon = { .put = put };
+static struct monitor mon = {.put = put};
 static struct monitor_args args;
 static char why[128];
 
@@ -70,22 +70,22 @@ START_TEST(what_is_wrong_is_said)
     static const struct {
         const char *spec, *text, *why;
     } rows[] = {
-        { "", " 1", "cmd: extraneous characters at the end of line" },
-        { "filename:s", "", "cmd: filename expected" },
-        { "device:s", "", "cmd: block device name expected" },
-        { "keys:s", "", "cmd: string expected" },
-        { "keys:s", "\"open", "unterminated string" },
-        { "keys:s", "\"\\q\"", "invalid escape code in a string" },
-        { "addr:l", "", "unexpected end of expression" },
-        { "addr:l", "1+", "unexpected end of expression" },
-        { "addr:l", "(1", "')' expected" },
-        { "addr:l", "1/0", "division by zero" },
-        { "addr:l", "1%0", "division by zero" },
-        { "addr:l", "$nix", "unknown register" },
-        { "addr:l", "'a", "missing terminating ' character" },
-        { "addr:l", "zz", "invalid char 'z' in expression" },
-        { "addr:l", "99999999999999999999", "number too large" },
-        { "addr:l", "1 2", "cmd: extraneous characters at the end of line" },
+        {"", " 1", "cmd: extraneous characters at the end of line"},
+        {"filename:s", "", "cmd: filename expected"},
+        {"device:s", "", "cmd: block device name expected"},
+        {"keys:s", "", "cmd: string expected"},
+        {"keys:s", "\"open", "unterminated string"},
+        {"keys:s", "\"\\q\"", "invalid escape code in a string"},
+        {"addr:l", "", "unexpected end of expression"},
+        {"addr:l", "1+", "unexpected end of expression"},
+        {"addr:l", "(1", "')' expected"},
+        {"addr:l", "1/0", "division by zero"},
+        {"addr:l", "1%0", "division by zero"},
+        {"addr:l", "$nix", "unknown register"},
+        {"addr:l", "'a", "missing terminating ' character"},
+        {"addr:l", "zz", "invalid char 'z' in expression"},
+        {"addr:l", "99999999999999999999", "number too large"},
+        {"addr:l", "1 2", "cmd: extraneous characters at the end of line"},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -187,8 +187,13 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        words_flags_and_numbers, formats, what_is_wrong_is_said, expressions, deep_and_long_input_is_refused,
-        commands_are_found_by_all_their_names, completion,
+        words_flags_and_numbers,
+        formats,
+        what_is_wrong_is_said,
+        expressions,
+        deep_and_long_input_is_refused,
+        commands_are_found_by_all_their_names,
+        completion,
     };
-    return check_list_main((struct check_list){ .name = "monitor", .tests = tests, .count = ARRAY_SIZE(tests) });
+    return check_list_main((struct check_list){.name = "monitor", .tests = tests, .count = ARRAY_SIZE(tests)});
 }

@@ -13,7 +13,7 @@ static struct err e;
 
 static enum options_result parse(const char *const *args)
 {
-    char *argv[32] = { (char *)"ring3" };
+    char *argv[32] = {(char *)"ring3"};
     int argc = 1;
 
     while (args[argc - 1] && argc < 31) {
@@ -23,7 +23,7 @@ static enum options_result parse(const char *const *args)
     e.text[0] = 0;
     return options_parse(&c, argc, argv, &e);
 }
-#define PARSE(...) parse((const char *const[]){ __VA_ARGS__, NULL })
+#define PARSE(...) parse((const char *const[]){__VA_ARGS__, NULL})
 
 START_TEST(defaults)
 {
@@ -37,9 +37,9 @@ END_TEST
 
 START_TEST(values)
 {
-    ck_assert_int_eq(PARSE("-m", "size=1G", "-accel", "bt,tb-size=64", "-kernel", "k", "--append", "a b",
-                           "-no-reboot", "-serial", "stdio", "-serial", "null", "-sandbox", "off", "-rtc",
-                           "base=2001-02-03,clock=vm", "-smp", "1", "-machine", "pc,accel=interp"),
+    ck_assert_int_eq(PARSE("-m", "size=1G", "-accel", "bt,tb-size=64", "-kernel", "k", "--append", "a b", "-no-reboot",
+                           "-serial", "stdio", "-serial", "null", "-sandbox", "off", "-rtc", "base=2001-02-03,clock=vm",
+                           "-smp", "1", "-machine", "pc,accel=interp"),
                      OPTIONS_RUN);
     ck_assert_uint_eq(c.ram_bytes, 1 << 30);
     ck_assert_uint_eq(c.tb_bytes, 64 << 20);
@@ -56,31 +56,30 @@ END_TEST
 START_TEST(refused)
 {
     static const char *const rows[][3] = {
-        { "-nosuch", NULL },
-        { "-m", NULL },
-        { "-m", "x", NULL },
-        { "-m", "1T", NULL },
-        { "-smp", "4", NULL },
-        { "-machine", "q35", NULL },
-        { "-machine", "pc,colour=red", NULL },
-        { "-accel", "tcg", NULL },
-        { "-accel", "bt,tb-size=99999", NULL },
-        { "-rtc", "base=yesterday", NULL },
-        { "-rtc", "clock=rt", NULL },
-        { "-display", "gtk", NULL },
-        { "-vga", "cirrus", NULL },
-        { "-net", "user", NULL },
-        { "-S1", NULL },
-        { "-gdb", NULL },
-        { "-bios", NULL },
-        { "-sandbox", "maybe", NULL },
-        { "-", NULL },
-        { "", NULL },
+        {"-nosuch", NULL},
+        {"-m", NULL},
+        {"-m", "x", NULL},
+        {"-m", "1T", NULL},
+        {"-smp", "4", NULL},
+        {"-machine", "q35", NULL},
+        {"-machine", "pc,colour=red", NULL},
+        {"-accel", "tcg", NULL},
+        {"-accel", "bt,tb-size=99999", NULL},
+        {"-rtc", "base=yesterday", NULL},
+        {"-rtc", "clock=rt", NULL},
+        {"-display", "gtk", NULL},
+        {"-vga", "cirrus", NULL},
+        {"-net", "user", NULL},
+        {"-S1", NULL},
+        {"-gdb", NULL},
+        {"-bios", NULL},
+        {"-sandbox", "maybe", NULL},
+        {"-", NULL},
+        {"", NULL},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-        ck_assert_msg(parse(rows[i]) == OPTIONS_ERROR, "%s %s was taken", rows[i][0],
-                      rows[i][1] ? rows[i][1] : "");
+        ck_assert_msg(parse(rows[i]) == OPTIONS_ERROR, "%s %s was taken", rows[i][0], rows[i][1] ? rows[i][1] : "");
         ck_assert_msg(strlen(e.text) > 0 && !strchr(e.text, '\n'), "%s: message '%s'", rows[i][0], e.text);
         config_free(&c);
     }
@@ -89,7 +88,7 @@ END_TEST
 
 START_TEST(too_many)
 {
-    const char *args[40] = { NULL };
+    const char *args[40] = {NULL};
 
     for (int i = 0; i < 10; i += 2) {
         args[i] = "-serial";
@@ -102,24 +101,26 @@ END_TEST
 // One good line, and for each way to spoil it what must be said.
 START_TEST(device_names)
 {
-    static const struct { const char *flag, *arg, *says; } rows[] = {
-        { "-device", "virtio-rng-pci", NULL },
-        { "-device", "virtio-rng-pci,max-bytes=1k,addr=5", NULL },
-        { "-device", "virtio-blk", NULL },
-        { "-device", "nosuch", "no device 'nosuch'" },
-        { "-device", "virtio-rng-pci,drive=x", "no property 'drive'" },
-        { "-device", "isa-debug-exit,addr=4", "no property 'addr'" },
-        { "-drive", "file=x,if=virtio,format=raw,cache=none", NULL },
-        { "-drive", "file=x,if=none", "id=" },
-        { "-drive", "if=virtio", "file=" },
-        { "-drive", "file=x,if=scsi", "if=scsi" },
-        { "-drive", "file=x,if=virtio,media=cdrom", "media=cdrom" },
-        { "-netdev", "user", "id=" },
-        { "-netdev", "user,id=n", NULL },
-        { "-netdev", "bridge,id=n", "bridge" },
-        { "-object", "rng-random,id=r,filename=/dev/urandom", NULL },
-        { "-object", "rng-random,id=r,filename=/etc/passwd", "filename" },
-        { "-object", "rng-random", "id=" },
+    static const struct {
+        const char *flag, *arg, *says;
+    } rows[] = {
+        {"-device", "virtio-rng-pci", NULL},
+        {"-device", "virtio-rng-pci,max-bytes=1k,addr=5", NULL},
+        {"-device", "virtio-blk", NULL},
+        {"-device", "nosuch", "no device 'nosuch'"},
+        {"-device", "virtio-rng-pci,drive=x", "no property 'drive'"},
+        {"-device", "isa-debug-exit,addr=4", "no property 'addr'"},
+        {"-drive", "file=x,if=virtio,format=raw,cache=none", NULL},
+        {"-drive", "file=x,if=none", "id="},
+        {"-drive", "if=virtio", "file="},
+        {"-drive", "file=x,if=scsi", "if=scsi"},
+        {"-drive", "file=x,if=virtio,media=cdrom", "media=cdrom"},
+        {"-netdev", "user", "id="},
+        {"-netdev", "user,id=n", NULL},
+        {"-netdev", "bridge,id=n", "bridge"},
+        {"-object", "rng-random,id=r,filename=/dev/urandom", NULL},
+        {"-object", "rng-random,id=r,filename=/etc/passwd", "filename"},
+        {"-object", "rng-random", "id="},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -16,13 +16,18 @@
 
 // --- a machine that can only run and stop
 
-static void nothing(void *opaque) { }
-static void clocks(void *opaque, bool run) { }
-static void end(void *opaque, int status) { }
-static const struct runstate_ops run_ops = { .halt = nothing, .pause = nothing, .clocks = clocks, .resume = nothing,
-                                             .reset = nothing, .power_button = nothing, .exit = end };
-static struct config cfg = { .name = "tester", .uuid = { 0xde, 0xad } };
-static struct machine machine = { .cfg = &cfg };
+static void nothing(void *opaque) {}
+static void clocks(void *opaque, bool run) {}
+static void end(void *opaque, int status) {}
+static const struct runstate_ops run_ops = {.halt = nothing,
+                                            .pause = nothing,
+                                            .clocks = clocks,
+                                            .resume = nothing,
+                                            .reset = nothing,
+                                            .power_button = nothing,
+                                            .exit = end};
+static struct config cfg = {.name = "tester", .uuid = {0xde, 0xad}};
+static struct machine machine = {.cfg = &cfg};
 
 // --- a stream that a test reads and writes
 
@@ -41,7 +46,7 @@ static size_t stream_write(struct chardev *c, const uint8_t *buf, size_t len)
     return n;
 }
 static void stream_accept(struct chardev *c) { accepts++; }
-static const struct chardev_backend_ops stream_ops = { .write = stream_write, .accept_input = stream_accept };
+static const struct chardev_backend_ops stream_ops = {.write = stream_write, .accept_input = stream_accept};
 static struct chardev stream;
 static struct qmp *qmp;
 
@@ -78,7 +83,7 @@ static const char *ask(const char *s)
 static void set_up(void)
 {
     loop_init();
-    stream = (struct chardev){ .be = &stream_ops };
+    stream = (struct chardev){.be = &stream_ops};
     room = sizeof(wire);
     machine.runstate = runstate_create(&run_ops, NULL);
     big_lock();
@@ -141,36 +146,36 @@ START_TEST(bad_messages_get_one_error_each)
     static const struct {
         const char *text, *desc;
     } rows[] = {
-        { "[1,2]", "QMP input must be a JSON object" },
-        { "{}", "QMP input lacks member 'execute'" },
-        { "{\"execute\":1}", "QMP input member 'execute' must be a string" },
-        { "{\"execute\":\"stop\",\"arguments\":[]}", "QMP input member 'arguments' must be an object" },
-        { "{\"execute\":\"stop\",\"foo\":1}", "QMP input member 'foo' is unexpected" },
-        { "{\"execute\":\"stop\",\"arguments\":{\"a\":1}}", "Parameter 'a' is unexpected" },
-        { "{\"execute\":\"memsave\",\"arguments\":{\"val\":1}}", "Parameter 'size' is missing" },
-        { "{\"execute\":\"memsave\",\"arguments\":{\"val\":\"1\"}}",
-          "Invalid parameter type for 'val', expected: integer" },
-        { "{\"execute\":\"memsave\",\"arguments\":{\"val\":1.5}}",
-          "Invalid parameter type for 'val', expected: integer" },
-        { "{\"execute\":\"memsave\",\"arguments\":{\"val\":1e300}}",
-          "Invalid parameter type for 'val', expected: integer" },
-        { "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":true}}",
-          "Invalid parameter type for 'command-line', expected: string" },
-        { "{\"execute\":\"eject\"}", "Either 'device' or 'id' must be given" },
-        { "{\"execute\":\"send-key\",\"arguments\":{\"keys\":[{\"type\":\"qcode\",\"data\":\"nokey\"}]}}",
-          "Invalid parameter 'nokey'" },
-        { "{\"execute\":\"send-key\",\"arguments\":{\"keys\":[5]}}", "Parameter 'type' is missing" },
-        { "{\"execute\":\"input-send-event\",\"arguments\":{\"events\":[{\"type\":\"btn\",\"data\":{}}]}}",
-          "Invalid parameter 'data' of an input event of type 'btn'" },
-        { "{\"execute\" \"stop\"}", "JSON parse error, invalid JSON" },
-        { "{]", "JSON parse error, invalid JSON" },
-        { "}\n", "JSON parse error, expecting an object" },
-        { "hello { \"execute\" : \"stop\" }\n", "JSON parse error, expecting an object" },
-        { "{\"execute\":\"st\nop\"}\n", "JSON parse error, control character or end of line in a string" },
-        { "{\"execute\":\"\xc0\x80\"}\n", "JSON parse error, invalid UTF-8 sequence in string" },
-        { "{\"execute\":\"\xed\xa0\x80\"}\n", "JSON parse error, invalid UTF-8 sequence in string" },
-        { "{\"execute\":\"\xe2\x82\"}\n", "JSON parse error, invalid UTF-8 sequence in string" },
-        { "{\"execute\": \x01 1}\n", "JSON parse error, stray character" },
+        {"[1,2]", "QMP input must be a JSON object"},
+        {"{}", "QMP input lacks member 'execute'"},
+        {"{\"execute\":1}", "QMP input member 'execute' must be a string"},
+        {"{\"execute\":\"stop\",\"arguments\":[]}", "QMP input member 'arguments' must be an object"},
+        {"{\"execute\":\"stop\",\"foo\":1}", "QMP input member 'foo' is unexpected"},
+        {"{\"execute\":\"stop\",\"arguments\":{\"a\":1}}", "Parameter 'a' is unexpected"},
+        {"{\"execute\":\"memsave\",\"arguments\":{\"val\":1}}", "Parameter 'size' is missing"},
+        {"{\"execute\":\"memsave\",\"arguments\":{\"val\":\"1\"}}",
+         "Invalid parameter type for 'val', expected: integer"},
+        {"{\"execute\":\"memsave\",\"arguments\":{\"val\":1.5}}",
+         "Invalid parameter type for 'val', expected: integer"},
+        {"{\"execute\":\"memsave\",\"arguments\":{\"val\":1e300}}",
+         "Invalid parameter type for 'val', expected: integer"},
+        {"{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":true}}",
+         "Invalid parameter type for 'command-line', expected: string"},
+        {"{\"execute\":\"eject\"}", "Either 'device' or 'id' must be given"},
+        {"{\"execute\":\"send-key\",\"arguments\":{\"keys\":[{\"type\":\"qcode\",\"data\":\"nokey\"}]}}",
+         "Invalid parameter 'nokey'"},
+        {"{\"execute\":\"send-key\",\"arguments\":{\"keys\":[5]}}", "Parameter 'type' is missing"},
+        {"{\"execute\":\"input-send-event\",\"arguments\":{\"events\":[{\"type\":\"btn\",\"data\":{}}]}}",
+         "Invalid parameter 'data' of an input event of type 'btn'"},
+        {"{\"execute\" \"stop\"}", "JSON parse error, invalid JSON"},
+        {"{]", "JSON parse error, invalid JSON"},
+        {"}\n", "JSON parse error, expecting an object"},
+        {"hello { \"execute\" : \"stop\" }\n", "JSON parse error, expecting an object"},
+        {"{\"execute\":\"st\nop\"}\n", "JSON parse error, control character or end of line in a string"},
+        {"{\"execute\":\"\xc0\x80\"}\n", "JSON parse error, invalid UTF-8 sequence in string"},
+        {"{\"execute\":\"\xed\xa0\x80\"}\n", "JSON parse error, invalid UTF-8 sequence in string"},
+        {"{\"execute\":\"\xe2\x82\"}\n", "JSON parse error, invalid UTF-8 sequence in string"},
+        {"{\"execute\": \x01 1}\n", "JSON parse error, stray character"},
     };
 
     negotiate();
@@ -224,7 +229,8 @@ START_TEST(a_byte_of_ones_starts_afresh)
     negotiate();
     ck_assert_ptr_nonnull(strstr(ask("{\"execute\": {\"execute\": \xff"), "message cut off"));
     ck_assert_str_eq(ask("\xff{\"execute\":\"query-name\"}"), "{\"return\":{\"name\":\"tester\"}}\r\n");
-    ck_assert_str_eq(ask("{\"execute\":\"query-name\"}\xff"), "{\"return\":{\"name\":\"tester\"}}\r\n"); // nothing is cut
+    ck_assert_str_eq(ask("{\"execute\":\"query-name\"}\xff"),
+                     "{\"return\":{\"name\":\"tester\"}}\r\n"); // nothing is cut
 }
 END_TEST
 
@@ -257,7 +263,7 @@ START_TEST(a_client_that_does_not_read_is_waited_for)
     while (asked < 10000 && say_bytes(query, strlen(query)) == strlen(query))
         asked++;
     ck_assert_uint_gt(asked, 10);
-    ck_assert_uint_lt(asked, 1000); // it stopped listening
+    ck_assert_uint_lt(asked, 1000);        // it stopped listening
     for (unsigned i = 0; i < 20000; i++) { // and events have an end, too
         runstate_stop(machine.runstate, RUN_STATE_PAUSED);
         runstate_cont(machine.runstate);
@@ -277,9 +283,18 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        handshake, answers_carry_the_id, bad_messages_get_one_error_each, floods_get_one_error,
-        a_byte_of_ones_starts_afresh, events, a_client_that_does_not_read_is_waited_for,
+        handshake,
+        answers_carry_the_id,
+        bad_messages_get_one_error_each,
+        floods_get_one_error,
+        a_byte_of_ones_starts_afresh,
+        events,
+        a_client_that_does_not_read_is_waited_for,
     };
-    return check_list_main((struct check_list){ .name = "qmp", .tests = tests, .count = ARRAY_SIZE(tests),
-                                                .set_up = set_up, .tear_down = tear_down, .timeout = 50 });
+    return check_list_main((struct check_list){.name = "qmp",
+                                               .tests = tests,
+                                               .count = ARRAY_SIZE(tests),
+                                               .set_up = set_up,
+                                               .tear_down = tear_down,
+                                               .timeout = 50});
 }

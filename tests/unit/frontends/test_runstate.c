@@ -56,20 +56,26 @@ static void op_exit(void *opaque, int status)
 }
 
 static const struct runstate_ops ops = {
-    .halt = op_halt, .pause = op_pause, .clocks = op_clocks, .resume = op_resume, .flush = op_flush,
-    .reset = op_reset, .power_button = op_power_button, .exit = op_exit,
+    .halt = op_halt,
+    .pause = op_pause,
+    .clocks = op_clocks,
+    .resume = op_resume,
+    .flush = op_flush,
+    .reset = op_reset,
+    .power_button = op_power_button,
+    .exit = op_exit,
 };
 
 static void on_event(void *opaque, enum run_event event, enum run_cause cause)
 {
-    static const char *const names[] = { "STOP", "RESUME", "RESET", "SHUTDOWN", "POWERDOWN" };
+    static const char *const names[] = {"STOP", "RESUME", "RESET", "SHUTDOWN", "POWERDOWN"};
 
     note(names[event]);
     if (event == RUN_EVENT_RESET || event == RUN_EVENT_SHUTDOWN)
         note(run_cause_name(cause));
 }
 
-static struct run_listener listener = { .event = on_event };
+static struct run_listener listener = {.event = on_event};
 
 // Requests are carried out on the I/O thread in order: what was posted behind them comes after them.
 static void barrier_reached(void *opaque)
@@ -131,7 +137,7 @@ START_TEST(a_stop_can_be_asked_for_anywhere)
     *journal = 0;
     runstate_request_stop(rs, RUN_STATE_GUEST_PANICKED);
     runstate_request_stop(rs, RUN_STATE_PAUSED);
-    ck_assert_uint_eq(halts, 2); // at once
+    ck_assert_uint_eq(halts, 2);     // at once
     ck_assert(runstate_running(rs)); // this thread has the lock
     barrier();
     ck_assert_str_eq(run_state_name(runstate_get(rs)), "guest-panicked");
@@ -259,10 +265,14 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        stop_and_cont, a_stop_can_be_asked_for_anywhere, reset_tells_its_cause, no_reboot_ends_at_a_reset,
-        no_shutdown_stops_when_the_guest_powers_off, the_power_button_is_an_event_and_a_wire,
+        stop_and_cont,
+        a_stop_can_be_asked_for_anywhere,
+        reset_tells_its_cause,
+        no_reboot_ends_at_a_reset,
+        no_shutdown_stops_when_the_guest_powers_off,
+        the_power_button_is_an_event_and_a_wire,
         transitions_come_one_at_a_time,
     };
-    return check_list_main((struct check_list){ .name = "runstate", .tests = tests, .count = ARRAY_SIZE(tests),
-                                                .set_up = set_up, .tear_down = tear_down });
+    return check_list_main((struct check_list){
+        .name = "runstate", .tests = tests, .count = ARRAY_SIZE(tests), .set_up = set_up, .tear_down = tear_down});
 }

@@ -48,7 +48,9 @@ void loop_timer_del(struct loop_timer *t) { t->pending = false; }
 bool loop_timer_pending(const struct loop_timer *t) { return t->pending; }
 
 // Block back ends watch for completions; block_read() and its like find theirs without.
-struct loop_watch { int unused; };
+struct loop_watch {
+    int unused;
+};
 struct loop_watch *loop_watch_new(int fd, unsigned events, void (*fn)(void *, unsigned), void *opaque)
 {
     return calloc(1, sizeof(struct loop_watch));
@@ -115,7 +117,8 @@ void bench_init(void)
     mem = as_create("mem", 1ull << 40);
     // Plain memory, not ram_create(): its address-space reservations and AddressSanitizer's shadow collide.
     bench_ram = (struct ram){
-        .base = calloc(1, BENCH_RAM), .size = BENCH_RAM,
+        .base = calloc(1, BENCH_RAM),
+        .size = BENCH_RAM,
         .dirty = calloc(BENCH_RAM / PAGE_SIZE / 64, sizeof(uint64_t)),
     };
     if (!ports || !mem || !bench_ram.base || !bench_ram.dirty ||
@@ -125,5 +128,5 @@ void bench_init(void)
 
 int bench_main(const char *name, const TTest *const *tests, unsigned n)
 {
-    return check_list_main((struct check_list){ .name = name, .tests = tests, .count = n, .set_up = bench_init });
+    return check_list_main((struct check_list){.name = name, .tests = tests, .count = n, .set_up = bench_init});
 }

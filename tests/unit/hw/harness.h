@@ -20,7 +20,10 @@ extern uint64_t bench_timer_runs;
 void bench_advance(uint64_t ns);
 
 // --- IRQ lines
-extern struct bench_line { bool level; unsigned rises; } bench_line[BENCH_LINES];
+extern struct bench_line {
+    bool level;
+    unsigned rises;
+} bench_line[BENCH_LINES];
 struct irq_line bench_irq(unsigned n);
 void bench_set_line(void *opaque, unsigned n, bool level);
 

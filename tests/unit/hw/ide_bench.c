@@ -41,7 +41,9 @@ void ide_bench_start(void)
 {
     const struct pci_bus_config pc = {.mem = mem, .ports = ports};
     const struct piix3_ide_config ic = {
-        .bus = pci_bus_create(&pc), .ports = ports, .irq = {bench_irq(IDE_IRQ), bench_irq(IDE_IRQ + 1)},
+        .bus = pci_bus_create(&pc),
+        .ports = ports,
+        .irq = {bench_irq(IDE_IRQ), bench_irq(IDE_IRQ + 1)},
     };
     ide = piix3_ide_create(&ic);
     if (!ide)

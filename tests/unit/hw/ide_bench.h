@@ -29,7 +29,10 @@ void ide_read_words(void *to, unsigned words);
 void ide_write_words(const void *from, unsigned words);
 void ide_expect_sector(const void *data, uint32_t number);
 
-struct prd { uint32_t addr; uint16_t count, flags; };
+struct prd {
+    uint32_t addr;
+    uint16_t count, flags;
+};
 void ide_dma_start(const struct prd *table, unsigned n, bool to_memory);
 
 // A packet command, up to the end of the packet; feature bit 0: DMA.

@@ -14,9 +14,14 @@ static void on_smi(void *opaque) { smis++; }
 static void start(bool wide)
 {
     const struct acpi_pm_config cfg = {
-        .ports = ports, .base = BASE, .gpe_base = GPE, .slp_typ_s5 = 5, .sci = bench_irq(SCI),
+        .ports = ports,
+        .base = BASE,
+        .gpe_base = GPE,
+        .slp_typ_s5 = 5,
+        .sci = bench_irq(SCI),
         .timer_32bit = wide,
-        .power_off = on_off, .smi = on_smi,
+        .power_off = on_off,
+        .smi = on_smi,
     };
     pm = acpi_pm_create(&cfg);
 }
@@ -127,8 +132,8 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        timer_rate_and_width, timer_32_bits, enable_and_disable_by_smi_cmd, power_button_is_an_sci,
-        timer_overflow_is_an_event, soft_off, general_purpose_events, block_moves,
+        timer_rate_and_width,       timer_32_bits, enable_and_disable_by_smi_cmd, power_button_is_an_sci,
+        timer_overflow_is_an_event, soft_off,      general_purpose_events,        block_moves,
     };
     return bench_main("acpi_pm", tests, ARRAY_SIZE(tests));
 }

@@ -191,7 +191,7 @@ START_TEST(read_cd)
     ck_assert_int_eq(RUN(0xbe, 0, 0, 0, 0, 8, 0, 0, 1, 0x00), 0);
     ck_assert_int_eq(RUN(0xb9, 0, 0, 0, 2, 8, 0, 2, 10, 0x10), 2 * 2048); // from 00:02:08 to 00:02:10
     ide_expect_sector(data, 32);
-    ck_assert_int_eq(RUN(0xb9, 0, 0, 0, 1, 0, 0, 2, 10, 0x10), -5); // inside the lead-in
+    ck_assert_int_eq(RUN(0xb9, 0, 0, 0, 1, 0, 0, 2, 10, 0x10), -5);     // inside the lead-in
     ck_assert_int_eq(RUN(0xbe, 1 << 2, 0, 0, 0, 8, 0, 0, 1, 0x10), -5); // CD-DA
     expect_sense(5, 0x64, 0);
     ck_assert_int_eq(RUN(0xbe, 0, 0, 0, 0, 8, 0, 0, 1, 0x12), -5); // C2 errors
@@ -228,10 +228,10 @@ START_TEST(table_of_contents)
     ck_assert_int_eq(RUN(0x43, 2, 0, 0, 0, 0, 0xaa, 1, 0), 12); // MSF, lead-out only: 450 frames
     ck_assert_uint_eq(data[6], 0xaa);
     ck_assert_uint_eq(be32(data + 8), 0x00000600);
-    ck_assert_int_eq(RUN(0x43, 0, 0, 0, 0, 0, 2, 1, 0), -5); // there is no track 2
-    ck_assert_int_eq(RUN(0x43, 0, 1, 0, 0, 0, 0, 1, 0), 12); // sessions
+    ck_assert_int_eq(RUN(0x43, 0, 0, 0, 0, 0, 2, 1, 0), -5);       // there is no track 2
+    ck_assert_int_eq(RUN(0x43, 0, 1, 0, 0, 0, 0, 1, 0), 12);       // sessions
     ck_assert_int_eq(RUN(0x43, 0, 0, 0, 0, 0, 0, 1, 0, 0x40), 12); // as SFF-8020i asks for them
-    ck_assert_int_eq(RUN(0x43, 0, 2, 0, 0, 0, 0, 1, 0), 4 + 44); // raw
+    ck_assert_int_eq(RUN(0x43, 0, 2, 0, 0, 0, 0, 1, 0), 4 + 44);   // raw
     ck_assert_uint_eq(data[4 + 3], 0xa0);
     ck_assert_uint_eq(data[4 + 22 + 3], 0xa2);
     ck_assert_uint_eq(data[4 + 22 + 9], 6);
@@ -296,7 +296,7 @@ START_TEST(tray_by_the_guest)
     ck_assert_int_eq(RUN(0x00), -2);
     expect_sense(2, 0x3a, 2);
     ck_assert_int_eq(RUN(0xbd, 0, 0, 0, 0, 0, 0, 0, 0, 8), 8);
-    ck_assert_uint_eq(data[1] & 0x10, 0x10); // door open
+    ck_assert_uint_eq(data[1] & 0x10, 0x10);    // door open
     ck_assert_int_eq(RUN(0x1b, 0, 0, 0, 3), 0); // load
     ck_assert_int_eq(RUN(0x00), -6);
     expect_sense(6, 0x28, 0);

@@ -6,7 +6,9 @@
 
 static struct display *d;
 static unsigned renders, full;
-static struct { unsigned w, h, x, y, rw, rh; } next;
+static struct {
+    unsigned w, h, x, y, rw, rh;
+} next;
 
 static void render(void *opaque, struct display *screen, bool all)
 {

@@ -21,7 +21,7 @@ static struct i8237 *dma;
 static struct block *image(unsigned sectors, bool readonly)
 {
     char path[] = "/tmp/ring3-fdc-XXXXXX", why[160];
-    uint8_t sector[512] = { 0 };
+    uint8_t sector[512] = {0};
     int fd = mkstemp(path);
     struct block *b;
 
@@ -32,7 +32,7 @@ static struct block *image(unsigned sectors, bool readonly)
         ck_assert_int_eq(write(fd, sector, sizeof(sector)), sizeof(sector));
     }
     close(fd);
-    const struct block_options o = { .path = path, .readonly = readonly, .aio = BLOCK_AIO_THREADS };
+    const struct block_options o = {.path = path, .readonly = readonly, .aio = BLOCK_AIO_THREADS};
     ck_assert_int_eq(block_open(&o, &b, why), 0);
     unlink(path);
     return b;
@@ -40,8 +40,8 @@ static struct block *image(unsigned sectors, bool readonly)
 
 static void start(struct block *media)
 {
-    const struct fdc_config cfg = { .ports = ports, .base = 0x3f0, .irq = bench_irq(IRQ), .dma_channel = 2,
-                                    .dma = dma = i8237_create(ports, mem) };
+    const struct fdc_config cfg = {
+        .ports = ports, .base = 0x3f0, .irq = bench_irq(IRQ), .dma_channel = 2, .dma = dma = i8237_create(ports, mem)};
     i8237_open_cascade(dma);
     fdc = fdc_create(&cfg);
     ck_assert_int_eq(fdc_add_drive(fdc, 0, FDC_TYPE_AUTO, media), 0);
@@ -54,7 +54,7 @@ static void send(const uint8_t *bytes, unsigned n)
         outb(FIFO, bytes[i]);
     }
 }
-#define SEND(...) send((const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
+#define SEND(...) send((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
 
 static void expect(const uint8_t *want, unsigned n)
 {
@@ -65,7 +65,7 @@ static void expect(const uint8_t *want, unsigned n)
     }
     ck_assert_uint_eq(inb(MSR) & 0xd0, 0x80);
 }
-#define EXPECT(...) expect((const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
+#define EXPECT(...) expect((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
 
 // Out of reset, motor of drive 0 on, interrupts and DMA through, 500 kbit/s.
 static void ready(void)
@@ -362,7 +362,7 @@ START_TEST(format_verify_scan)
     ready();
     seek(3);
     for (uint8_t i = 0; i < 18; i++)
-        memcpy(ids + 4 * i, (const uint8_t[]){ 3, 0, i + 1, 2 }, 4);
+        memcpy(ids + 4 * i, (const uint8_t[]){3, 0, i + 1, 2}, 4);
     program_dma(0x4a, 72);
     SEND(0x4d, 0x00, 2, 18, 0x54, 0xf6);
     EXPECT(0x00, 0, 0, 3, 0, 18, 2);
@@ -412,8 +412,8 @@ START_TEST(sizes_and_cmos)
     static const struct {
         unsigned sectors;
         uint8_t cmos;
-    } rows[] = { { 320, 2 }, { 360, 2 }, { 640, 2 }, { 720, 2 }, { 1440, 4 }, { 2400, 2 }, { 2880, 4 }, { 3360, 4 },
-                 { 5760, 5 }, { 1, 4 }, { 2000, 4 }, { 5000, 5 } };
+    } rows[] = {{320, 2},  {360, 2},  {640, 2},  {720, 2}, {1440, 4}, {2400, 2},
+                {2880, 4}, {3360, 4}, {5760, 5}, {1, 4},   {2000, 4}, {5000, 5}};
 
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
         bench_init();

@@ -154,8 +154,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        signature_and_id, items, directory_is_sorted, slots_run_out, dma_reads_and_skips,
-        dma_writes_only_where_allowed,
+        signature_and_id, items, directory_is_sorted, slots_run_out, dma_reads_and_skips, dma_writes_only_where_allowed,
     };
     return bench_main("fw_cfg", tests, ARRAY_SIZE(tests));
 }

@@ -20,7 +20,11 @@ static void on_msi(void *opaque, uint64_t addr, uint32_t data)
 static void start(void)
 {
     const struct hpet_config cfg = {
-        .mem = mem, .base = BASE, .set_irq = bench_set_line, .legacy = on_legacy, .send_msi = on_msi,
+        .mem = mem,
+        .base = BASE,
+        .set_irq = bench_set_line,
+        .legacy = on_legacy,
+        .send_msi = on_msi,
     };
     hpet = hpet_create(&cfg);
 }
@@ -167,8 +171,8 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        capabilities_and_counter, one_shot_edge, one_shot_level, periodic, late_ticks_are_made_up_for, tiny_period_is_bounded,
-        thirty_two_bits, front_side_bus, read_only_bits,
+        capabilities_and_counter, one_shot_edge,   one_shot_level, periodic,       late_ticks_are_made_up_for,
+        tiny_period_is_bounded,   thirty_two_bits, front_side_bus, read_only_bits,
     };
     return bench_main("hpet", tests, ARRAY_SIZE(tests));
 }

@@ -25,8 +25,8 @@ static uint8_t cfg_read(unsigned at)
 
 static void setup(void)
 {
-    struct pci_bus_config pc = { 0 };
-    struct i440fx_config ic = { .ram = &ram, .rom = &rom };
+    struct pci_bus_config pc = {0};
+    struct i440fx_config ic = {.ram = &ram, .rom = &rom};
 
     ck_assert_int_eq(ram_create(&ram, 2 << 20), 0);
     ck_assert_int_eq(ram_create(&rom, 256 << 10), 0);
@@ -65,9 +65,13 @@ static void check(gpa at, uint8_t shows, bool ram_written)
 
 START_TEST(four_modes)
 {
-    static const struct { gpa at; unsigned reg, shift; uint8_t below; } segments[] = {
-        { 0xf1234, 0x59, 4, 0xb1 }, { 0xc0010, 0x5a, 0, 0xff }, { 0xc4010, 0x5a, 4, 0xff }, { 0xd8010, 0x5d, 0, 0xff },
-        { 0xe0010, 0x5e, 0, 0xb1 }, { 0xec010, 0x5f, 4, 0xb1 },
+    static const struct {
+        gpa at;
+        unsigned reg, shift;
+        uint8_t below;
+    } segments[] = {
+        {0xf1234, 0x59, 4, 0xb1}, {0xc0010, 0x5a, 0, 0xff}, {0xc4010, 0x5a, 4, 0xff},
+        {0xd8010, 0x5d, 0, 0xff}, {0xe0010, 0x5e, 0, 0xb1}, {0xec010, 0x5f, 4, 0xb1},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(segments); i++) {

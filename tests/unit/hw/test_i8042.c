@@ -14,7 +14,11 @@ static void on_a20(void *opaque, bool on) { a20 = on; }
 static void start(void)
 {
     const struct i8042_config cfg = {
-        .ports = ports, .irq_kbd = bench_irq(1), .irq_aux = bench_irq(12), .reset = on_reset, .set_a20 = on_a20,
+        .ports = ports,
+        .irq_kbd = bench_irq(1),
+        .irq_aux = bench_irq(12),
+        .reset = on_reset,
+        .set_a20 = on_a20,
     };
     kbc = i8042_create(&cfg);
 }
@@ -360,7 +364,11 @@ START_TEST(no_key_is_lost)
 {
     struct input *in = input_create();
     const struct i8042_config cfg = {
-        .ports = ports, .irq_kbd = bench_irq(1), .irq_aux = bench_irq(12), .reset = on_reset, .set_a20 = on_a20,
+        .ports = ports,
+        .irq_kbd = bench_irq(1),
+        .irq_aux = bench_irq(12),
+        .reset = on_reset,
+        .set_a20 = on_a20,
         .input = in,
     };
     kbc = i8042_create(&cfg);

@@ -42,7 +42,7 @@ static uint16_t get16(uint16_t port)
 
 START_TEST(device_to_memory)
 {
-    static const uint8_t data[] = { 1, 2, 3, 4, 5, 6 };
+    static const uint8_t data[] = {1, 2, 3, 4, 5, 6};
     uint8_t *ram = (uint8_t *)bench_ram.base;
     bool tc;
 
@@ -123,7 +123,7 @@ END_TEST
 
 START_TEST(verify_moves_nothing)
 {
-    uint8_t *ram = (uint8_t *)bench_ram.base, buf[2] = { 0 };
+    uint8_t *ram = (uint8_t *)bench_ram.base, buf[2] = {0};
     bool tc;
 
     start();
@@ -208,8 +208,8 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        device_to_memory, memory_to_device_down_and_autoinit, addresses_wrap_inside_64k, words,
-        verify_moves_nothing, who_may_transfer, a_waiting_device_is_woken, pages_and_scratch_ports,
+        device_to_memory, memory_to_device_down_and_autoinit, addresses_wrap_inside_64k, words, verify_moves_nothing,
+        who_may_transfer, a_waiting_device_is_woken,          pages_and_scratch_ports,
     };
     return bench_main("i8237", tests, ARRAY_SIZE(tests));
 }

@@ -53,7 +53,7 @@ START_TEST(late_ticks_are_made_up_for)
     bench_advance(0);
     ck_assert_uint_eq(bench_line[0].rises, 6);
     ck_assert_uint_eq(bench_timer_runs, 1); // each run may take the host as long again
-    bench_advance(3500000); // and the next one comes at its time
+    bench_advance(3500000);                 // and the next one comes at its time
     ck_assert_uint_eq(bench_line[0].rises, 7);
     bench_now += 500000000; // the last 100 ms count
     bench_advance(0);

@@ -214,10 +214,18 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        edge_is_latched_and_acknowledged, lower_priority_waits_for_eoi, slave_cascades,
-        special_fully_nested_slave_nests, spurious_is_irq_7_without_service, level_triggered_asks_again,
-        mask_holds_back, auto_eoi_and_rotation, set_priority_and_rotate_on_eoi, poll_acknowledges,
-        special_mask_mode_lets_lower_through, icw1_clears_edges_and_masks,
+        edge_is_latched_and_acknowledged,
+        lower_priority_waits_for_eoi,
+        slave_cascades,
+        special_fully_nested_slave_nests,
+        spurious_is_irq_7_without_service,
+        level_triggered_asks_again,
+        mask_holds_back,
+        auto_eoi_and_rotation,
+        set_priority_and_rotate_on_eoi,
+        poll_acknowledges,
+        special_mask_mode_lets_lower_through,
+        icw1_clears_edges_and_masks,
     };
     return bench_main("i8259", tests, ARRAY_SIZE(tests));
 }

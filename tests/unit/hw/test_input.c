@@ -9,7 +9,10 @@
 
 static struct input *in;
 static int room;
-static struct { uint16_t scancode; bool down; } keys[8192];
+static struct {
+    uint16_t scancode;
+    bool down;
+} keys[8192];
 static struct input_pointer moves[1024];
 static unsigned key_count, move_count;
 
@@ -26,8 +29,8 @@ static void on_pointer(void *opaque, const struct input_pointer *p)
     room--;
     moves[move_count++] = *p;
 }
-static const struct input_keyboard_ops keyboard = { has_room, on_key };
-static const struct input_pointer_ops pointer = { has_room, on_pointer };
+static const struct input_keyboard_ops keyboard = {has_room, on_key};
+static const struct input_pointer_ops pointer = {has_room, on_pointer};
 
 static void start(int space)
 {
@@ -134,7 +137,7 @@ static struct input_pointer last_absolute;
 static void on_absolute(void *opaque, const struct input_pointer *p) { last_absolute = *p; }
 START_TEST(absolute_device_takes_the_pointer)
 {
-    static const struct input_pointer_ops absolute = { has_room, on_absolute };
+    static const struct input_pointer_ops absolute = {has_room, on_absolute};
     start(10);
     ck_assert(!input_wants_absolute(in));
     input_set_absolute(in, &absolute, NULL);
@@ -153,7 +156,7 @@ END_TEST
 
 START_TEST(combinations_are_held_and_follow_each_other)
 {
-    static const uint16_t first[] = { 0x1d, 0x38, 0xe053 }, second[] = { 0x1e };
+    static const uint16_t first[] = {0x1d, 0x38, 0xe053}, second[] = {0x1e};
     start(100);
     ck_assert_int_eq(input_press_together(in, first, 3, 100), 0);
     ck_assert_int_eq(input_press_together(in, second, 1, 50), 0);
@@ -167,7 +170,7 @@ START_TEST(combinations_are_held_and_follow_each_other)
     ck_assert(keys[6].scancode == 0x1e && keys[6].down);
     bench_advance(50000000);
     ck_assert_uint_eq(key_count, 8);
-    ck_assert_int_eq(input_press_together(in, (const uint16_t[]){ 0x1e, 0 }, 2, 1), -EINVAL);
+    ck_assert_int_eq(input_press_together(in, (const uint16_t[]){0x1e, 0}, 2, 1), -EINVAL);
     for (unsigned i = 0; i < 10000; i++)
         if (input_press_together(in, second, 1, ~0u))
             return;
@@ -214,9 +217,16 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        keys_wait_in_order, a_full_queue_still_takes_releases, releases_of_other_keys_leave_room, no_such_key, movements_are_added_up_between_clicks,
-        pointer_queue_is_bounded, absolute_device_takes_the_pointer, combinations_are_held_and_follow_each_other,
-        reset_forgets, names,
+        keys_wait_in_order,
+        a_full_queue_still_takes_releases,
+        releases_of_other_keys_leave_room,
+        no_such_key,
+        movements_are_added_up_between_clicks,
+        pointer_queue_is_bounded,
+        absolute_device_takes_the_pointer,
+        combinations_are_held_and_follow_each_other,
+        reset_forgets,
+        names,
     };
     return bench_main("input", tests, ARRAY_SIZE(tests));
 }

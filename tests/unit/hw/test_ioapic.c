@@ -136,8 +136,13 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        identity, edge_once, masked_edge_is_lost, level_waits_for_eoi, level_unmasked_while_asserted,
-        eoi_register_and_switch_to_edge, read_only_bits,
+        identity,
+        edge_once,
+        masked_edge_is_lost,
+        level_waits_for_eoi,
+        level_unmasked_while_asserted,
+        eoi_register_and_switch_to_edge,
+        read_only_bits,
     };
     return bench_main("ioapic", tests, ARRAY_SIZE(tests));
 }

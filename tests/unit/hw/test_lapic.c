@@ -41,7 +41,11 @@ static void start(unsigned cpus)
     lapic_bus_set_eoi(bus, on_eoi, NULL);
     for (unsigned i = 0; i < cpus; i++) {
         const struct lapic_config cfg = {
-            .cpu = &bench_cpu[i], .id = i, .bsp = i == 0, .has_x2apic = true, .tsc_hz = 1000000000,
+            .cpu = &bench_cpu[i],
+            .id = i,
+            .bsp = i == 0,
+            .has_x2apic = true,
+            .tsc_hz = 1000000000,
             .guest_tsc = on_tsc,
         };
         lapic[i] = lapic_create(bus, &cfg);
@@ -370,11 +374,11 @@ START_TEST(apic_base_transitions)
     ck_assert(!wr(0x1b, BASE | 0x500)); // EXTD without EN
     ck_assert(!wr(0x1b, BASE | 0x901)); // reserved
     ck_assert(!wr(0x1b, BASE | 0x900 | BIT(52)));
-    ck_assert(wr(0x1b, BASE | 0xd00)); // to x2APIC
-    ck_assert(!wr(0x1b, BASE | 0x900)); // not back
+    ck_assert(wr(0x1b, BASE | 0xd00));        // to x2APIC
+    ck_assert(!wr(0x1b, BASE | 0x900));       // not back
     ck_assert_uint_eq(get(R_ID), 0xffffffff); // the page is gone
-    ck_assert(wr(0x1b, BASE | 0x100)); // off
-    ck_assert(!wr(0x1b, BASE | 0xd00)); // not straight to x2APIC
+    ck_assert(wr(0x1b, BASE | 0x100));        // off
+    ck_assert(!wr(0x1b, BASE | 0xd00));       // not straight to x2APIC
     ck_assert(wr(0x1b, BASE | 0x900));
     ck_assert_uint_eq(get(R_SVR), 0xff);
     ck_assert(wr(0x1b, 0xfed40900)); // the page moves

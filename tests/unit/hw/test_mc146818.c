@@ -12,7 +12,11 @@ static struct mc146818 *rtc;
 static void start(int64_t date)
 {
     const struct mc146818_config cfg = {
-        .ports = ports, .base = 0x70, .irq = bench_irq(8), .time_base = RTC_BASE_DATE, .date = date,
+        .ports = ports,
+        .base = 0x70,
+        .irq = bench_irq(8),
+        .time_base = RTC_BASE_DATE,
+        .date = date,
         .vm_clock = true,
     };
     rtc = mc146818_create(&cfg);
@@ -65,8 +69,7 @@ START_TEST(set_stops_and_starts)
     set(11, 0x82);
     bench_advance(5 * SECOND);
     ck_assert_uint_eq(get(0), 0x59);
-    static const uint8_t t[][2] = {{9, 0x24}, {0x32, 0x20}, {8, 0x12}, {7, 0x31}, {4, 0x10}, {2, 0x20},
-                                   {0, 0x30}};
+    static const uint8_t t[][2] = {{9, 0x24}, {0x32, 0x20}, {8, 0x12}, {7, 0x31}, {4, 0x10}, {2, 0x20}, {0, 0x30}};
     for (unsigned i = 0; i < ARRAY_SIZE(t); i++)
         set(t[i][0], t[i][1]);
     ck_assert(!(get(10) & 0x80));
@@ -195,10 +198,17 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        calendar_rolls_over_in_bcd, binary_and_twelve_hours, set_stops_and_starts, uip_announces_the_update,
-        update_interrupt_each_second, alarm_matches_with_wildcards, alarm_flag_without_interrupt,
+        calendar_rolls_over_in_bcd,
+        binary_and_twelve_hours,
+        set_stops_and_starts,
+        uip_announces_the_update,
+        update_interrupt_each_second,
+        alarm_matches_with_wildcards,
+        alarm_flag_without_interrupt,
         periodic_rate,
-        registers_c_and_d_are_read_only, divider_reset_half_second, utc_is_the_hosts_time,
+        registers_c_and_d_are_read_only,
+        divider_reset_half_second,
+        utc_is_the_hosts_time,
     };
     return bench_main("mc146818", tests, ARRAY_SIZE(tests));
 }

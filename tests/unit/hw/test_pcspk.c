@@ -72,6 +72,6 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = { tones, what_no_speaker_can_play };
+    const TTest *const tests[] = {tones, what_no_speaker_can_play};
     return bench_main("pcspk", tests, ARRAY_SIZE(tests));
 }

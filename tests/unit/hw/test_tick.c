@@ -42,11 +42,11 @@ static void start(void)
     writel(LAPIC + R_SVR, 0x1ff);
     pic = i8259_create(ports, (struct irq_line){lapic_set_lint, lapic, 0});
     lapic_set_extint(lapic, i8259_acknowledge, pic);
-    ioapic = ioapic_create(&(struct ioapic_config){.mem = mem, .base = IOAPIC, .deliver = lapic_bus_deliver,
-                                                   .opaque = bus});
+    ioapic = ioapic_create(
+        &(struct ioapic_config){.mem = mem, .base = IOAPIC, .deliver = lapic_bus_deliver, .opaque = bus});
     lapic_bus_set_eoi(bus, ioapic_eoi, ioapic);
-    tick = tick_create(&(struct tick_config){.line = {controllers, NULL, 0}, .pic = pic, .ioapic = ioapic,
-                                             .lapic = lapic, .periodic = periodic});
+    tick = tick_create(&(struct tick_config){
+        .line = {controllers, NULL, 0}, .pic = pic, .ioapic = ioapic, .lapic = lapic, .periodic = periodic});
     lapic_bus_set_taken(bus, tick_taken, tick);
     pit = i8254_create(ports, 0x40, (struct irq_line){tick_set_irq, tick, 0});
 }
@@ -215,9 +215,15 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        ticks_wait_for_the_cpu, fast_ticks_merge, late_ticks_come_one_by_one, through_the_8259,
+        ticks_wait_for_the_cpu,
+        fast_ticks_merge,
+        late_ticks_come_one_by_one,
+        through_the_8259,
         another_interrupt_is_no_tick,
-        masked_ticks_are_lost, single_shots_are_not_owed, a_stopped_timer_owes_nothing, debt_is_bounded,
+        masked_ticks_are_lost,
+        single_shots_are_not_owed,
+        a_stopped_timer_owes_nothing,
+        debt_is_bounded,
     };
     return bench_main("tick", tests, ARRAY_SIZE(tests));
 }

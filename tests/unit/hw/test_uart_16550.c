@@ -163,7 +163,7 @@ START_TEST(overrun_and_break)
     ck_assert_uint_eq(inb(BASE + 5) & 0x03, 0x03);
     ck_assert_uint_eq(inb(BASE + 5) & 0x02, 0);
     for (int i = 0; i < 16; i++)
-        ck_assert_uint_eq(inb(BASE), (uint8_t)"0123456789abcdef"[i]);
+        ck_assert_uint_eq(inb(BASE), (uint8_t) "0123456789abcdef"[i]);
     sink.fe->break_received(sink.fe_opaque);
     ck_assert_uint_eq(inb(BASE + 5) & 0x11, 0x11);
     ck_assert_uint_eq(inb(BASE), 0);
@@ -204,8 +204,9 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        reset_values, divisor_latch, output_is_batched_and_ordered, full_chardev_holds_back, thre_interrupt,
-        receive_without_fifo, fifo_trigger_and_timeout, overrun_and_break, loopback, modem_status_interrupt,
+        reset_values,   divisor_latch,          output_is_batched_and_ordered, full_chardev_holds_back,
+        thre_interrupt, receive_without_fifo,   fifo_trigger_and_timeout,      overrun_and_break,
+        loopback,       modem_status_interrupt,
     };
     return bench_main("uart_16550", tests, ARRAY_SIZE(tests));
 }

@@ -34,10 +34,7 @@ static void start(unsigned mode)
 
 static uint32_t text_base = 0xb8000;
 
-static void put(unsigned cell, unsigned ch, unsigned attr)
-{
-    as_store(mem, text_base + 2 * cell, ch | attr << 8, 2);
-}
+static void put(unsigned cell, unsigned ch, unsigned attr) { as_store(mem, text_base + 2 * cell, ch | attr << 8, 2); }
 
 // What one dot of a cell of 8 or 9 dots must be.
 static uint32_t text_dot(unsigned bank, unsigned ch, unsigned attr, unsigned x, unsigned line)
@@ -486,9 +483,18 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        text_80x25, text_crc, text_only_changes, text_40x25, text_8_dots, text_mono, text_two_fonts, text_blink,
-        text_cursor, text_scrolling, text_split, cga_4_colors, cga_2_colors, planar_0d, planar_0e, planar_0f,
-        planar_10, planar_11, planar_12, mode_13, unchained, planar_split_and_panning, color_select, blank,
+        text_80x25,        text_crc,
+        text_only_changes, text_40x25,
+        text_8_dots,       text_mono,
+        text_two_fonts,    text_blink,
+        text_cursor,       text_scrolling,
+        text_split,        cga_4_colors,
+        cga_2_colors,      planar_0d,
+        planar_0e,         planar_0f,
+        planar_10,         planar_11,
+        planar_12,         mode_13,
+        unchained,         planar_split_and_panning,
+        color_select,      blank,
         absurd_modes,
     };
     return bench_main("vga_modes", tests, ARRAY_SIZE(tests));

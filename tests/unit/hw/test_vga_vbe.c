@@ -234,8 +234,8 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        identity, index_and_data, depth_8, depth_15, depth_16, depth_24, depth_32, largest, depth_4, wide_dac, banks,
-        virtual_screen, clearing, absurd_geometry, big_endian, back_to_text,
+        identity, index_and_data, depth_8, depth_15,       depth_16, depth_24,        depth_32,   largest,
+        depth_4,  wide_dac,       banks,   virtual_screen, clearing, absurd_geometry, big_endian, back_to_text,
     };
     return bench_main("vga_vbe", tests, ARRAY_SIZE(tests));
 }

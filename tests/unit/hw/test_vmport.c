@@ -11,7 +11,7 @@ static uint32_t reg[6];
 static struct input *input;
 static struct vmport *port;
 static unsigned pokes;
-static const uint8_t uuid[16] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 };
+static const uint8_t uuid[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 
 static uint32_t get_reg(void *opaque, enum vmport_reg r) { return reg[r]; }
 static void set_reg(void *opaque, enum vmport_reg r, uint32_t v) { reg[r] = v; }
@@ -19,8 +19,13 @@ static void poke(void *opaque) { pokes++; }
 
 static void start(void)
 {
-    const struct vmport_config cfg = { .ports = ports, .ram_size = 512 << 20, .uuid = uuid, .input = input = input_create(),
-                                       .get_reg = get_reg, .set_reg = set_reg, .poke = poke };
+    const struct vmport_config cfg = {.ports = ports,
+                                      .ram_size = 512 << 20,
+                                      .uuid = uuid,
+                                      .input = input = input_create(),
+                                      .get_reg = get_reg,
+                                      .set_reg = set_reg,
+                                      .poke = poke};
     port = vmport_create(&cfg);
 }
 
@@ -120,7 +125,10 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        version_and_facts, pointer_moves, a_flood_is_bounded_and_order_is_kept, asking_for_too_much,
+        version_and_facts,
+        pointer_moves,
+        a_flood_is_bounded_and_order_is_kept,
+        asking_for_too_much,
     };
     return bench_main("vmport", tests, ARRAY_SIZE(tests));
 }

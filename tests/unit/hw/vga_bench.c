@@ -100,8 +100,8 @@ void vga_start(unsigned vgamem_mb)
     static const uint8_t irqs[4] = {10, 10, 11, 11};
     vga_bus = pci_bus_create(&pc);
     screen = display_create();
-    const struct vga_config vc = {.mem = mem, .ports = ports, .bus = vga_bus, .devfn = 2 << 3, .display = screen,
-                                  .vgamem_mb = vgamem_mb};
+    const struct vga_config vc = {
+        .mem = mem, .ports = ports, .bus = vga_bus, .devfn = 2 << 3, .display = screen, .vgamem_mb = vgamem_mb};
     if (vga_create(&vc, &vga))
         abort(); // not Check's: the fuzzer runs here, too
     pci_bus_reset(vga_bus);

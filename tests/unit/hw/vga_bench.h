@@ -34,8 +34,8 @@ void vbe_mode(unsigned width, unsigned height, unsigned bpp, unsigned flags);
 void look(void);
 uint32_t pixel(unsigned x, unsigned y);
 void expect_pixel(unsigned x, unsigned y, uint32_t want); // quick: for loops over the screen
-uint32_t dac_color(unsigned n);   // of the bench's palette
-uint32_t attr_color(unsigned n);  // behind the attribute palette
+uint32_t dac_color(unsigned n);                           // of the bench's palette
+uint32_t attr_color(unsigned n);                          // behind the attribute palette
 static inline uint8_t peek(uint32_t a) { return (uint8_t)as_load(mem, a, 1); }
 static inline void poke(uint32_t a, uint8_t v) { as_store(mem, a, v, 1); }
 uint32_t screen_crc(void);

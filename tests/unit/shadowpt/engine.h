@@ -42,8 +42,11 @@ static inline void engine_create(struct engine *e, uint64_t max_bytes)
     memset(e, 0, sizeof(*e));
     guest_create(&e->g);
     mmu_init(&e->m, e->g.as, 46);
-    const struct shadow_config cfg = {.mmu = &e->m, .page_has_code = engine_page_has_code,
-                                      .view_changed = engine_view_changed, .opaque = e, .max_bytes = max_bytes};
+    const struct shadow_config cfg = {.mmu = &e->m,
+                                      .page_has_code = engine_page_has_code,
+                                      .view_changed = engine_view_changed,
+                                      .opaque = e,
+                                      .max_bytes = max_bytes};
     ck_assert_int_eq(shadow_create(&e->s, &cfg), 0);
     e->base = shadow_view_base(e->s);
     mmu_set_shadow(&e->m, &shadow_mmu_ops, e->s);
@@ -70,7 +73,4 @@ static inline uint64_t inline_address(const struct engine *e, gva va, bool write
 }
 
 // Would the access reach guest RAM? (Elsewhere it faults on the host: test_shadow.c tries that for real.)
-static inline bool in_ram(const struct engine *e, uint64_t host)
-{
-    return host - (uint64_t)e->g.ram.base < GUEST_RAM;
-}
+static inline bool in_ram(const struct engine *e, uint64_t host) { return host - (uint64_t)e->g.ram.base < GUEST_RAM; }

@@ -13,7 +13,7 @@ static struct engine e;
 static uint64_t root[2];
 
 #define USER 0x400000ull
-#define LARGE 0x40000000ull     // user, 2 MiB
+#define LARGE 0x40000000ull          // user, 2 MiB
 #define KERNEL 0xffff888000000000ull // global
 #define LOCAL 0xffffc90000000000ull  // supervisor, not global
 #define BIG 0xffff888040000000ull    // 1 GiB, global

@@ -81,8 +81,7 @@ static void change_mapping(void)
                 mmu_load_cr3(&e.m, cr3(space), false);
                 break;
             } // fall through
-        default:
-            mmu_invlpg(&e.m, va);
+        default: mmu_invlpg(&e.m, va);
         }
     } else if (rnd(2)) {
         mmu_invpcid(&e.m, 0, s + 1, va);
@@ -163,7 +162,9 @@ static void access_memory(void)
     unsigned told = e.code_written;
     bool by_resolve = rnd(2);
     int res = by_resolve ? shadow_resolve(e.s, va, size, write, &f) : 0;
-    bool ok = by_resolve ? res >= 0 : write ? mmu_write(&e.m, va, &v, size, 0, &f) : mmu_read(&e.m, va, &back, size, 0, &f);
+    bool ok = by_resolve ? res >= 0
+              : write    ? mmu_write(&e.m, va, &v, size, 0, &f)
+                         : mmu_read(&e.m, va, &back, size, 0, &f);
     ck_assert_msg(ok != want.fault, "%#llx write %d: %s", (unsigned long long)va, write, ok ? "no fault" : "fault");
     if (!ok) {
         ck_assert_uint_eq(f.error, want.error);

@@ -69,9 +69,9 @@ START_TEST(access_sizes)
         uint64_t offset;
         unsigned size, accesses, first_size;
     } cases[] = {
-        {&any_ops, 0, 8, 1, 8},     {&any_ops, 4, 8, 2, 4},    {&any_ops, 1, 2, 2, 1},   {&any_ops, 1, 4, 3, 1},
-        {&default_ops, 0, 8, 2, 4}, {&byte_ops, 0, 4, 4, 1},   {&dword_ops, 0, 8, 2, 4}, {&dword_ops, 1, 1, 1, 4},
-        {&dword_ops, 2, 2, 1, 4},   {&dword_ops, 3, 2, 2, 4},  {&default_ops, 2, 4, 2, 2},
+        {&any_ops, 0, 8, 1, 8},     {&any_ops, 4, 8, 2, 4},   {&any_ops, 1, 2, 2, 1},     {&any_ops, 1, 4, 3, 1},
+        {&default_ops, 0, 8, 2, 4}, {&byte_ops, 0, 4, 4, 1},  {&dword_ops, 0, 8, 2, 4},   {&dword_ops, 1, 1, 1, 4},
+        {&dword_ops, 2, 2, 1, 4},   {&dword_ops, 3, 2, 2, 4}, {&default_ops, 2, 4, 2, 2},
     };
     struct device d;
     device_fill(&d);

@@ -120,10 +120,7 @@ static void io_write(void *opaque, uint64_t offset, uint64_t value, unsigned siz
     io.locked &= big_lock_held();
 }
 
-static void before_io(void *opaque)
-{
-    io.before++;
-}
+static void before_io(void *opaque) { io.before++; }
 
 START_TEST(mmio)
 {
@@ -311,7 +308,7 @@ START_TEST(epoch_returns_with_the_address_space)
     mmu_load_cr3(&m, root_b | 2, true);
     ck_assert_uint_eq(m.epoch_user, b);
     ck_assert_uint_eq(m.epoch_supervisor, s); // its code is in global pages
-    mmu_load_cr3(&m, root_a | 1, false); // a flush
+    mmu_load_cr3(&m, root_a | 1, false);      // a flush
     ck_assert_uint_ne(m.epoch_user, a);
     ck_assert_uint_eq(m.epoch_supervisor, s);
     mmu_load_cr3(&m, root_b | 2, true);

@@ -163,9 +163,17 @@ static int model_error(const struct model *m) // -1: allowed
 // bits: two levels' U, W, XD, then WP, SMEP, SMAP, NXE, user, ac, implicit; access counted outside.
 static void matrix_case(struct built *b, unsigned bits, enum mmu_access access)
 {
-    struct model m = {.wp = bits >> 6 & 1, .smep = bits >> 7 & 1, .smap = bits >> 8 & 1, .nxe = bits >> 9 & 1,
-                      .user = bits >> 10 & 1, .ac = bits >> 11 & 1, .implicit = bits >> 12 & 1, .access = access,
-                      .user_page = true, .writable = true, .pae = b->wide};
+    struct model m = {.wp = bits >> 6 & 1,
+                      .smep = bits >> 7 & 1,
+                      .smap = bits >> 8 & 1,
+                      .nxe = bits >> 9 & 1,
+                      .user = bits >> 10 & 1,
+                      .ac = bits >> 11 & 1,
+                      .implicit = bits >> 12 & 1,
+                      .access = access,
+                      .user_page = true,
+                      .writable = true,
+                      .pae = b->wide};
     uint64_t saved[2];
     if (m.user && m.implicit) {
         return;
@@ -184,8 +192,8 @@ static void matrix_case(struct built *b, unsigned bits, enum mmu_access access)
     b->pg.cr0 = G_CR0_PE | G_CR0_PG | (m.wp ? G_CR0_WP : 0);
     b->pg.cr4 = (b->pg.cr4 & ~(G_CR4_SMEP | G_CR4_SMAP)) | (m.smep ? G_CR4_SMEP : 0) | (m.smap ? G_CR4_SMAP : 0);
     b->pg.efer = (b->pg.efer & ~G_EFER_NXE) | (m.nxe ? G_EFER_NXE : 0);
-    struct walk_result r = walk(b, (struct walk_request){.access = access, .user = m.user, .ac = m.ac,
-                                                         .implicit = m.implicit, .set_ad = true});
+    struct walk_result r = walk(
+        b, (struct walk_request){.access = access, .user = m.user, .ac = m.ac, .implicit = m.implicit, .set_ad = true});
     int want = model_error(&m), got = r.fault ? (int)r.error : -1;
     ck_assert_msg(got == want, "bits %#x access %d: error %d, the model says %d", bits, access, got, want);
     for (unsigned i = 0; i < b->n; i++) {
@@ -216,30 +224,19 @@ static const struct {
     uint8_t maxphyaddr;
     bool nxe, reserved;
 } reserved_cases[] = {
-    {F_32_4M, 0, BIT(21), 46, false, true},
-    {F_32_4M, 0, BIT(20), 46, false, false}, // PSE-36 reaches bit 39
-    {F_32_4M, 0, BIT(20), 39, false, true},
-    {F_32_4M, 0, BIT(13), 32, false, true},
-    {F_32_4M, 0, BIT(13), 33, false, false},
-    {F_PAE, 0, BIT(46), 46, false, true},
-    {F_PAE, 0, BIT(45), 46, false, false},
-    {F_PAE, 0, BIT(52), 46, true, true},
-    {F_PAE, 1, BIT(62), 46, true, true},
-    {F_PAE, 0, G_XD, 46, false, true},
-    {F_PAE, 1, G_XD, 46, true, false},
-    {F_PAE_2M, 0, BIT(13), 46, false, true},
-    {F_PAE_2M, 0, BIT(20), 46, false, true},
-    {F_PAE_2M, 0, BIT(12), 46, false, false}, // PAT
-    {F_64, 0, BIT(51), 46, true, true},
-    {F_64, 0, BIT(51), 52, true, false},
+    {F_32_4M, 0, BIT(21), 46, false, true},  {F_32_4M, 0, BIT(20), 46, false, false}, // PSE-36 reaches bit 39
+    {F_32_4M, 0, BIT(20), 39, false, true},  {F_32_4M, 0, BIT(13), 32, false, true},
+    {F_32_4M, 0, BIT(13), 33, false, false}, {F_PAE, 0, BIT(46), 46, false, true},
+    {F_PAE, 0, BIT(45), 46, false, false},   {F_PAE, 0, BIT(52), 46, true, true},
+    {F_PAE, 1, BIT(62), 46, true, true},     {F_PAE, 0, G_XD, 46, false, true},
+    {F_PAE, 1, G_XD, 46, true, false},       {F_PAE_2M, 0, BIT(13), 46, false, true},
+    {F_PAE_2M, 0, BIT(20), 46, false, true}, {F_PAE_2M, 0, BIT(12), 46, false, false}, // PAT
+    {F_64, 0, BIT(51), 46, true, true},      {F_64, 0, BIT(51), 52, true, false},
     {F_64, 0, BIT(52), 46, true, false}, // ignored
-    {F_64, 1, BIT(62), 46, true, false},
-    {F_64, 1, G_XD, 46, false, true},
+    {F_64, 1, BIT(62), 46, true, false},     {F_64, 1, G_XD, 46, false, true},
     {F_64, 0, G_PS, 46, true, false}, // PAT
-    {F_64_2M, 0, BIT(20), 46, true, true},
-    {F_64_2M, 1, BIT(46), 46, true, true},
-    {F_64_1G, 0, BIT(29), 46, true, true},
-    {F_64_1G, 0, BIT(13), 46, true, true},
+    {F_64_2M, 0, BIT(20), 46, true, true},   {F_64_2M, 1, BIT(46), 46, true, true},
+    {F_64_1G, 0, BIT(29), 46, true, true},   {F_64_1G, 0, BIT(13), 46, true, true},
     {F_64_1G, 0, BIT(30), 46, true, false},
 };
 

@@ -31,12 +31,12 @@ enum { M16 = DECODE_16, M32 = DECODE_32, M64 = DECODE_64, N = -1 };
 struct expected {
     const char *hex;
     uint8_t mode, class;
-    uint8_t access, size;      // memory
+    uint8_t access, size; // memory
     bool aligned;
-    int8_t base, index;        // -1: none
+    int8_t base, index; // -1: none
     uint8_t seg;
     uint8_t opsize;
-    uint32_t read, written;    // GPR bits
+    uint32_t read, written; // GPR bits
     uint16_t flags_read, flags_written;
 };
 
@@ -45,29 +45,31 @@ struct expected {
 
 static const struct expected table[] = {
     // integer, 64-bit
-    {"01 c8", M64, IC_PLAIN, 0, 0, false, N, N, DS, 4, G(AX) | G(CX), G(AX), 0, ALL},                 // add eax,ecx
-    {"4d 01 f7", M64, IC_PLAIN, 0, 0, false, N, N, DS, 8, G(14) | G(15), G(15), 0, ALL},             // add r15,r14
+    {"01 c8", M64, IC_PLAIN, 0, 0, false, N, N, DS, 4, G(AX) | G(CX), G(AX), 0, ALL},    // add eax,ecx
+    {"4d 01 f7", M64, IC_PLAIN, 0, 0, false, N, N, DS, 8, G(14) | G(15), G(15), 0, ALL}, // add r15,r14
     {"48 8b 44 8b 08", M64, IC_PLAIN, MA_READ, 8, false, RBX, RCX, DS, 8, G(BX) | G(CX), G(AX), 0, 0},
-    {"66 89 45 fc", M64, IC_PLAIN, MA_WRITE, 2, false, RBP, N, SS, 2, G(AX) | G(BP), 0, 0, 0},        // mov [rbp-4],ax
+    {"66 89 45 fc", M64, IC_PLAIN, MA_WRITE, 2, false, RBP, N, SS, 2, G(AX) | G(BP), 0, 0, 0}, // mov [rbp-4],ax
     {"f0 0f b1 0f", M64, IC_PLAIN, MA_RW, 4, false, RDI, N, DS, 4, G(AX) | G(CX) | G(DI), G(AX), 0, ALL},
-    {"11 07", M64, IC_PLAIN, MA_RW, 4, false, RDI, N, DS, 4, G(AX) | G(DI), 0, FL_CF, ALL},           // adc [rdi],eax
-    {"88 2f", M64, IC_PLAIN, MA_WRITE, 1, false, RDI, N, DS, 1, G(CX) | G(DI), 0, 0, 0},              // mov [rdi],ch
-    {"40 88 2f", M64, IC_PLAIN, MA_WRITE, 1, false, RDI, N, DS, 1, G(BP) | G(DI), 0, 0, 0},           // mov [rdi],bpl
+    {"11 07", M64, IC_PLAIN, MA_RW, 4, false, RDI, N, DS, 4, G(AX) | G(DI), 0, FL_CF, ALL}, // adc [rdi],eax
+    {"88 2f", M64, IC_PLAIN, MA_WRITE, 1, false, RDI, N, DS, 1, G(CX) | G(DI), 0, 0, 0},    // mov [rdi],ch
+    {"40 88 2f", M64, IC_PLAIN, MA_WRITE, 1, false, RDI, N, DS, 1, G(BP) | G(DI), 0, 0, 0}, // mov [rdi],bpl
     {"65 48 8b 04 25 28 00 00 00", M64, IC_PLAIN, MA_READ, 8, false, N, N, GS, 8, 0, G(AX), 0, 0},
-    {"8b 05 10 00 00 00", M64, IC_PLAIN, MA_READ, 4, false, 16, N, DS, 4, 0, G(AX), 0, 0},            // rip-relative
-    {"4f 8d 34 3e", M64, IC_PLAIN, 0, 0, false, R14, R15, DS, 8, G(14) | G(15), G(14), 0, 0},         // lea r14,[r14+r15]
-    {"0f 45 c1", M64, IC_PLAIN, 0, 0, false, N, N, DS, 4, G(AX) | G(CX), G(AX), FL_ZF, 0},            // cmovne
-    {"c1 e0 00", M64, IC_PLAIN, 0, 0, false, N, N, DS, 4, G(AX), G(AX), 0, 0},                        // shl eax,0
-    {"c1 e0 20", M64, IC_PLAIN, 0, 0, false, N, N, DS, 4, G(AX), G(AX), 0, 0},                        // shl eax,32: 0
+    {"8b 05 10 00 00 00", M64, IC_PLAIN, MA_READ, 4, false, 16, N, DS, 4, 0, G(AX), 0, 0},    // rip-relative
+    {"4f 8d 34 3e", M64, IC_PLAIN, 0, 0, false, R14, R15, DS, 8, G(14) | G(15), G(14), 0, 0}, // lea r14,[r14+r15]
+    {"0f 45 c1", M64, IC_PLAIN, 0, 0, false, N, N, DS, 4, G(AX) | G(CX), G(AX), FL_ZF, 0},    // cmovne
+    {"c1 e0 00", M64, IC_PLAIN, 0, 0, false, N, N, DS, 4, G(AX), G(AX), 0, 0},                // shl eax,0
+    {"c1 e0 20", M64, IC_PLAIN, 0, 0, false, N, N, DS, 4, G(AX), G(AX), 0, 0},                // shl eax,32: 0
     {"48 c1 e0 20", M64, IC_PLAIN, 0, 0, false, N, N, DS, 8, G(AX), G(AX), 0, ALL},
-    {"d3 e0", M64, IC_PLAIN, 0, 0, false, N, N, DS, 4, G(AX) | G(CX), G(AX), 0, 0},                   // shl eax,cl
+    {"d3 e0", M64, IC_PLAIN, 0, 0, false, N, N, DS, 4, G(AX) | G(CX), G(AX), 0, 0}, // shl eax,cl
     {"ff c0", M64, IC_PLAIN, 0, 0, false, N, N, DS, 4, G(AX), G(AX), 0, ALL & ~FL_CF},
-    {"41 90", M64, IC_PLAIN, 0, 0, false, N, N, DS, 4, G(AX) | G(8), G(AX) | G(8), 0, 0},             // xchg r8d,eax
-    {"f3 90", M64, IC_PLAIN, 0, 0, false, N, N, DS, 4, 0, 0, 0, 0},                                   // pause
-    {"0f c7 0f", M64, IC_PLAIN, MA_RW, 8, false, RDI, N, DS, 8, G(AX) | G(BX) | G(CX) | G(DX) | G(DI), G(AX) | G(DX), 0, 0},
-    {"48 0f c7 0f", M64, IC_PLAIN, MA_RW, 16, true, RDI, N, DS, 8, G(AX) | G(BX) | G(CX) | G(DX) | G(DI), G(AX) | G(DX), 0, 0},
-    {"c4 62 93 f6 f8", M64, IC_PLAIN, 0, 0, false, N, N, DS, 8, G(AX) | G(DX), G(13) | G(15), 0, 0},  // mulx r15,r13,rax
-    {"c4 42 88 f2 f7", M64, IC_PLAIN, 0, 0, false, N, N, DS, 8, G(14) | G(15), G(14), 0, ALL},        // andn r14,r14,r15
+    {"41 90", M64, IC_PLAIN, 0, 0, false, N, N, DS, 4, G(AX) | G(8), G(AX) | G(8), 0, 0}, // xchg r8d,eax
+    {"f3 90", M64, IC_PLAIN, 0, 0, false, N, N, DS, 4, 0, 0, 0, 0},                       // pause
+    {"0f c7 0f", M64, IC_PLAIN, MA_RW, 8, false, RDI, N, DS, 8, G(AX) | G(BX) | G(CX) | G(DX) | G(DI), G(AX) | G(DX), 0,
+     0},
+    {"48 0f c7 0f", M64, IC_PLAIN, MA_RW, 16, true, RDI, N, DS, 8, G(AX) | G(BX) | G(CX) | G(DX) | G(DI), G(AX) | G(DX),
+     0, 0},
+    {"c4 62 93 f6 f8", M64, IC_PLAIN, 0, 0, false, N, N, DS, 8, G(AX) | G(DX), G(13) | G(15), 0, 0}, // mulx r15,r13,rax
+    {"c4 42 88 f2 f7", M64, IC_PLAIN, 0, 0, false, N, N, DS, 8, G(14) | G(15), G(14), 0, ALL},       // andn r14,r14,r15
     // flow and stack
     {"41 57", M64, IC_PUSH, 0, 0, false, N, N, DS, 8, G(15) | G(SP), G(SP), 0, 0},
     {"8f 00", M64, IC_POP, MA_WRITE, 8, false, RAX, N, DS, 8, G(AX) | G(SP), G(SP), 0, 0},
@@ -79,31 +81,31 @@ static const struct expected table[] = {
     {"c2 10 00", M64, IC_RET, 0, 0, false, N, N, DS, 8, G(SP), G(SP), 0, 0},
     {"e3 00", M64, IC_LOOP, 0, 0, false, N, N, DS, 8, G(CX), 0, 0, 0},
     // vector
-    {"0f 58 07", M64, IC_PLAIN, MA_READ, 16, true, RDI, N, DS, 4, G(DI), 0, 0, 0},                    // addps
-    {"f3 0f 58 07", M64, IC_PLAIN, MA_READ, 4, false, RDI, N, DS, 4, G(DI), 0, 0, 0},                 // addss
-    {"f2 0f 58 07", M64, IC_PLAIN, MA_READ, 8, false, RDI, N, DS, 4, G(DI), 0, 0, 0},                 // addsd
-    {"0f 10 07", M64, IC_PLAIN, MA_READ, 16, false, RDI, N, DS, 4, G(DI), 0, 0, 0},                   // movups
-    {"66 0f 7f 07", M64, IC_PLAIN, MA_WRITE, 16, true, RDI, N, DS, 2, G(DI), 0, 0, 0},                // movdqa
-    {"c5 fc 58 07", M64, IC_PLAIN, MA_READ, 32, false, RDI, N, DS, 4, G(DI), 0, 0, 0},                // vaddps ymm
-    {"c5 fc 29 07", M64, IC_PLAIN, MA_WRITE, 32, true, RDI, N, DS, 4, G(DI), 0, 0, 0},                // vmovaps
+    {"0f 58 07", M64, IC_PLAIN, MA_READ, 16, true, RDI, N, DS, 4, G(DI), 0, 0, 0},     // addps
+    {"f3 0f 58 07", M64, IC_PLAIN, MA_READ, 4, false, RDI, N, DS, 4, G(DI), 0, 0, 0},  // addss
+    {"f2 0f 58 07", M64, IC_PLAIN, MA_READ, 8, false, RDI, N, DS, 4, G(DI), 0, 0, 0},  // addsd
+    {"0f 10 07", M64, IC_PLAIN, MA_READ, 16, false, RDI, N, DS, 4, G(DI), 0, 0, 0},    // movups
+    {"66 0f 7f 07", M64, IC_PLAIN, MA_WRITE, 16, true, RDI, N, DS, 2, G(DI), 0, 0, 0}, // movdqa
+    {"c5 fc 58 07", M64, IC_PLAIN, MA_READ, 32, false, RDI, N, DS, 4, G(DI), 0, 0, 0}, // vaddps ymm
+    {"c5 fc 29 07", M64, IC_PLAIN, MA_WRITE, 32, true, RDI, N, DS, 4, G(DI), 0, 0, 0}, // vmovaps
     {"62 f1 7c 48 58 07", M64, IC_PLAIN, MA_READ, 64, false, RDI, N, DS, 4, G(DI), 0, 0, 0},
-    {"62 f1 7c 58 58 07", M64, IC_PLAIN, MA_READ, 4, false, RDI, N, DS, 4, G(DI), 0, 0, 0},           // {1to16}
-    {"66 41 0f 7e c7", M64, IC_PLAIN, 0, 0, false, N, N, DS, 4, 0, G(15), 0, 0},                      // movd r15d,xmm0
-    {"66 0f 3a 14 07 01", M64, IC_PLAIN, MA_WRITE, 1, false, RDI, N, DS, 4, G(DI), 0, 0, 0},          // pextrb
-    {"f3 44 0f 2c 37", M64, IC_PLAIN, MA_READ, 4, false, RDI, N, DS, 4, G(DI), G(14), 0, 0},          // cvttss2si r14d
-    {"0f 2f 07", M64, IC_PLAIN, MA_READ, 4, false, RDI, N, DS, 4, G(DI), 0, 0, ALL},                  // comiss
-    {"d9 37", M64, IC_PLAIN, MA_WRITE, 28, false, RDI, N, DS, 4, G(DI), 0, 0, 0},                     // fnstenv
-    {"66 dd 37", M64, IC_PLAIN, MA_WRITE, 94, false, RDI, N, DS, 2, G(DI), 0, 0, 0},                  // fnsavew
-    {"df e0", M64, IC_PLAIN, 0, 0, false, N, N, DS, 2, G(AX), G(AX), 0, 0},                           // fnstsw ax
+    {"62 f1 7c 58 58 07", M64, IC_PLAIN, MA_READ, 4, false, RDI, N, DS, 4, G(DI), 0, 0, 0},  // {1to16}
+    {"66 41 0f 7e c7", M64, IC_PLAIN, 0, 0, false, N, N, DS, 4, 0, G(15), 0, 0},             // movd r15d,xmm0
+    {"66 0f 3a 14 07 01", M64, IC_PLAIN, MA_WRITE, 1, false, RDI, N, DS, 4, G(DI), 0, 0, 0}, // pextrb
+    {"f3 44 0f 2c 37", M64, IC_PLAIN, MA_READ, 4, false, RDI, N, DS, 4, G(DI), G(14), 0, 0}, // cvttss2si r14d
+    {"0f 2f 07", M64, IC_PLAIN, MA_READ, 4, false, RDI, N, DS, 4, G(DI), 0, 0, ALL},         // comiss
+    {"d9 37", M64, IC_PLAIN, MA_WRITE, 28, false, RDI, N, DS, 4, G(DI), 0, 0, 0},            // fnstenv
+    {"66 dd 37", M64, IC_PLAIN, MA_WRITE, 94, false, RDI, N, DS, 2, G(DI), 0, 0, 0},         // fnsavew
+    {"df e0", M64, IC_PLAIN, 0, 0, false, N, N, DS, 2, G(AX), G(AX), 0, 0},                  // fnstsw ax
     // 16 and 32 bits
     {"40", M32, IC_PLAIN, 0, 0, false, N, N, DS, 4, G(AX), G(AX), 0, ALL & ~FL_CF},
     {"8b 42 08", M16, IC_PLAIN, MA_READ, 2, false, RBP, RSI, SS, 2, G(BP) | G(SI), G(AX), 0, 0},
     {"66 8b 07", M16, IC_PLAIN, MA_READ, 4, false, RBX, N, DS, 4, G(BX), G(AX), 0, 0},
     {"67 8b 04 24", M16, IC_PLAIN, MA_READ, 2, false, RSP, N, SS, 2, G(SP), G(AX), 0, 0},
     {"a1 34 12", M16, IC_PLAIN, MA_READ, 2, false, N, N, DS, 2, 0, G(AX), 0, 0},
-    {"62 07", M32, IC_PLAIN, MA_READ, 8, false, RDI, N, DS, 4, G(AX) | G(DI), 0, 0, 0},               // bound
+    {"62 07", M32, IC_PLAIN, MA_READ, 8, false, RDI, N, DS, 4, G(AX) | G(DI), 0, 0, 0}, // bound
     {"60", M32, IC_PUSHA, 0, 0, false, N, N, DS, 4, 0xff, G(SP), 0, 0},
-    {"c4 07", M32, IC_SYSTEM, MA_READ, 6, false, RDI, N, DS, 4, G(DI), G(AX), 0, 0},                  // les
+    {"c4 07", M32, IC_SYSTEM, MA_READ, 6, false, RDI, N, DS, 4, G(DI), G(AX), 0, 0}, // les
 };
 
 START_TEST(fields)
@@ -118,8 +120,8 @@ START_TEST(fields)
     ck_assert_msg(in.mem_seg == x->seg, "%s: segment %u", x->hex, in.mem_seg);
     ck_assert_msg(in.opsize == x->opsize, "%s: opsize %u", x->hex, in.opsize);
     // A superset of reads is allowed where a partial write merges; here they are exact but for that.
-    ck_assert_msg((in.gpr_read & x->read) == x->read && !(in.gpr_read & ~(x->read | x->written)), "%s: reads %x", x->hex,
-                  in.gpr_read);
+    ck_assert_msg((in.gpr_read & x->read) == x->read && !(in.gpr_read & ~(x->read | x->written)), "%s: reads %x",
+                  x->hex, in.gpr_read);
     ck_assert_msg(in.gpr_written == x->written, "%s: writes %x", x->hex, in.gpr_written);
     ck_assert_msg(in.flags_read == x->flags_read && in.flags_written == x->flags_written, "%s: flags %x %x", x->hex,
                   in.flags_read, in.flags_written);
@@ -176,32 +178,35 @@ START_TEST(rules)
 END_TEST
 
 // One line for each line of quirks.c: Capstone 4.0.2 is wrong about these, and the decoder is not.
-static const struct { const char *hex; uint8_t mode, class; } quirks[] = {
-    {"f3 0f c7 f8", M64, IC_SYSTEM},               // rdpid, not rdseed
-    {"f3 0f 09", M64, IC_SYSTEM},                  // wbnoinvd
-    {"0f 01 e8", M64, IC_PLAIN},                   // serialize
-    {"f3 0f 1e fa", M64, IC_PLAIN},                // endbr64
-    {"f3 0f 1e fb", M32, IC_PLAIN},                // endbr32
-    {"66 0f 38 cf c1", M64, IC_PLAIN},             // gf2p8mulb
-    {"66 0f 3a ce c1 01", M64, IC_PLAIN},          // gf2p8affineqb
-    {"c4 e3 f5 cf c1 01", M64, IC_PLAIN},          // vgf2p8affineinvqb ymm
-    {"c4 e2 75 dc c2", M64, IC_PLAIN},             // vaesenc ymm
-    {"c4 e3 75 44 c2 11", M64, IC_PLAIN},          // vpclmulqdq ymm
-    {"c4 e2 75 50 c2", M64, IC_PLAIN},             // vpdpbusd, VEX
-    {"c4 e2 7d 5a 07", M64, IC_PLAIN},             // vbroadcasti128
-    {"c4 e1 fb 92 cb", M64, IC_PLAIN},             // kmovq k1,rbx
-    {"c4 e1 ec 46 d2", M64, IC_PLAIN},             // kxnorq
-    {"c4 e3 f9 31 c9 04", M64, IC_PLAIN},          // kshiftrq
-    {"62 f2 76 49 26 e1", M64, IC_PLAIN},          // vptestnmb
-    {"62 f3 7d 48 3f c2 00", M64, IC_PLAIN},       // vpcmpeqb
-    {"62 f2 7d 48 78 18", M64, IC_PLAIN},          // vpbroadcastb
-    {"62 f2 7e 48 52 c1", M64, IC_PLAIN},          // vdpbf16ps
+static const struct {
+    const char *hex;
+    uint8_t mode, class;
+} quirks[] = {
+    {"f3 0f c7 f8", M64, IC_SYSTEM},                     // rdpid, not rdseed
+    {"f3 0f 09", M64, IC_SYSTEM},                        // wbnoinvd
+    {"0f 01 e8", M64, IC_PLAIN},                         // serialize
+    {"f3 0f 1e fa", M64, IC_PLAIN},                      // endbr64
+    {"f3 0f 1e fb", M32, IC_PLAIN},                      // endbr32
+    {"66 0f 38 cf c1", M64, IC_PLAIN},                   // gf2p8mulb
+    {"66 0f 3a ce c1 01", M64, IC_PLAIN},                // gf2p8affineqb
+    {"c4 e3 f5 cf c1 01", M64, IC_PLAIN},                // vgf2p8affineinvqb ymm
+    {"c4 e2 75 dc c2", M64, IC_PLAIN},                   // vaesenc ymm
+    {"c4 e3 75 44 c2 11", M64, IC_PLAIN},                // vpclmulqdq ymm
+    {"c4 e2 75 50 c2", M64, IC_PLAIN},                   // vpdpbusd, VEX
+    {"c4 e2 7d 5a 07", M64, IC_PLAIN},                   // vbroadcasti128
+    {"c4 e1 fb 92 cb", M64, IC_PLAIN},                   // kmovq k1,rbx
+    {"c4 e1 ec 46 d2", M64, IC_PLAIN},                   // kxnorq
+    {"c4 e3 f9 31 c9 04", M64, IC_PLAIN},                // kshiftrq
+    {"62 f2 76 49 26 e1", M64, IC_PLAIN},                // vptestnmb
+    {"62 f3 7d 48 3f c2 00", M64, IC_PLAIN},             // vpcmpeqb
+    {"62 f2 7d 48 78 18", M64, IC_PLAIN},                // vpbroadcastb
+    {"62 f2 7e 48 52 c1", M64, IC_PLAIN},                // vdpbf16ps
     {"62 91 7e 08 10 a4 e5 3f 09 3a 40", M64, IC_PLAIN}, // vmovss xmm4,[r13+r12*8+x]: its length
-    {"66 e8 00 00 00 00", M64, IC_CALL},           // 66h is ignored: rel32
+    {"66 e8 00 00 00 00", M64, IC_CALL},                 // 66h is ignored: rel32
     {"66 0f 83 00 00 00 00", M64, IC_JCC},
-    {"66 66 48 e8 00 00 00 00", M64, IC_CALL},     // as linkers pad calls of __tls_get_addr
+    {"66 66 48 e8 00 00 00 00", M64, IC_CALL}, // as linkers pad calls of __tls_get_addr
     {"66 e8 00 00", M32, IC_CALL},
-    {"66 65 0f 38 3a 07", M64, IC_PLAIN},          // pminuw with a segment prefix after 66
+    {"66 65 0f 38 3a 07", M64, IC_PLAIN}, // pminuw with a segment prefix after 66
 };
 
 START_TEST(capstone_quirks)

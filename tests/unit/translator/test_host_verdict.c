@@ -27,29 +27,33 @@ static void teardown(void)
     interp_destroy(in);
 }
 
-static const struct { const char *hex; uint8_t mode; bool exists; } forms[] = {
-    {"62 f2 65 2c df 92 58 5c 6a 05", DECODE_32, false},   // vaesdeclast takes no mask
+static const struct {
+    const char *hex;
+    uint8_t mode;
+    bool exists;
+} forms[] = {
+    {"62 f2 65 2c df 92 58 5c 6a 05", DECODE_32, false}, // vaesdeclast takes no mask
     {"62 f2 65 28 df 92 58 5c 6a 05", DECODE_32, true},
-    {"62 41 05 42 f6 af d5 22 00 00", DECODE_64, false},   // nor does vpsadbw
+    {"62 41 05 42 f6 af d5 22 00 00", DECODE_64, false}, // nor does vpsadbw
     {"62 41 05 40 f6 af d5 22 00 00", DECODE_64, true},
-    {"62 d1 7c 09 2e 9d 8a d5 74 f9", DECODE_64, false},   // nor vucomiss
+    {"62 d1 7c 09 2e 9d 8a d5 74 f9", DECODE_64, false}, // nor vucomiss
     {"62 d1 7c 08 2e 9d 8a d5 74 f9", DECODE_64, true},
     {"62 f1 7d 0d 10 1c 25 0c 00 ff ff", DECODE_64, false}, // vmovupd is W1
     {"62 f1 fd 0d 10 1c 25 0c 00 ff ff", DECODE_64, true},
-    {"62 c1 fe 58 6f a7 f5 23 5b 04", DECODE_64, false},   // vmovdqu64 does not broadcast
+    {"62 c1 fe 58 6f a7 f5 23 5b 04", DECODE_64, false}, // vmovdqu64 does not broadcast
     {"62 c1 fe 48 6f a7 f5 23 5b 04", DECODE_64, true},
-    {"62 f1 7c 49 11 00", DECODE_64, true},                // vmovups [rax]{k1},zmm0
-    {"62 f1 7c c9 10 00", DECODE_64, true},                // vmovups zmm0{k1}{z},[rax]
-    {"62 f1 7c c9 11 00", DECODE_64, false},               // a store does not zero
-    {"62 01 14 40 58 34 3e", DECODE_64, true},             // vaddps zmm30,zmm29,[r14+r15]
-    {"62 f1 7c 59 c2 08 00", DECODE_64, true},             // vcmpeqps k1{k1},zmm0,[rax]{1to16}
-    {"62 f2 7d 49 8a 00", DECODE_64, true},                // vcompressps [rax]{k1},zmm0
-    {"62 71 7e 08 2d 30", DECODE_64, true},                // vcvtss2si r14d,[rax]
-    {"c4 62 79 5a ae 27 ae 64 04", DECODE_64, false},      // vbroadcasti128 xmm13,[rsi+464ae27h]
-    {"c4 62 7d 5a ae 27 ae 64 04", DECODE_64, true},       // ymm13
-    {"c4 42 11 8e 3c 24", DECODE_64, true},                // vpmaskmovd [r12],xmm13,xmm15
-    {"c4 c2 89 f7 06", DECODE_64, true},                   // shlx rax,[r14],r14
-    {"62 f2 7d 49 92 04 08", DECODE_64, true},             // vgatherdps zmm0{k1},[rax+zmm1]: not asked
+    {"62 f1 7c 49 11 00", DECODE_64, true},           // vmovups [rax]{k1},zmm0
+    {"62 f1 7c c9 10 00", DECODE_64, true},           // vmovups zmm0{k1}{z},[rax]
+    {"62 f1 7c c9 11 00", DECODE_64, false},          // a store does not zero
+    {"62 01 14 40 58 34 3e", DECODE_64, true},        // vaddps zmm30,zmm29,[r14+r15]
+    {"62 f1 7c 59 c2 08 00", DECODE_64, true},        // vcmpeqps k1{k1},zmm0,[rax]{1to16}
+    {"62 f2 7d 49 8a 00", DECODE_64, true},           // vcompressps [rax]{k1},zmm0
+    {"62 71 7e 08 2d 30", DECODE_64, true},           // vcvtss2si r14d,[rax]
+    {"c4 62 79 5a ae 27 ae 64 04", DECODE_64, false}, // vbroadcasti128 xmm13,[rsi+464ae27h]
+    {"c4 62 7d 5a ae 27 ae 64 04", DECODE_64, true},  // ymm13
+    {"c4 42 11 8e 3c 24", DECODE_64, true},           // vpmaskmovd [r12],xmm13,xmm15
+    {"c4 c2 89 f7 06", DECODE_64, true},              // shlx rax,[r14],r14
+    {"62 f2 7d 49 92 04 08", DECODE_64, true},        // vgatherdps zmm0{k1},[rax+zmm1]: not asked
 };
 
 static struct insn decode_hex(const char *hex, enum decode_mode mode)

@@ -75,7 +75,7 @@ static void run(const uint8_t *body, unsigned len)
 static const uint64_t start[16] = {
     [RAX] = 0x11121314a5a60748, [RCX] = 0x2122232425262728, [RDX] = 0x3132333435363738, [RBX] = 0x4142434445464748,
     [RBP] = 0x5152535455565758, [RSI] = 0x6162636465666768, [RDI] = 0x7172737475767778, [R8] = 0x8182838485868788,
-    [R9] = 0x9192939495969798, [R10] = 0xa1a2a3a4a5a6a7a8, [R11] = 0xb1b2b3b4b5b6b7b8, [R12] = 0xc1c2c3c4c5c6c7c8,
+    [R9] = 0x9192939495969798,  [R10] = 0xa1a2a3a4a5a6a7a8, [R11] = 0xb1b2b3b4b5b6b7b8, [R12] = 0xc1c2c3c4c5c6c7c8,
     [R13] = 0xd1d2d3d4d5d6d7d8,
 };
 #define MEM 0x0102030405060748ull
@@ -85,40 +85,40 @@ enum { PAIR, BASE }; // [r14+r15], or [r14] with r15 standing for guest r14 (val
 static const struct {
     const char *hex;
     uint8_t mode, form;
-    int8_t reg;        // register that changes, or -1
+    int8_t reg; // register that changes, or -1
     uint64_t reg_value;
-    uint64_t mem;      // after
+    uint64_t mem; // after
 } cases[] = {
     // AH..BH beside [r14+r15]
-    {"00 2f", DECODE_64, PAIR, -1, 0, MEM + 0x27},                             // add [rdi],ch
-    {"8a 3e", DECODE_64, PAIR, RBX, 0x4142434445464848, MEM},                  // mov bh,[rsi]
-    {"02 27", DECODE_64, PAIR, RAX, 0x11121314a5a64f48, MEM},                  // add ah,[rdi]
-    {"0f c0 27", DECODE_64, PAIR, RAX, 0x11121314a5a64848, MEM + 7},           // xadd [rdi],ah
-    {"86 37", DECODE_64, PAIR, RDX, 0x3132333435364838, 0x0102030405060737},   // xchg [rdi],dh
-    {"0f b0 27", DECODE_64, PAIR, -1, 0, 0x0102030405060707},                  // cmpxchg [rdi],ah: AL is 48h
-    {"0f b0 2f", DECODE_64, PAIR, -1, 0, 0x0102030405060727},                  // cmpxchg [rdi],ch
-    {"c6 07 55", DECODE_64, PAIR, -1, 0, 0x0102030405060755},                  // mov byte [rdi],55h
-    {"40 88 2f", DECODE_64, PAIR, -1, 0, 0x0102030405060758},                  // mov [rdi],bpl: REX stays
+    {"00 2f", DECODE_64, PAIR, -1, 0, MEM + 0x27},                           // add [rdi],ch
+    {"8a 3e", DECODE_64, PAIR, RBX, 0x4142434445464848, MEM},                // mov bh,[rsi]
+    {"02 27", DECODE_64, PAIR, RAX, 0x11121314a5a64f48, MEM},                // add ah,[rdi]
+    {"0f c0 27", DECODE_64, PAIR, RAX, 0x11121314a5a64848, MEM + 7},         // xadd [rdi],ah
+    {"86 37", DECODE_64, PAIR, RDX, 0x3132333435364838, 0x0102030405060737}, // xchg [rdi],dh
+    {"0f b0 27", DECODE_64, PAIR, -1, 0, 0x0102030405060707},                // cmpxchg [rdi],ah: AL is 48h
+    {"0f b0 2f", DECODE_64, PAIR, -1, 0, 0x0102030405060727},                // cmpxchg [rdi],ch
+    {"c6 07 55", DECODE_64, PAIR, -1, 0, 0x0102030405060755},                // mov byte [rdi],55h
+    {"40 88 2f", DECODE_64, PAIR, -1, 0, 0x0102030405060758},                // mov [rdi],bpl: REX stays
     // any address form becomes the same one
-    {"48 8b 84 8b 00 01 00 00", DECODE_64, PAIR, RAX, MEM, MEM},               // mov rax,[rbx+rcx*4+256]
+    {"48 8b 84 8b 00 01 00 00", DECODE_64, PAIR, RAX, MEM, MEM}, // mov rax,[rbx+rcx*4+256]
     {"65 67 4a 03 04 25 00 00 00 00", DECODE_64, PAIR, RAX, 0x11121314a5a60748 + MEM, MEM},
     {"48 03 0d 00 00 00 00", DECODE_64, PAIR, RCX, 0x2122232425262728 + MEM, MEM}, // rip-relative
-    {"66 81 07 34 12", DECODE_64, PAIR, -1, 0, 0x010203040506197c},            // add word [rdi],1234h
+    {"66 81 07 34 12", DECODE_64, PAIR, -1, 0, 0x010203040506197c},                // add word [rdi],1234h
     {"48 c7 07 ff ff ff ff", DECODE_64, PAIR, -1, 0, ~0ull},
-    {"48 a1 88 77 66 55 44 33 22 11", DECODE_64, PAIR, RAX, MEM, MEM},         // mov rax,moffs
-    {"f3 48 0f b8 07", DECODE_64, PAIR, RAX, 14, MEM},                         // popcnt
+    {"48 a1 88 77 66 55 44 33 22 11", DECODE_64, PAIR, RAX, MEM, MEM}, // mov rax,moffs
+    {"f3 48 0f b8 07", DECODE_64, PAIR, RAX, 14, MEM},                 // popcnt
     // guest r14 is r15 here
-    {"4d 01 37", DECODE_64, BASE, -1, 0, MEM + R14V},                          // add [r15],r14
-    {"4d 8b 75 08", DECODE_64, BASE, R15, MEM, MEM},                           // mov r14,[r13+8]
-    {"c4 42 88 f2 37", DECODE_64, BASE, R15, ~R14V & MEM, MEM},                // andn r14,r14,[r15]
-    {"c4 62 bb f7 37", DECODE_64, BASE, R15, MEM >> 8, MEM},                   // shrx r14,[rdi],r8: count 8
+    {"4d 01 37", DECODE_64, BASE, -1, 0, MEM + R14V},          // add [r15],r14
+    {"4d 8b 75 08", DECODE_64, BASE, R15, MEM, MEM},           // mov r14,[r13+8]
+    {"c4 42 88 f2 37", DECODE_64, BASE, R15, ~R14V &MEM, MEM}, // andn r14,r14,[r15]
+    {"c4 62 bb f7 37", DECODE_64, BASE, R15, MEM >> 8, MEM},   // shrx r14,[rdi],r8: count 8
     // 16 and 32 bits
     {"03 07", DECODE_32, PAIR, RAX, 0xa5a60748u + 0x05060748u, MEM},
     {"66 03 07", DECODE_32, PAIR, RAX, 0x11121314a5a60e90, MEM},
     {"03 07", DECODE_16, PAIR, RAX, 0x11121314a5a60e90, MEM},
     {"66 03 07", DECODE_16, PAIR, RAX, 0xa5a60748u + 0x05060748u, MEM},
-    {"41", DECODE_32, PAIR, RCX, 0x25262729, MEM},                             // inc ecx
-    {"49", DECODE_16, PAIR, RCX, 0x2122232425262727, MEM},                     // dec cx
+    {"41", DECODE_32, PAIR, RCX, 0x25262729, MEM},         // inc ecx
+    {"49", DECODE_16, PAIR, RCX, 0x2122232425262727, MEM}, // dec cx
     {"a1 00 00 00 00", DECODE_32, PAIR, RAX, 0x05060748, MEM},
     {"82 07 10", DECODE_32, PAIR, -1, 0, MEM + 0x10},
 };
@@ -155,10 +155,16 @@ END_TEST
 // Loads 16, 32 or 64 bytes and stores them back elsewhere, through every vector encoding and number.
 START_TEST(vectors)
 {
-    static const struct { const char *load, *store; unsigned size; } v[] = {
-        {"f3 0f 6f 07", "f3 0f 7f 07", 16}, {"f3 44 0f 6f 3f", "f3 44 0f 7f 3f", 16},
-        {"c5 fe 6f 07", "c5 fe 7f 07", 32}, {"c4 61 7e 6f 3f", "c4 61 7e 7f 3f", 32},
-        {"62 f1 7e 48 6f 07", "62 f1 7e 48 7f 07", 64}, {"62 61 7e 48 6f 3f", "62 61 7e 48 7f 3f", 64},
+    static const struct {
+        const char *load, *store;
+        unsigned size;
+    } v[] = {
+        {"f3 0f 6f 07", "f3 0f 7f 07", 16},
+        {"f3 44 0f 6f 3f", "f3 44 0f 7f 3f", 16},
+        {"c5 fe 6f 07", "c5 fe 7f 07", 32},
+        {"c4 61 7e 6f 3f", "c4 61 7e 7f 3f", 32},
+        {"62 f1 7e 48 6f 07", "62 f1 7e 48 7f 07", 64},
+        {"62 61 7e 48 6f 3f", "62 61 7e 48 7f 3f", 64},
         {"62 e1 7e 48 6f 45 01", "62 e1 7e 48 7f 45 02", 64},
     };
     if (v[_i].size == 32 && !__builtin_cpu_supports("avx"))

@@ -61,8 +61,15 @@ void *guest_ptr(gpa a) { return ram.base + a; }
 
 // --- base/loop.h
 
-struct loop_timer { void (*fn)(void *); void *opaque; bool armed; };
-static struct { void (*fn)(void *); void *opaque; } posted[256];
+struct loop_timer {
+    void (*fn)(void *);
+    void *opaque;
+    bool armed;
+};
+static struct {
+    void (*fn)(void *);
+    void *opaque;
+} posted[256];
 static unsigned posted_count;
 static struct loop_timer *timers[64];
 static unsigned timer_count;
@@ -212,7 +219,11 @@ void driver_ok(struct driver *d)
         io_store(d, 18, 7, 1);
 }
 
-struct vdesc { uint64_t addr; uint32_t len; uint16_t flags, next; };
+struct vdesc {
+    uint64_t addr;
+    uint32_t len;
+    uint16_t flags, next;
+};
 
 static unsigned take(struct driver_queue *q)
 {

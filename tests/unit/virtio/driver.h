@@ -21,7 +21,7 @@ extern bool intx_level;       // any PIRQ
 void machine_init(void);
 void machine_exit(void);
 gpa guest_alloc(uint64_t size, uint64_t align); // zeroed
-void guest_rewind(gpa to); // frees all from there up
+void guest_rewind(gpa to);                      // frees all from there up
 void *guest_ptr(gpa a);
 
 // base/loop.h is replaced: posted calls and timers wait until the test runs them.
@@ -45,7 +45,11 @@ struct driver {
     struct driver_queue q[DRIVER_QUEUES];
 };
 
-struct segment { gpa addr; uint32_t len; bool write; };
+struct segment {
+    gpa addr;
+    uint32_t len;
+    bool write;
+};
 
 // Plugs dev in, gives BARs addresses and runs initialization up to FEATURES_OK with want & offered.
 void driver_start(struct driver *d, struct virtio_device *dev, const struct virtio_pci_config *cfg, bool modern,

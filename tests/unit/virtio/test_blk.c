@@ -53,7 +53,9 @@ static void finish(void)
     unlink(path);
 }
 
-struct request { gpa header, status; };
+struct request {
+    gpa header, status;
+};
 
 static struct request submit(uint32_t type, uint64_t sector, gpa data, uint32_t len)
 {
@@ -148,7 +150,10 @@ START_TEST(limits)
     ck_assert_uint_eq(run(99, 0, data, 512), 2);
     ck_assert_uint_eq(run(T_ID, 0, data, 20), 0);
     ck_assert_str_eq((char *)guest_ptr(data), "ring3-disk");
-    struct { uint64_t sector; uint32_t n, flags; } range = {8, 8, 0};
+    struct {
+        uint64_t sector;
+        uint32_t n, flags;
+    } range = {8, 8, 0};
     memcpy(guest_ptr(data), &range, 16);
     ck_assert_uint_eq(run(T_ZERO, 0, data, 16), 0);
     ck_assert_uint_eq(run(T_IN, 8, data, 4096), 0);

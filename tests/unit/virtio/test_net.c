@@ -119,8 +119,8 @@ START_TEST(rx_mergeable)
     }
     driver_kick(&drv, 0);
     ck_assert_uint_ge(ready_count, 1);
-    const struct net_offload o = {.needs_csum = true, .csum_start = 34, .csum_offset = 16, .gso = NET_GSO_TCPV4,
-                                  .gso_size = 1448, .hdr_len = 66};
+    const struct net_offload o = {
+        .needs_csum = true, .csum_start = 34, .csum_offset = 16, .gso = NET_GSO_TCPV4, .gso_size = 1448, .hdr_len = 66};
     ck_assert(nd.fe->receive(nd.fe_opaque, frame, sizeof(frame), &o));
     nd.fe->receive_done(nd.fe_opaque);
     ck_assert(intx_level);

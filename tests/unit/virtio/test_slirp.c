@@ -29,23 +29,30 @@ static int try_options(const struct net_slirp_options *o, char err[160])
 START_TEST(options)
 {
     char err[160];
-    const char *const bad_rules[][2] = {{"tcp"}, {"sctp::1-:2"}, {"tcp::x-:22"}, {"tcp::70000-:22"}, {"tcp::5000"},
-                                        {"tcp:1.2.3:5000-:22"}, {"tcp::5000-:0"}, {"tcp::5000-:22x"}, {""}};
+    const char *const bad_rules[][2] = {{"tcp"},       {"sctp::1-:2"},         {"tcp::x-:22"},   {"tcp::70000-:22"},
+                                        {"tcp::5000"}, {"tcp:1.2.3:5000-:22"}, {"tcp::5000-:0"}, {"tcp::5000-:22x"},
+                                        {""}};
     for (unsigned i = 0; i < ARRAY_SIZE(bad_rules); i++) {
         struct net_slirp_options o = {.hostfwd = bad_rules[i]};
         ck_assert_msg(try_options(&o, err) < 0, "%s", bad_rules[i][0]);
         ck_assert_ptr_nonnull(strstr(err, "hostfwd"));
     }
     const struct net_slirp_options bad[] = {
-        {.net = "10.0.2"}, {.net = "10.0.2.0/33"}, {.net = "10.0.2.0/255.0.255.0"}, {.host = "1.2.3.4"},
-        {.dhcpstart = "10.0.2.2"}, {.dns = "11.0.0.1"}, {.ipv6_prefix = "zz"}, {.no_ipv4 = true, .no_ipv6 = true},
+        {.net = "10.0.2"},
+        {.net = "10.0.2.0/33"},
+        {.net = "10.0.2.0/255.0.255.0"},
+        {.host = "1.2.3.4"},
+        {.dhcpstart = "10.0.2.2"},
+        {.dns = "11.0.0.1"},
+        {.ipv6_prefix = "zz"},
+        {.no_ipv4 = true, .no_ipv6 = true},
     };
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
         ck_assert_msg(try_options(&bad[i], err) < 0, "%u", i);
         ck_assert_uint_gt(strlen(err), 10);
     }
-    const struct net_slirp_options good[] = {{0}, {.net = "192.168.7.0/24", .host = "192.168.7.9"},
-                                             {.net = "172.16.0.0/255.255.0.0"}, {.restricted = true}};
+    const struct net_slirp_options good[] = {
+        {0}, {.net = "192.168.7.0/24", .host = "192.168.7.9"}, {.net = "172.16.0.0/255.255.0.0"}, {.restricted = true}};
     for (unsigned i = 0; i < ARRAY_SIZE(good); i++)
         ck_assert_msg(try_options(&good[i], err) == 0, "%u: %s", i, err);
 }
@@ -53,8 +60,8 @@ END_TEST
 
 // Who has 10.0.2.2? Tell 10.0.2.15.
 static const uint8_t arp[42] = {
-    255, 255, 255, 255, 255, 255, 0x52, 0x54, 0, 0x12, 0x34, 0x56, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1,
-    0x52, 0x54, 0, 0x12, 0x34, 0x56, 10, 0, 2, 15, 0, 0, 0, 0, 0, 0, 10, 0, 2, 2,
+    255, 255,  255,  255, 255,  255,  0x52, 0x54, 0, 0x12, 0x34, 0x56, 8, 6, 0, 1, 8, 0,  6, 4, 0,
+    1,   0x52, 0x54, 0,   0x12, 0x34, 0x56, 10,   0, 2,    15,   0,    0, 0, 0, 0, 0, 10, 0, 2, 2,
 };
 
 START_TEST(gateway)

@@ -49,7 +49,12 @@ static void start(bool modern, uint64_t features)
     driver_ok(&drv);
 }
 
-struct pending { bool used; uint8_t *in; const uint8_t *out; uint32_t len; };
+struct pending {
+    bool used;
+    uint8_t *in;
+    const uint8_t *out;
+    uint32_t len;
+};
 
 static void traffic(bool modern, uint64_t features, unsigned rounds)
 {
@@ -70,8 +75,10 @@ static void traffic(bool modern, uint64_t features, unsigned rounds)
             uint8_t *out = guest_ptr(base);
             for (uint32_t i = 0; i < len; i++)
                 out[i] = (uint8_t)random();
-            struct segment s[4] = {{base, cut, false}, {base + cut, len - cut, false},
-                                   {base + 4096, len - cut, true}, {base + 4096 + len - cut, cut, true}};
+            struct segment s[4] = {{base, cut, false},
+                                   {base + cut, len - cut, false},
+                                   {base + 4096, len - cut, true},
+                                   {base + 4096 + len - cut, cut, true}};
             unsigned head = driver_add(&drv, 0, s, 4, (features & BIT(F_INDIRECT)) && random() % 2);
             ck_assert(!p[head].used);
             p[head] = (struct pending){true, guest_ptr(base + 4096), out, len};
@@ -112,7 +119,11 @@ END_TEST
 
 // --- broken rings: the device asks for a reset and is well after it
 
-struct vdesc { uint64_t addr; uint32_t len; uint16_t flags, next; };
+struct vdesc {
+    uint64_t addr;
+    uint32_t len;
+    uint16_t flags, next;
+};
 
 static void expect_broken(void)
 {
