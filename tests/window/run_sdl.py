@@ -233,7 +233,8 @@ def test_close(server, user, work):
 
 def test_full_screen(server, user, work):
     say("full screen: -full-screen, Ctrl-Alt-F, and back (under a window manager)")
-    manager = subprocess.Popen(["openbox", "--sm-disable"], env=server.env, stderr=subprocess.DEVNULL)
+    manager = subprocess.Popen(["openbox", "--sm-disable"], env={**server.env, "XDG_CACHE_HOME": work}, # its log
+                               stderr=subprocess.DEVNULL)
     try:
         user("manager")
         guest = start(server, user, work, "-display", "sdl", "-full-screen")

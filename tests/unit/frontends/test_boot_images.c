@@ -88,6 +88,7 @@ static void write_file(char *name, const void *data, size_t len)
 {
     int fd;
 
+    unlink(name); // of the test's last image
     strcpy(name + strlen(name) - 6, "XXXXXX");
     fd = mkstemp(name);
     ck_assert_int_ge(fd, 0);
