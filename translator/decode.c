@@ -652,6 +652,22 @@ static bool fields_ok(const struct walk *w, const struct insn *in, const struct 
     return in->reg_kind != FK_MASK || (in->evex[1] & 0x90) == 0x90;
 }
 
+// Opcodes that 64-bit mode has not still have their operands there: more than 15 bytes with them is #GP(0), not #UD (seen
+// on AMD's Zen 5; the limit is in SDM vol. 3A, section 6.15, "Interrupt 13-General Protection Exception (#GP)").
+static unsigned operand_bytes(const struct insn *in, const struct walk *w)
+{
+    if (w->mode != DECODE_64 || in->enc != ENC_LEGACY || in->map != MAP_1)
+        return 0;
+    switch (in->opcode) {
+    case 0x82: return 2; // group 1: ModRM and a byte
+    case 0x9a:           // CALL, JMP ptr16:16 or ptr16:32
+    case 0xea: return in->opsize_prefix ? 4 : 6;
+    case 0xd4: // AAM, AAD
+    case 0xd5: return 1;
+    default: return 0;
+    }
+}
+
 static int invalid(struct insn *out, const struct walk *w)
 {
     uint8_t bytes[INSN_MAX];
@@ -664,7 +680,7 @@ static int invalid(struct insn *out, const struct walk *w)
                          .ends_block = true,
                          .opcode = out->opcode,
                          .map = out->map,
-                         .too_long = w->truncated};
+                         .too_long = w->truncated || w->pos + operand_bytes(out, w) > INSN_MAX};
     memcpy(out->bytes, bytes, sizeof bytes);
     return 0;
 }

@@ -249,6 +249,29 @@ START_TEST(details)
 }
 END_TEST
 
+// Prefixes, and an opcode that 64-bit mode has not: its operand counts towards the 15 bytes.
+START_TEST(too_long_if_it_were)
+{
+    static const struct {
+        uint8_t opcode, prefix;
+        unsigned most; // prefixes before it for #UD; one more is #GP
+    } rows[] = {
+        {0xea, 0xf2, 8}, {0x9a, 0xf2, 8}, {0xea, 0x66, 10}, {0xd4, 0xf2, 13}, {0x82, 0xf2, 12}, {0x06, 0xf2, 14},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+        for (unsigned more = 0; more < 2; more++) {
+            uint8_t bytes[INSN_MAX + 1] = {0};
+            struct insn in;
+            unsigned n = rows[i].most + more;
+            memset(bytes, rows[i].prefix, n);
+            bytes[n] = rows[i].opcode;
+            ck_assert_int_eq(decode(d, bytes, INSN_MAX, DECODE_64, 0x1000, &in), 0);
+            ck_assert_int_eq(in.class, IC_INVALID);
+            ck_assert_msg(in.too_long == more, "%02x behind %u prefixes", rows[i].opcode, n);
+        }
+}
+END_TEST
+
 START_TEST(too_short)
 {
     uint8_t bytes[INSN_MAX] = {0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8};
@@ -310,6 +333,7 @@ int main(void)
     tcase_add_loop_test(t, rules, 0, ARRAY_SIZE(classes));
     tcase_add_loop_test(t, capstone_quirks, 0, ARRAY_SIZE(quirks));
     tcase_add_test(t, details);
+    tcase_add_test(t, too_long_if_it_were);
     tcase_add_test(t, too_short);
     tcase_add_loop_test(t, random_lengths, 0, 3);
     suite_add_tcase(s, t);
