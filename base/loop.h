@@ -35,6 +35,10 @@ struct loop_timer *loop_timer_new_host(void (*fn)(void *), void *opaque);
 void loop_timer_free(struct loop_timer *t);
 void loop_timer_mod(struct loop_timer *t, uint64_t deadline_ns);
 void loop_timer_del(struct loop_timer *t);
+// Runs the guest clock's timers if one is late by late_ns or more, on the caller's thread, with the big lock held and no
+// guest vector state live: on a crowded host the I/O thread may wait for a CPU longer than a guest waits for its tick.
+// Returns whether there was one.
+bool loop_run_overdue(uint64_t late_ns);
 bool loop_timer_pending(const struct loop_timer *t);
 
 // Watches a file descriptor. events is a mask of LOOP_*; 0 pauses the watch.

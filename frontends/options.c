@@ -87,10 +87,11 @@ static int parse_optimisations(struct keyval *kv, uint32_t *disable, struct err 
         const char *name;
         uint32_t bit;
     } rows[] = {
-        {"chain", ACCEL_NO_CHAIN},   {"ibl", ACCEL_NO_IBL},         {"flags", ACCEL_NO_FLAGS},
-        {"runs", ACCEL_NO_RUNS},     {"remat", ACCEL_NO_REMAT},     {"high", ACCEL_NO_HIGH},
-        {"legacy", ACCEL_NO_LEGACY}, {"spans", ACCEL_NO_SPANS},     {"clone", ACCEL_NO_CLONE},
-        {"window", ACCEL_NO_WINDOW}, {"strings", ACCEL_NO_STRINGS}, {"unroll", ACCEL_NO_UNROLL},
+        {"chain", ACCEL_NO_CHAIN},         {"ibl", ACCEL_NO_IBL},         {"flags", ACCEL_NO_FLAGS},
+        {"runs", ACCEL_NO_RUNS},           {"remat", ACCEL_NO_REMAT},     {"high", ACCEL_NO_HIGH},
+        {"legacy", ACCEL_NO_LEGACY},       {"spans", ACCEL_NO_SPANS},     {"clone", ACCEL_NO_CLONE},
+        {"window", ACCEL_NO_WINDOW},       {"strings", ACCEL_NO_STRINGS}, {"unroll", ACCEL_NO_UNROLL},
+        {"self-kick", ACCEL_NO_SELF_KICK},
     };
 
     *disable = 0;

@@ -36,7 +36,7 @@ static const int always[] = {
     S(fcntl), S(dup), S(statx), S(io_uring_enter), S(io_uring_register), S(sync_file_range),
     // events and time
     S(poll), S(ppoll), S(pselect6), S(select), S(epoll_wait), S(epoll_pwait), S(epoll_ctl), S(eventfd2),
-    S(timerfd_settime), S(timerfd_gettime), S(clock_gettime), S(clock_nanosleep), S(nanosleep),
+    S(timerfd_settime), S(timer_delete), S(timerfd_gettime), S(clock_gettime), S(clock_nanosleep), S(nanosleep),
     S(gettimeofday), S(time), S(getrandom), S(pipe2),
     // sockets that are open, and peers of listening ones
     S(accept), S(accept4), S(sendto), S(recvfrom), S(sendmsg), S(recvmsg), S(shutdown), S(getsockopt),

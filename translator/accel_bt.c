@@ -338,6 +338,8 @@ static bool attend(struct bt *bt)
     if (bt->kicked) {
         stat_inc(STAT_exit_kick);
         bt_kick_restore(bt);
+        if (!cpu_requests(cpu))
+            bt_kick_late_timers(bt);
     }
     uint32_t req = cpu_requests(cpu);
     if (req == 0 && !cpu->halted)
@@ -449,6 +451,7 @@ static int bt_init(struct cpu *cpu, const struct accel_config *cfg)
     cpu->kick = bt_kick; // only now: it needs bt->thread and the handler
     return 0;
 fail:
+    bt_kick_end(bt);
     free(bt);
     cpu->accel = NULL;
     return err;
@@ -460,6 +463,7 @@ static void bt_destroy(struct cpu *cpu)
     if (!bt)
         return;
     host_fault_remove_region(bt->cache.rx + GLUE_SIZE);
+    bt_kick_end(bt);
     cpu->kick = NULL;
     cpu->accel = NULL;
     interp_destroy(bt->interp);

@@ -14,16 +14,26 @@
 //   in the dispatcher, or on the way in   bt->current is the block to be entered: its links are undone;
 //                          and the dispatcher looks at requests after it has set ENG_IN_CODE
 //
+// On a crowded host the I/O thread, which runs the timers, may wait tens of milliseconds for a CPU while the guest loops,
+// waits for a timer's interrupt, and gives up. So the thread also kicks itself every few milliseconds of its own CPU
+// time, and then runs the timers that are late (bt_kick_late_timers).
+//
 // A request that the vCPU's own thread makes (a device it has just written to raises an interrupt) needs no signal:
 // it is in C, and all C that resumes or enters a block looks at the requests first.
 #include <errno.h>
 #include <signal.h>
+#include <time.h>
+#include <unistd.h>
 
+#include "base/biglock.h"
+#include "base/loop.h"
+#include "base/stats.h"
 #include "base/vectors.h"
 #include "cpu/interrupt.h"
 #include "translator/tb.h"
 
 #define KICK_SIGNAL (SIGRTMIN + 1)
+enum { SELF_KICK_NS = 4000000, LATE_NS = 2000000 };
 
 static void suspend(struct bt *bt, struct tb *tb)
 {
@@ -100,7 +110,36 @@ int bt_kick_init(struct bt *bt)
     struct sigaction sa = {.sa_sigaction = on_kick, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
     sigemptyset(&sa.sa_mask);
     bt->thread = pthread_self();
-    return sigaction(KICK_SIGNAL, &sa, NULL) ? -errno : 0;
+    if (sigaction(KICK_SIGNAL, &sa, NULL))
+        return -errno;
+    if (bt->disable & ACCEL_NO_SELF_KICK)
+        return 0;
+    struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = KICK_SIGNAL};
+    const struct itimerspec every = {{0, SELF_KICK_NS}, {0, SELF_KICK_NS}};
+    ev._sigev_un._tid = gettid(); // glibc before 2.39 has no name for it
+    bt->has_self_kick = !timer_create(CLOCK_THREAD_CPUTIME_ID, &ev, &bt->self_kick);
+    if (bt->has_self_kick)
+        timer_settime(bt->self_kick, 0, &every, NULL);
+    return 0; // without it timers are late at times, no more
+}
+
+void bt_kick_end(struct bt *bt)
+{
+    if (bt->has_self_kick)
+        timer_delete(bt->self_kick);
+    bt->has_self_kick = false;
+}
+
+// Dispatcher, after a kick.
+void bt_kick_late_timers(struct bt *bt)
+{
+    if (!bt->has_self_kick)
+        return;
+    vectors_save();
+    big_lock();
+    if (loop_run_overdue(LATE_NS))
+        stat_inc(STAT_exit_late_timers);
+    big_unlock();
 }
 
 // Any thread.

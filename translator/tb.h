@@ -244,6 +244,8 @@ struct bt {
     int32_t tls_off;              // of vcpu_self from the fs base
     struct ibl_entry *kick_entry; // where an in-flight indirect branch is sent by a kick
     volatile bool kicked;
+    bool has_self_kick;
+    timer_t self_kick;        // on the vCPU thread's CPU time
     struct tb *kicked_tbs[6]; // whose links the kick undid
     pthread_t thread;
     // writes by other threads (DMA): pages to drop, drained at CPU_REQ_FLUSH
@@ -344,6 +346,8 @@ bool bt_on_host_fault(void *opaque, struct host_fault *f);
 // --- kick.c
 void bt_kick(struct cpu *cpu);
 void bt_kick_restore(struct bt *bt);
+void bt_kick_late_timers(struct bt *bt);
+void bt_kick_end(struct bt *bt);
 void bt_kick_resuming(struct bt *bt, struct tb *tb);
 // --- accel_bt.c
 void bt_load_epochs(struct bt *bt); // current epochs and tables to where translated code reads them

@@ -116,6 +116,34 @@ START_TEST(timer_in_the_past_does_not_lock_out)
 }
 END_TEST
 
+// The lock keeps the I/O thread from running them; whoever has it may, once they are late enough.
+START_TEST(overdue_timers_run_on_the_callers_thread)
+{
+    start();
+    big_lock();
+    fired = 0;
+    struct loop_timer *t = loop_timer_new(record, (void *)1);
+    uint64_t deadline = clock_now_ns() + 1000000000;
+    loop_timer_mod(t, deadline);
+    ck_assert(!loop_run_overdue(0));
+    deadline = clock_now_ns();
+    loop_timer_mod(t, deadline);
+    ck_assert(!loop_run_overdue(3600 * 1000000000ull)); // not so late
+    ck_assert_uint_eq(fired, 0);
+    ck_assert(loop_run_overdue(0));
+    ck_assert_uint_eq(fired, 1);
+    ck_assert(held && !on_loop);
+    ck_assert(!loop_run_overdue(0));
+    loop_timer_mod(t, clock_now_ns());
+    clock_stop();
+    ck_assert(!loop_run_overdue(0)); // guest time stands still
+    clock_start();
+    loop_timer_free(t);
+    big_unlock();
+    loop_stop();
+}
+END_TEST
+
 static unsigned stress_fired[200];
 static struct loop_timer *stress[200];
 static void stress_record(void *opaque)
@@ -286,6 +314,7 @@ int main(void)
         timers_fire_in_order_with_the_lock,
         timer_moved_earlier_and_later,
         timer_in_the_past_does_not_lock_out,
+        overdue_timers_run_on_the_callers_thread,
         many_timers,
         watch_reads_pauses_and_sees_the_end,
         post_runs_on_the_loop,
