@@ -29,6 +29,13 @@ static bool reset(void *opaque, struct cpu *cpu, bool first) { return true; }
 
 static struct cpu_model model;
 static struct vcpu *vcpu;
+static struct address_space *mem, *ports;
+
+static void tear_down(void)
+{
+    as_destroy(mem);
+    as_destroy(ports);
+}
 
 static void set_up(void)
 {
@@ -36,8 +43,8 @@ static void set_up(void)
     char why[200];
 
     ck_assert(cpu_model_parse("max", &model, why) == 0);
-    cfg.mem = as_create("memory", 1ull << model.maxphyaddr);
-    cfg.ports = as_create("ports", 1 << 16);
+    cfg.mem = mem = as_create("memory", 1ull << model.maxphyaddr);
+    cfg.ports = ports = as_create("ports", 1 << 16);
     ck_assert(vcpu_create(&cfg, &vcpu) == 0);
 }
 
@@ -92,6 +99,10 @@ int main(void)
         a_stopped_cpu_runs_no_more,
         a_cpu_that_never_started_ends,
     };
-    return check_list_main((struct check_list){
-        .name = "vcpu", .tests = tests, .count = ARRAY_SIZE(tests), .set_up = set_up, .timeout = 20});
+    return check_list_main((struct check_list){.name = "vcpu",
+                                               .tests = tests,
+                                               .count = ARRAY_SIZE(tests),
+                                               .set_up = set_up,
+                                               .tear_down = tear_down,
+                                               .timeout = 20});
 }
