@@ -9,6 +9,7 @@
 #include "cpu/cpu.h"
 #include "cpu/cpuid.h"
 
+#include <cpuid.h>
 #include <string.h>
 
 enum kind {
@@ -21,6 +22,8 @@ enum kind {
     K_XMM,
     K_MXCSR,
     K_YMMH,
+    K_ZMMH,
+    K_OPMASK,
     K_BASE,
     K_KGS,
     K_CR,
@@ -40,6 +43,10 @@ enum { T_GDT_BASE, T_GDT_LIMIT, T_IDT_BASE, T_IDT_LIMIT, T_LDT, T_TR, T_TR_BASE 
 #define XMM(n) { "xmm" #n, "vec128", NULL, 128, K_XMM, n, GDB_SSE }
 #define MXCSR { "mxcsr", "i386_mxcsr", "vector", 32, K_MXCSR, 0, GDB_SSE }
 #define YMMH(n) { "ymm" #n "h", "uint128", NULL, 128, K_YMMH, n, GDB_AVX }
+#define XMM16(n) { "xmm" #n, "vec128", NULL, 128, K_XMM, n, GDB_AVX512 }
+#define YMM16H(n) { "ymm" #n "h", "uint128", NULL, 128, K_YMMH, n, GDB_AVX512 }
+#define ZMMH(n) { "zmm" #n "h", "v2ui128", NULL, 256, K_ZMMH, n, GDB_AVX512 }
+#define OPMASK(n) { "k" #n, "uint64", NULL, 64, K_OPMASK, n, GDB_AVX512 }
 #define BASE(name, n, feature) { name, "int", NULL, 64, K_BASE, n, feature }
 #define CR(name, type, n) { name, type, NULL, 64, K_CR, n, GDB_CONTROL }
 #define SYS(name, bits, kind, n) { name, "int", "system", bits, kind, n, GDB_TABLES }
@@ -49,6 +56,10 @@ enum { T_GDT_BASE, T_GDT_LIMIT, T_IDT_BASE, T_IDT_LIMIT, T_LDT, T_TR, T_TR_BASE 
 #define X87                                                                                                      \
     ST(0), ST(1), ST(2), ST(3), ST(4), ST(5), ST(6), ST(7), FCTL("fctrl", 0), FCTL("fstat", 1), FCTL("ftag", 2), \
         FCTL("fiseg", 3), FCTL("fioff", 4), FCTL("foseg", 5), FCTL("fooff", 6), FCTL("fop", 7)
+#define UPPER16(R) \
+    R(16), R(17), R(18), R(19), R(20), R(21), R(22), R(23), R(24), R(25), R(26), R(27), R(28), R(29), R(30), R(31)
+#define LOWER8(R) R(0), R(1), R(2), R(3), R(4), R(5), R(6), R(7)
+#define NEXT8(R) R(8), R(9), R(10), R(11), R(12), R(13), R(14), R(15)
 #define CONTROL                                                                                          \
     {"k_gs_base", "int", NULL, 64, K_KGS, 0, GDB_CONTROL}, CR("cr0", "x86_cr0", 0), CR("cr2", "int", 2), \
         CR("cr3", "int", 3), CR("cr4", "x86_cr4", 4), CR("cr8", "int", 8),                               \
@@ -75,6 +86,7 @@ static const struct gdb_reg regs64[] = {
     XMM(13), XMM(14), XMM(15), MXCSR,
     YMMH(0), YMMH(1), YMMH(2), YMMH(3), YMMH(4), YMMH(5), YMMH(6), YMMH(7), YMMH(8), YMMH(9), YMMH(10), YMMH(11),
     YMMH(12), YMMH(13), YMMH(14), YMMH(15),
+    UPPER16(XMM16), UPPER16(YMM16H), LOWER8(OPMASK), LOWER8(ZMMH), NEXT8(ZMMH), UPPER16(ZMMH),
     BASE("fs_base", FS, GDB_SEGMENTS), BASE("gs_base", GS, GDB_SEGMENTS), CONTROL, TABLES,
 };
 // clang-format on
@@ -87,6 +99,7 @@ static const struct gdb_reg regs32[] = {
     SELECTORS, X87,
     XMM(0), XMM(1), XMM(2), XMM(3), XMM(4), XMM(5), XMM(6), XMM(7), MXCSR,
     YMMH(0), YMMH(1), YMMH(2), YMMH(3), YMMH(4), YMMH(5), YMMH(6), YMMH(7),
+    LOWER8(OPMASK), LOWER8(ZMMH),
     BASE("fs_base", FS, GDB_CONTROL), BASE("gs_base", GS, GDB_CONTROL), CONTROL, TABLES,
 };
 // clang-format on
@@ -158,15 +171,29 @@ enum {
     XS_BV = 512,
     XS_AVX = 576
 };
-enum { BV_X87 = 1, BV_SSE = 2, BV_AVX = 4 };
+enum { BV_X87 = 1, BV_SSE = 2, BV_AVX = 4, BV_OPMASK = 32, BV_ZMM_HI256 = 64, BV_HI16_ZMM = 128 };
+
+// Where a component of AVX-512 is in the standard format, and its size: SDM vol. 1, section 13.2 "Enumeration of CPU
+// Support for XSAVE Instructions and XSAVE-Supported Features".
+static unsigned component_start(uint64_t bit, unsigned *size)
+{
+    unsigned offset, none;
+
+    __cpuid_count(0xd, (unsigned)__builtin_ctzll(bit), *size, offset, none, none);
+    return offset;
+}
 
 static bool in_use(const struct cpu *cpu, uint64_t component) { return *(uint64_t *)(cpu->xsave + XS_BV) & component; }
 
-// Where component's bytes are, after the area says that they count; NULL: this CPU has none.
+// Where component's bytes from offset on (in the area; of AVX-512's, in the component) are, after the area says that they count; NULL: this CPU has none.
 static uint8_t *area(struct cpu *cpu, uint64_t component, unsigned offset)
 {
+    unsigned start = 0, size = 0;
+
     if (!(cpu->fpu_host_mask & component))
         return NULL;
+    if (component > BV_AVX)
+        offset += start = component_start(component, &size);
     if (!in_use(cpu, component)) { // give it its initial value
         if (component == BV_X87) {
             memset(cpu->xsave, 0, FX_MXCSR);
@@ -174,8 +201,10 @@ static uint8_t *area(struct cpu *cpu, uint64_t component, unsigned offset)
             *(uint16_t *)(cpu->xsave + FX_FCW) = 0x37f;
         } else if (component == BV_SSE) {
             memset(cpu->xsave + FX_XMM, 0, 256);
-        } else {
+        } else if (component == BV_AVX) {
             memset(cpu->xsave + XS_AVX, 0, 256);
+        } else {
+            memset(cpu->xsave + start, 0, size);
         }
         *(uint64_t *)(cpu->xsave + XS_BV) |= component;
     }
@@ -234,8 +263,12 @@ static uint8_t *vector_bytes(struct cpu *cpu, const struct gdb_reg *r)
 {
     switch (r->kind) {
     case K_ST: return area(cpu, BV_X87, FX_ST + 16u * r->n);
-    case K_XMM: return area(cpu, BV_SSE, FX_XMM + 16u * r->n);
-    case K_YMMH: return area(cpu, BV_AVX, XS_AVX + 16u * r->n);
+    case K_XMM: return r->n < 16 ? area(cpu, BV_SSE, FX_XMM + 16u * r->n) : area(cpu, BV_HI16_ZMM, 64u * (r->n - 16u));
+    case K_YMMH:
+        return r->n < 16 ? area(cpu, BV_AVX, XS_AVX + 16u * r->n) : area(cpu, BV_HI16_ZMM, 64u * (r->n - 16u) + 16);
+    case K_ZMMH:
+        return r->n < 16 ? area(cpu, BV_ZMM_HI256, 32u * r->n) : area(cpu, BV_HI16_ZMM, 64u * (r->n - 16u) + 32);
+    case K_OPMASK: return area(cpu, BV_OPMASK, 8u * r->n);
     default: return NULL;
     }
 }
@@ -292,7 +325,10 @@ static uint64_t value_read(struct cpu *cpu, enum gdb_arch a, const struct gdb_re
     }
 }
 
-static bool is_vector(const struct gdb_reg *r) { return r->kind == K_ST || r->kind == K_XMM || r->kind == K_YMMH; }
+static bool is_vector(const struct gdb_reg *r)
+{
+    return r->kind == K_ST || r->kind == K_XMM || r->kind == K_YMMH || r->kind == K_ZMMH || r->kind == K_OPMASK;
+}
 
 unsigned gdb_reg_read(struct cpu *cpu, enum gdb_arch a, unsigned n, uint8_t *out)
 {

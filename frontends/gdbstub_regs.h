@@ -14,7 +14,7 @@ bool gdb_arch_parse(const char *name, enum gdb_arch *out);
 // operating system of 32 bits runs on it.
 enum gdb_arch gdb_arch_of(const struct cpu *cpu);
 
-enum { GDB_REG_BYTES = 16 }; // the largest one
+enum { GDB_REG_BYTES = 32 }; // the largest one
 
 unsigned gdb_reg_count(enum gdb_arch a);
 // How many registers, from number 0 on, are in the g packet: the others are asked for one by one.
@@ -36,8 +36,9 @@ char *gdb_target_xml(enum gdb_arch a, size_t *len);
 // --- for gdbstub_xml.c
 struct gdb_reg {
     const char *name, *type, *group; // group: NULL for GDB's own idea of it
-    uint8_t bits, kind, n;
+    uint16_t bits;
+    uint8_t kind, n;
     uint8_t feature; // of which the register begins a new one if it differs from the row before
 };
 const struct gdb_reg *gdb_reg_row(enum gdb_arch a, unsigned n);
-enum gdb_feature { GDB_CORE, GDB_SSE, GDB_AVX, GDB_SEGMENTS, GDB_CONTROL, GDB_TABLES };
+enum gdb_feature { GDB_CORE, GDB_SSE, GDB_AVX, GDB_AVX512, GDB_SEGMENTS, GDB_CONTROL, GDB_TABLES };

@@ -8,8 +8,9 @@
 
 static const char *const feature_names[] = {
     [GDB_CORE] = "org.gnu.gdb.i386.core",    [GDB_SSE] = "org.gnu.gdb.i386.sse",
-    [GDB_AVX] = "org.gnu.gdb.i386.avx",      [GDB_SEGMENTS] = "org.gnu.gdb.i386.segments",
-    [GDB_CONTROL] = "org.ring3.x86.control", [GDB_TABLES] = "org.ring3.x86.tables",
+    [GDB_AVX] = "org.gnu.gdb.i386.avx",      [GDB_AVX512] = "org.gnu.gdb.i386.avx512",
+    [GDB_CONTROL] = "org.ring3.x86.control", [GDB_SEGMENTS] = "org.gnu.gdb.i386.segments",
+    [GDB_TABLES] = "org.ring3.x86.tables",
 };
 
 // A register of flags; the name of bit 0 first, "" where a bit has none.
@@ -70,8 +71,10 @@ static void put_vectors(FILE *f)
 static void begin_feature(FILE *f, unsigned feature)
 {
     fprintf(f, "<feature name=\"%s\">\n", feature_names[feature]);
-    if (feature == GDB_SSE)
+    if (feature == GDB_SSE || feature == GDB_AVX512) // each feature has types of its own
         put_vectors(f);
+    if (feature == GDB_AVX512)
+        fputs("<vector id=\"v2ui128\" type=\"uint128\" count=\"2\"/>\n", f);
     for (unsigned i = 0; i < ARRAY_SIZE(flag_types); i++)
         if (flag_types[i].feature == feature)
             put_flags(f, &flag_types[i]);

@@ -205,6 +205,39 @@ START_TEST(vectors)
 }
 END_TEST
 
+START_TEST(avx512)
+{
+    static const struct {
+        const char *name;
+        unsigned size;
+    } rows[] = {{"xmm17", 16}, {"ymm17h", 16}, {"zmm17h", 32}, {"zmm3h", 32}, {"k5", 8}};
+    uint8_t v[GDB_REG_BYTES], back[GDB_REG_BYTES], x[64], k[8];
+
+    if ((cpu->fpu_host_mask & 0xe0) != 0xe0) { // not on this host: they read as 0
+        ck_assert_int_eq(gdb_reg_read(cpu, GDB_X86_64, number_of(GDB_X86_64, "zmm17h"), back), 32);
+        ck_assert_mem_eq(back, (uint8_t[32]){0}, 32);
+        return;
+    }
+    *(uint64_t *)(cpu->xsave + 512) = 0;
+    for (unsigned r = 0; r < ARRAY_SIZE(rows); r++) {
+        memset(v, (int)(0x11 * (r + 1)), sizeof(v));
+        ck_assert_int_eq(gdb_reg_write(cpu, GDB_X86_64, number_of(GDB_X86_64, rows[r].name), v), (int)rows[r].size);
+        gdb_reg_read(cpu, GDB_X86_64, number_of(GDB_X86_64, rows[r].name), back);
+        ck_assert_mem_eq(back, v, rows[r].size);
+    }
+    gdb_reg_read(cpu, GDB_X86_64, number_of(GDB_X86_64, "k4"), back);
+    ck_assert_mem_eq(back, (uint8_t[8]){0}, 8);
+    cpu_fpu_load(cpu);
+    __asm__ volatile(".byte 0x62, 0xe1, 0xfe, 0x48, 0x7f, 0x08" ::"a"(x) : "memory"); // vmovdqu64 [rax], zmm17
+    __asm__ volatile(".byte 0xc4, 0xe1, 0xf8, 0x91, 0x28" ::"a"(k) : "memory");       // kmovq [rax], k5
+    cpu_fpu_save(cpu);
+    for (unsigned i = 0; i < 64; i++)
+        ck_assert_uint_eq(x[i], i < 16 ? 0x11 : i < 32 ? 0x22 : 0x33);
+    for (unsigned i = 0; i < 8; i++)
+        ck_assert_uint_eq(k[i], 0x55);
+}
+END_TEST
+
 // SDM vol. 1, section 8.1.7: 0 valid, 1 zero, 2 special, 3 empty.
 START_TEST(x87_tags)
 {
@@ -251,6 +284,7 @@ static TCase *all(void)
     tcase_add_test(t, selectors);
     tcase_add_test(t, control);
     tcase_add_test(t, vectors);
+    tcase_add_test(t, avx512);
     tcase_add_test(t, x87_tags);
     tcase_add_test(t, memory);
     return t;
