@@ -11,13 +11,13 @@ enum {                         // optimisations of bt
     ACCEL_NO_RUNS = 8,         // stack instructions one at a time
     ACCEL_NO_REMAT = 16,       // live flags are always kept, never made again
     ACCEL_NO_HIGH = 32,        // guest r14/r15 go back to memory after each instruction
+    ACCEL_NO_LEGACY = 64,      // real mode, VM86, 16-bit code and segments that are not flat: interpreted
     ACCEL_NO_SPANS = 128,      // each memory access looks its page up by itself
     ACCEL_NO_CLONE = 256,      // the same code at another address is translated again
     ACCEL_NO_WINDOW = 512,     // loads from low memory always look their page up
-    ACCEL_NO_SELF_KICK = 4096, // late timers are left to the I/O thread
-    ACCEL_NO_UNROLL = 2048,    // small loops stand in a block once
     ACCEL_NO_STRINGS = 1024,   // string instructions always go through their helper
-    ACCEL_NO_LEGACY = 64,      // real mode, VM86, 16-bit code and segments that are not flat: interpreted
+    ACCEL_NO_UNROLL = 2048,    // small loops stand in a block once
+    ACCEL_NO_SELF_KICK = 4096, // late timers are left to the I/O thread
 };
 
 struct accel_config {

@@ -107,6 +107,9 @@ enum string_op { STR_MOVS, STR_STOS, STR_LODS, STR_CMPS, STR_SCAS, STR_INS, STR_
 enum rep { REP_NONE, REP_E, REP_NE }; // REP is REP_E
 void cpu_op_string(struct cpu *cpu, enum string_op op, unsigned size, unsigned addrsize, enum rep rep,
                    enum sreg src_seg);
+// The host's own REP MOVS and REP STOS: n elements of size bytes.
+void cpu_host_movs(hva d, hva s, uint64_t n, unsigned size, bool down);
+void cpu_host_stos(hva d, uint64_t v, uint64_t n, unsigned size, bool down);
 
 // --- vector state in memory (fpu.c): FXSAVE ... XRSTORS on guest memory, XCR0 of the guest
 enum xstate_op { X_FXSAVE, X_FXRSTOR, X_XSAVE, X_XRSTOR, X_XSAVEOPT, X_XSAVEC, X_XSAVES, X_XRSTORS };

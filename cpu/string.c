@@ -114,7 +114,7 @@ static void host_written(struct cpu *cpu, const struct str *s, const struct host
             __asm__ volatile("rep " op suffix __VA_ARGS__);              \
     } while (0)
 
-static void native_movs(hva d, hva s, uint64_t n, unsigned size, bool down)
+void cpu_host_movs(hva d, hva s, uint64_t n, unsigned size, bool down)
 {
 #define OPERANDS : "+D"(d), "+S"(s), "+c"(n) : : "memory", "cc"
     switch (size) {
@@ -126,7 +126,7 @@ static void native_movs(hva d, hva s, uint64_t n, unsigned size, bool down)
 #undef OPERANDS
 }
 
-static void native_stos(hva d, uint64_t v, uint64_t n, unsigned size, bool down)
+void cpu_host_stos(hva d, uint64_t v, uint64_t n, unsigned size, bool down)
 {
 #define OPERANDS : "+D"(d), "+c"(n) : "a"(v) : "memory", "cc"
     switch (size) {
@@ -165,7 +165,7 @@ static uint64_t do_movs(struct str *s, uint64_t max)
         n = n < b ? n : b;
     }
     if (max > 1 && n && host_page(cpu, ls, false, &from) && host_page(cpu, ld, true, &to)) {
-        native_movs(to.p, from.p, n, s->size, s->down);
+        cpu_host_movs(to.p, from.p, n, s->size, s->down);
         host_written(cpu, s, &to, n);
     } else {
         n = 1;
@@ -187,7 +187,7 @@ static uint64_t do_stos(struct str *s, uint64_t max)
         n = n < b ? n : b;
     }
     if (max > 1 && n && host_page(cpu, ld, true, &to)) {
-        native_stos(to.p, cpu->gpr[RAX], n, s->size, s->down);
+        cpu_host_stos(to.p, cpu->gpr[RAX], n, s->size, s->down);
         host_written(cpu, s, &to, n);
     } else {
         n = 1;

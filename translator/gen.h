@@ -114,6 +114,15 @@ void gen_map(struct gen *g, unsigned i); // host code from here on belongs to in
 struct tb_site *gen_site(struct gen *g, unsigned i,
                          bool helper); // for instruction i: a call of a helper, or a memory access
 
+// The first of n instructions at that address (an unrolled loop has several), or -1.
+static inline int gen_index_of(const gva *rip, unsigned n, gva target)
+{
+    for (unsigned k = 0; k < n; k++)
+        if (rip[k] == target)
+            return (int)k;
+    return -1;
+}
+
 // What pointers and stack slots have: 8 bytes in 64-bit code, 4 in flat 32-bit code; and the REX.W that goes with it.
 static inline unsigned gen_width(const struct gen *g) { return g->code64 ? 8 : 4; }
 static inline unsigned gen_wide(const struct gen *g) { return g->code64 ? EF_W : 0; }
@@ -227,8 +236,6 @@ unsigned gen_stack_run(struct gen *g, unsigned i);
 void gen_run_stubs(struct gen *g);
 
 // --- gen_flow.c
-int gen_index_of(const struct gen *g,
-                 gva target); // the block's first instruction at that address (loops may be unrolled), or -1
 bool gen_branch_operand(struct gen *g, unsigned i); // target of a near indirect branch to r14; false: no fast rule
 bool gen_branch(struct gen *g, unsigned i);         // JMP, JCC, CALL, RET, indirect, LOOP; false: interpreter
 void gen_link_jmp(struct gen *g, unsigned i, gva target, bool live);

@@ -15,6 +15,7 @@
 //
 // Where it does not, and the guest's r8 to r13 do not exist (outside long mode), LAHF and SETO put the flags into r13.
 #include "translator/gen.h"
+#include "translator/host_insn.h"
 
 enum alu { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP, ALU_TEST, ALU_NONE };
 
@@ -85,7 +86,7 @@ void gen_note_entries(struct gen *g)
         if (in->class != IC_JMP && in->class != IC_JCC && in->class != IC_LOOP && in->class != IC_CALL)
             continue;
         gva target = code_target(g->tb->mode, g->rip[i], in->len, in->imm, in->opsize);
-        int k = gen_index_of(g, target);
+        int k = gen_index_of(g->rip, g->n, target);
         if (k >= 0)
             g->entered |= 1ull << k;
     }
@@ -144,7 +145,7 @@ void gen_save_flags(struct gen *g)
 {
     struct emit *e = &g->e;
     emit_mov32(e, R15, RAX);
-    emit_bytes(e, "\x9f\x0f\x90\xc0", 4); // lahf; seto al
+    host_flags_to_ax(e);
     emit_mov32(e, R13, RAX);
     emit_mov32(e, RAX, R15);
 }

@@ -18,14 +18,6 @@ static struct tb_link *new_link(struct gen *g, unsigned i, gva target, uint8_t *
 }
 
 // Finds which instruction of the block a branch target is; -1: none.
-int gen_index_of(const struct gen *g, gva target)
-{
-    for (unsigned k = 0; k < g->n; k++)
-        if (g->rip[k] == target)
-            return (int)k;
-    return -1;
-}
-
 void gen_link_exit(struct gen *g, struct tb_link *l)
 {
     l->stub = gen_here(g);
@@ -91,7 +83,7 @@ void gen_link_checks(struct gen *g)
     for (unsigned k = 0; k < g->nlinks; k++) {
         struct tb_link *l = &kept[n];
         *l = g->links[k];
-        int inside = gen_index_of(g, l->target);
+        int inside = gen_index_of(g->rip, g->n, l->target);
         // A target in the last bytes of a page may be an instruction that leaves it: that depends on two mappings.
         bool near_end = (l->target & ~PAGE_MASK) > PAGE_SIZE - INSN_MAX;
         g->link_miss[n] = NULL;

@@ -167,7 +167,7 @@ static bool gen_pushf(struct gen *g, unsigned i)
     if (!g->code64 || g->insn[i].opsize != 8)
         return false;
     emit_store(e, eng(g->bt, ENG_TMP2), RAX);
-    emit_bytes(e, "\x9f\x0f\x90\xc0", 4); // lahf; seto al
+    host_flags_to_ax(e);
     emit_store32(e, CPU_FIELD(g->bt, stash.r[0]), RAX);
     emit_op_reg(e, EF_0F, 0xb6, R14, RAX); // movzx r14d, al
     emit_bytes(e, "\x0f\xb6\xc4", 3);      // movzx eax, ah
@@ -179,7 +179,7 @@ static bool gen_pushf(struct gen *g, unsigned i)
     emit_op_reg(e, 0, 0x09, RAX, R15); // or r15d, eax
     emit_store(e, eng(g->bt, ENG_TMP), R15);
     emit_load32(e, RAX, CPU_FIELD(g->bt, stash.r[0]));
-    emit_bytes(e, "\x04\x7f\x9e", 3); // add al, 0x7f; sahf
+    host_flags_from_ax(e);
     emit_load(e, RAX, eng(g->bt, ENG_TMP2));
     emit_lea(e, R14, EMEM(RSP, -8));
     gen_lookup(g, i, 8, true, false, true, true);

@@ -299,16 +299,21 @@ static void grow(const struct gen *g, unsigned first, struct gen_span *s)
     }
 }
 
+static bool may_have_spans(const struct gen *g)
+{
+    return (g->code64 || g->flat32) && g->tb->pa2 == NO_PA && !(g->tb->mode & TB_EXACT) &&
+           !(g->bt->disable & ACCEL_NO_SPANS);
+}
+
 // How often the loop of instructions first to last should stand in the block, so that the accesses of several rounds
 // share a lookup: those off registers that a round moves by a constant. 1: that gains nothing.
 unsigned gen_span_unroll(const struct gen *g, unsigned first, unsigned last)
 {
     struct value v[16];
-    bool may = (g->code64 || g->flat32) && !(g->tb->mode & TB_EXACT) &&
-               !(g->bt->disable & (ACCEL_NO_SPANS | ACCEL_NO_UNROLL));
     unsigned best = 1;
     // A 66h on the branch cuts IP to 16 bits where it is taken: unrolled, that would be the way out.
-    if (!may || last - first >= UNROLL_INSNS || (!g->code64 && g->insn[last].opsize == 2))
+    if (!may_have_spans(g) || (g->bt->disable & ACCEL_NO_UNROLL) || last - first >= UNROLL_INSNS ||
+        (!g->code64 && g->insn[last].opsize == 2))
         return 1;
     start_values(v);
     for (unsigned k = first; k <= last; k++)
@@ -339,8 +344,7 @@ static bool may_begin(const struct gen *g, unsigned i)
 void gen_span_plan(struct gen *g)
 {
     g->nspans = 0;
-    if ((!g->code64 && !g->flat32) || g->tb->pa2 != NO_PA || (g->tb->mode & TB_EXACT) ||
-        (g->bt->disable & ACCEL_NO_SPANS))
+    if (!may_have_spans(g))
         return;
     for (unsigned i = 0; i < g->n && g->nspans < GEN_MAX_SPANS;) {
         struct gen_span *s = &g->spans[g->nspans];

@@ -24,6 +24,11 @@ enum { OP_MOVS = 0xa4, OP_CMPS = 0xa6, OP_STOS = 0xaa, OP_LODS = 0xac, OP_SCAS =
 static unsigned element_size(const struct insn *in) { return in->opcode & 1 ? in->opsize : 1; }
 static unsigned size_flags(unsigned size) { return size == 2 ? EF_66 : size == 8 ? EF_W : 0; }
 
+// MOVS to SCAS, without LOCK.
+static bool is_string(const struct insn *in)
+{
+    return in->class == IC_STRING && in->map == MAP_1 && in->enc == ENC_LEGACY && in->opcode >= OP_MOVS && !in->lock;
+}
 static bool has_fs_gs(const struct insn *in) { return in->seg == FS || in->seg == GS; }
 
 // --- helpers. REP MOVS, REP STOS of any length: 64-bit addresses, flat segments, upward
@@ -37,26 +42,6 @@ static uint64_t at_most(uint64_t n, gva va, unsigned size)
 {
     uint64_t room = (PAGE_SIZE - (va & ~PAGE_MASK)) / size;
     return n < room ? n : room;
-}
-
-static void copy_up(hva d, hva s, uint64_t n, unsigned size)
-{
-    switch (size) {
-    case 1: __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n)::"memory"); break;
-    case 2: __asm__ volatile("rep movsw" : "+D"(d), "+S"(s), "+c"(n)::"memory"); break;
-    case 4: __asm__ volatile("rep movsl" : "+D"(d), "+S"(s), "+c"(n)::"memory"); break;
-    default: __asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(n)::"memory"); break;
-    }
-}
-
-static void fill_up(hva d, uint64_t v, uint64_t n, unsigned size)
-{
-    switch (size) {
-    case 1: __asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(v) : "memory"); break;
-    case 2: __asm__ volatile("rep stosw" : "+D"(d), "+c"(n) : "a"(v) : "memory"); break;
-    case 4: __asm__ volatile("rep stosl" : "+D"(d), "+c"(n) : "a"(v) : "memory"); break;
-    default: __asm__ volatile("rep stosq" : "+D"(d), "+c"(n) : "a"(v) : "memory"); break;
-    }
 }
 
 // Page run after page run while both sides are resident; false: the rest is for cpu_op_string. Returns to it for
@@ -76,9 +61,9 @@ static bool rep_resident(struct cpu *cpu, bool movs, unsigned size)
         if (!d || (movs && !s) || !n || cpu_requests(cpu))
             return false;
         if (movs)
-            copy_up(d, s, n, size);
+            cpu_host_movs(d, s, n, size, false);
         else
-            fill_up(d, cpu->gpr[RAX], n, size);
+            cpu_host_stos(d, cpu->gpr[RAX], n, size, false);
         cpu->gpr[RDI] += n * size;
         cpu->gpr[RSI] += movs ? n * size : 0;
         *left -= n;
@@ -124,12 +109,12 @@ static void gen_string_helper(struct gen *g, unsigned i)
     gen_helper(g, i, h_string, op | size << 8 | (uint64_t)in->addrsize << 16 | rep << 24,
                in->seg >= 0 ? (uint64_t)in->seg : DS);
 }
+
 // --- one element
 
 static bool is_single(uint64_t mode, const struct insn *in)
 {
-    return in->class == IC_STRING && in->map == MAP_1 && in->enc == ENC_LEGACY && in->opcode >= OP_MOVS && !in->rep &&
-           !in->repne && !in->lock && !((mode & MODE_CS64) && has_fs_gs(in));
+    return is_string(in) && !in->rep && !in->repne && !((mode & MODE_CS64) && has_fs_gs(in));
 }
 
 // The address in RSI or RDI to r14.
@@ -162,7 +147,8 @@ static void string_advance(struct gen *g, unsigned i, int r, int step, unsigned 
 {
     const struct insn *in = &g->insn[i];
     struct emit *e = &g->e;
-    bool compares = in->opcode >= 0xa6 && (in->opcode & 6) == 6;        // its flags are wanted
+    unsigned op = in->opcode & 0xfe;
+    bool compares = op == OP_CMPS || op == OP_SCAS;                     // its flags are wanted
     if (in->addrsize == 2 && !g->live[i] && !compares && step != R14) { // ADD takes half as long as a 16-bit LEA
         if (size > 1)
             emit_lea32(e, R14, (struct emem){.base = -1, .index = (int8_t)step, .scale = (uint8_t)size});
@@ -216,8 +202,7 @@ static void gen_single(struct gen *g, unsigned i)
 static bool is_short_rep(uint64_t mode, const struct insn *in)
 {
     unsigned op = in->opcode & 0xfe;
-    if (in->class != IC_STRING || in->map != MAP_1 || in->enc != ENC_LEGACY || in->lock || !in->rep || has_fs_gs(in) ||
-        (op != OP_MOVS && op != OP_STOS))
+    if (!is_string(in) || !in->rep || has_fs_gs(in) || (op != OP_MOVS && op != OP_STOS))
         return false;
     return mode & MODE_CS64 ? in->addrsize == 8 : gen_flat32(mode) && in->addrsize == 4;
 }
@@ -264,7 +249,7 @@ static void save_flags(struct gen *g)
 {
     struct emit *e = &g->e;
     emit_mov(e, R15, RAX);
-    emit_bytes(e, "\x9f\x0f\x90\xc0", 4); // lahf; seto al
+    host_flags_to_ax(e);
     emit_store32(e, eng(g->bt, ENG_TMP2), RAX);
     emit_mov(e, RAX, R15);
 }
@@ -274,7 +259,7 @@ static void restore_flags(struct gen *g)
     struct emit *e = &g->e;
     emit_mov(e, R15, RAX);
     emit_load32(e, RAX, eng(g->bt, ENG_TMP2));
-    emit_bytes(e, "\x04\x7f\x9e", 3); // add al, 0x7f: OF if al is 1; sahf
+    host_flags_from_ax(e);
     emit_mov(e, RAX, R15);
 }
 

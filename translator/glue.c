@@ -13,17 +13,6 @@
 #include "translator/gen.h"
 #include "translator/host_insn.h"
 
-// Flags travel as LAHF/SETO leave them: AH = SF ZF AF PF CF, AL = OF.
-static void emit_flags_to_ax(struct emit *e)
-{
-    emit_bytes(e, "\x9f\x0f\x90\xc0", 4); // lahf; seto al
-}
-
-static void emit_ax_to_flags(struct emit *e)
-{
-    emit_bytes(e, "\x04\x7f\x9e", 3); // add al, 0x7f; sahf
-}
-
 static void emit_cpu_pointer(struct bt *bt, struct emit *e, int r)
 {
     emit_load(e, r, EMEM_FS(0)); // the thread control block holds its own address
@@ -45,7 +34,7 @@ static void emit_store_state(struct bt *bt, struct emit *e)
 {
     for (int r = RAX; r <= R13; r++)
         emit_store(e, CPU_FIELD(bt, gpr[r]), r);
-    emit_flags_to_ax(e);
+    host_flags_to_ax(e);
     emit_load(e, RSP, eng(bt, ENG_HOST_SP));
     emit_op_reg(e, EF_0F, 0xb6, RDX, RAX);    // movzx edx, al
     emit_bytes(e, "\x0f\xb6\xc4", 3);         // movzx eax, ah
@@ -69,7 +58,7 @@ static void emit_load_state(struct bt *bt, struct emit *e)
     emit_bytes(e, "\xc1\xe9\x0b", 3); // shr ecx, 11
     emit_bytes(e, "\x83\xe1\x01", 3); // and ecx, 1
     emit_bytes(e, "\x09\xc8", 2);     // or eax, ecx
-    emit_ax_to_flags(e);
+    host_flags_from_ax(e);
     for (int r = RAX; r <= R13; r++)
         emit_load(e, r, CPU_FIELD(bt, gpr[r]));
 }

@@ -52,6 +52,16 @@ static inline void host_shlx(struct emit *e, int dst, int src, int count)
     host_vex(e, 2, 1, true, 0xf7, dst, count, src);
 }
 
+// Arithmetic flags travel as LAHF and SETO leave them: AH = SF ZF AF PF CF, AL = OF.
+static inline void host_flags_to_ax(struct emit *e)
+{
+    emit_bytes(e, "\x9f\x0f\x90\xc0", 4); // lahf; seto al
+}
+static inline void host_flags_from_ax(struct emit *e)
+{
+    emit_bytes(e, "\x04\x7f\x9e", 3); // add al, 0x7f: OF if al is 1; sahf
+}
+
 // test r14b, mask
 static inline void host_test_r14b(struct emit *e, unsigned mask)
 {

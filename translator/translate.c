@@ -136,12 +136,28 @@ static unsigned decode_run(struct bt *bt, struct work *w, gva va, gpa pa, const 
     return n;
 }
 
-static int find_insn(const struct work *w, unsigned n, gva target)
+// What is known of a block before code is made for it.
+static void begin(struct bt *bt, struct work *w, struct tb *tb, unsigned n)
 {
-    for (unsigned k = 0; k < n; k++)
-        if (w->rip[k] == target)
-            return (int)k;
-    return -1;
+    struct gen *g = &w->gen;
+    memset(g, 0, offsetof(struct gen, slow));
+    g->log.nrel = g->log.naddr = 0;
+    g->log.fixed = false;
+    g->bt = bt;
+    g->tb = tb;
+    g->d = (uint8_t *)(tb + 1);
+    g->d_end = bt->cache.d + TB_MAX_DATA;
+    g->insn = w->insn;
+    g->rip = w->rip;
+    g->host = w->host;
+    g->live = w->live;
+    g->taken_live = w->taken_live;
+    g->links = w->links;
+    g->n = n;
+    g->code64 = tb->mode & MODE_CS64;
+    g->flat32 = gen_flat32(tb->mode);
+    g->user = tb->mode & MODE_USER;
+    g->scratch = !(tb->mode & (MODE_CS64 | MODE_COMPAT));
 }
 
 // A small loop, instructions first to last, several times in a row, so that spans reach over several rounds. The JCC
@@ -171,18 +187,14 @@ static unsigned unroll(struct work *w, unsigned n, unsigned first, unsigned last
 static bool unroll_loop(struct bt *bt, struct work *w, unsigned *n, struct tb *tb)
 {
     struct gen *g = &w->gen;
-    g->bt = bt;
-    g->tb = tb;
-    g->insn = w->insn;
-    g->code64 = tb->mode & MODE_CS64;
-    g->flat32 = gen_flat32(tb->mode);
+    begin(bt, w, tb, *n);
     if (debug_break_at(bt->cpu, code_rip(tb->mode, w->rip[0]))) // decode_run() stopped before all others
         return false;
     for (unsigned k = 0; k < *n; k++) {
         const struct insn *in = &w->insn[k];
         if (in->class != IC_JCC || in->imm >= 0)
             continue;
-        int first = find_insn(w, k + 1, code_target(tb->mode, w->rip[k], in->len, in->imm, in->opsize));
+        int first = gen_index_of(w->rip, k + 1, code_target(tb->mode, w->rip[k], in->len, in->imm, in->opsize));
         unsigned rounds = first >= 0 ? gen_span_unroll(g, (unsigned)first, k) : 1;
         if (rounds < 2 || k + 1 + (k + 1 - (unsigned)first) * (rounds - 1) > TB_MAX_INSNS)
             continue;
@@ -247,7 +259,7 @@ static void compute_liveness(struct bt *bt, struct work *w, unsigned n, struct t
         w->taken_live[i] = FL_ARITH;
         if (in->class == IC_JMP || in->class == IC_JCC || in->class == IC_CALL || in->class == IC_LOOP) {
             gva t = code_target(tb->mode, w->rip[i], in->len, in->imm, in->opsize);
-            inside[i] = find_insn(w, n, t);
+            inside[i] = gen_index_of(w->rip, n, t);
             if (inside[i] < 0)
                 w->taken_live[i] = lookahead(bt, tb, page, t);
         }
@@ -435,24 +447,7 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n,
 {
     struct gen *g = &w->gen;
     struct code_cache *c = &bt->cache;
-    memset(g, 0, offsetof(struct gen, slow));
-    g->log.nrel = g->log.naddr = 0;
-    g->log.fixed = false;
-    g->bt = bt;
-    g->tb = tb;
-    g->d = (uint8_t *)(tb + 1);
-    g->d_end = c->d + TB_MAX_DATA;
-    g->insn = w->insn;
-    g->rip = w->rip;
-    g->host = w->host;
-    g->live = w->live;
-    g->taken_live = w->taken_live;
-    g->links = w->links;
-    g->n = n;
-    g->code64 = tb->mode & MODE_CS64;
-    g->flat32 = gen_flat32(tb->mode);
-    g->user = tb->mode & MODE_USER;
-    g->scratch = !(tb->mode & (MODE_CS64 | MODE_COMPAT));
+    begin(bt, w, tb, n);
     g->e = (struct emit){.p = c->p, .end = c->p + TB_MAX_CODE, .exec = cache_exec(bt), .log = &g->log};
     tb->code = gen_here(g);
     tb->map = w->map; // until it is known how much there is
