@@ -17,49 +17,36 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { FILE_BYTES = 4096, RAM_BYTES = 4 << 20, TEXT_AT = 0x400, HEADER_AT = 0x200 };
 
+// The headers of an ELF file of so many bits: a segment, and the note that says where PVH begins.
+#define PUT_ELF(file, note, bits, machine)                                                             \
+    do {                                                                                               \
+        Elf##bits##_Ehdr *h = (Elf##bits##_Ehdr *)(file);                                              \
+        Elf##bits##_Phdr *p = (Elf##bits##_Phdr *)(h + 1);                                             \
+        *h = (Elf##bits##_Ehdr){.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS##bits, ELFDATA2LSB, 1},      \
+                                .e_type = ET_EXEC,                                                     \
+                                .e_machine = machine,                                                  \
+                                .e_entry = 0x200000,                                                   \
+                                .e_phoff = sizeof(*h),                                                 \
+                                .e_phentsize = sizeof(*p),                                             \
+                                .e_phnum = 2};                                                         \
+        p[0] = (Elf##bits##_Phdr){.p_type = PT_LOAD,                                                   \
+                                  .p_offset = TEXT_AT,                                                 \
+                                  .p_paddr = 0x200000,                                                 \
+                                  .p_vaddr = 0x200000,                                                 \
+                                  .p_filesz = 0x800,                                                   \
+                                  .p_memsz = 0x1000,                                                   \
+                                  .p_flags = PF_X};                                                    \
+        p[1] = (Elf##bits##_Phdr){.p_type = PT_NOTE, .p_offset = HEADER_AT, .p_filesz = sizeof(note)}; \
+    } while (0)
+
 static void make_elf(uint8_t *file, bool wide)
 {
     static const uint32_t note[] = {4, 4, 18, 0x006e6558, 0x200010};
 
-    if (wide) {
-        Elf64_Ehdr *h = (Elf64_Ehdr *)file;
-        Elf64_Phdr *p = (Elf64_Phdr *)(h + 1);
-
-        *h = (Elf64_Ehdr){.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1},
-                          .e_type = ET_EXEC,
-                          .e_machine = EM_X86_64,
-                          .e_entry = 0x200000,
-                          .e_phoff = sizeof(*h),
-                          .e_phentsize = sizeof(*p),
-                          .e_phnum = 2};
-        p[0] = (Elf64_Phdr){.p_type = PT_LOAD,
-                            .p_offset = TEXT_AT,
-                            .p_paddr = 0x200000,
-                            .p_vaddr = 0x200000,
-                            .p_filesz = 0x800,
-                            .p_memsz = 0x1000,
-                            .p_flags = PF_X};
-        p[1] = (Elf64_Phdr){.p_type = PT_NOTE, .p_offset = HEADER_AT, .p_filesz = sizeof(note)};
-    } else {
-        Elf32_Ehdr *h = (Elf32_Ehdr *)file;
-        Elf32_Phdr *p = (Elf32_Phdr *)(h + 1);
-
-        *h = (Elf32_Ehdr){.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, 1},
-                          .e_type = ET_EXEC,
-                          .e_machine = EM_386,
-                          .e_entry = 0x200000,
-                          .e_phoff = sizeof(*h),
-                          .e_phentsize = sizeof(*p),
-                          .e_phnum = 2};
-        p[0] = (Elf32_Phdr){.p_type = PT_LOAD,
-                            .p_offset = TEXT_AT,
-                            .p_paddr = 0x200000,
-                            .p_vaddr = 0x200000,
-                            .p_filesz = 0x800,
-                            .p_memsz = 0x1000,
-                            .p_flags = PF_X};
-        p[1] = (Elf32_Phdr){.p_type = PT_NOTE, .p_offset = HEADER_AT, .p_filesz = sizeof(note)};
-    }
+    if (wide)
+        PUT_ELF(file, note, 64, EM_X86_64);
+    else
+        PUT_ELF(file, note, 32, EM_386);
     memcpy(file + HEADER_AT, note, sizeof(note));
 }
 

@@ -87,6 +87,12 @@ class Ring3:
         wait(what, lambda: self.process.poll() is not None)
         return self.process.returncode
 
+    def ends_well(self, what):
+        """It ends soon, with status 0."""
+        status = self.ended(what)
+        if status:
+            fail(f"exit status {status}")
+
     def cpu_seconds(self):
         with open(f"/proc/{self.process.pid}/stat") as f:
             fields = f.read().rpartition(")")[2].split()

@@ -89,13 +89,19 @@ static unsigned take_all(int vector)
     return n;
 }
 
-// The vCPU's thread waited for a CPU, while the I/O thread did not.
-START_TEST(ticks_wait_for_the_cpu)
+// The I/O APIC in use, counter 0 periodic, and nothing of it waiting.
+static void start_ticking(uint16_t count)
 {
     start();
     use_ioapic();
-    tick_at(2, 4773); // 4 ms
+    tick_at(2, count);
     take_all(VECTOR);
+}
+
+// The vCPU's thread waited for a CPU, while the I/O thread did not.
+START_TEST(ticks_wait_for_the_cpu)
+{
+    start_ticking(4773); // 4 ms
     bench_advance(25 * MS);
     ck_assert_uint_eq(take_all(VECTOR), 6);
     bench_advance(4 * MS);
@@ -107,10 +113,7 @@ END_TEST
 // Too fast for a debt to be paid beside them.
 START_TEST(fast_ticks_merge)
 {
-    start();
-    use_ioapic();
-    tick_at(2, 24); // 20 us
-    take_all(VECTOR);
+    start_ticking(24); // 20 us
     bench_advance(25 * MS);
     ck_assert_uint_eq(take_all(VECTOR), 1);
 }
@@ -142,10 +145,7 @@ END_TEST
 
 START_TEST(another_interrupt_is_no_tick)
 {
-    start();
-    use_ioapic();
-    tick_at(2, 4773);
-    take_all(VECTOR);
+    start_ticking(4773);
     bench_advance(9 * MS); // two ticks, one of them owed
     writel(LAPIC + 0x310, 0);
     writel(LAPIC + 0x300, 0x40000 | 0x51); // to itself, and of a higher priority
@@ -183,10 +183,7 @@ END_TEST
 
 START_TEST(a_stopped_timer_owes_nothing)
 {
-    start();
-    use_ioapic();
-    tick_at(2, 4773);
-    take_all(VECTOR);
+    start_ticking(4773);
     bench_advance(25 * MS);
     tick_at(0, 60000);
     ck_assert_uint_eq(take_all(VECTOR), 1);
@@ -200,10 +197,7 @@ END_TEST
 
 START_TEST(debt_is_bounded)
 {
-    start();
-    use_ioapic();
-    tick_at(2, 1193); // 1 ms
-    take_all(VECTOR);
+    start_ticking(1193); // 1 ms
     bench_advance(10000 * MS);
     ck_assert_uint_eq(take_all(VECTOR), TICK_OWED_MAX + 1);
     bench_advance(10 * MS);
