@@ -122,7 +122,8 @@ static void change_zoom(struct sdl_ui *ui, int by)
 
 // --- keys
 
-static bool grab_mod_held(const struct sdl_ui *ui)
+// With this key press: SDL_GetModState() tells of the last event that arrived, which may be the modifiers' release.
+static bool grab_mod_held(const struct sdl_ui *ui, const SDL_KeyboardEvent *k)
 {
     static const SDL_Keymod needed[] = {
         [GRAB_LCTRL_LALT] = KMOD_LCTRL | KMOD_LALT,
@@ -131,7 +132,7 @@ static bool grab_mod_held(const struct sdl_ui *ui)
     };
     SDL_Keymod need = needed[ui->context.options->grab_mod];
 
-    return (SDL_GetModState() & need) == need;
+    return (k->keysym.mod & need) == need;
 }
 
 static bool hotkey(struct sdl_ui *ui, SDL_Scancode code)
@@ -163,7 +164,7 @@ static void on_key(struct sdl_ui *ui, const SDL_KeyboardEvent *k)
             ui->swallow_hotkey = false;
         return;
     }
-    if (down && grab_mod_held(ui) && hotkey(ui, code)) {
+    if (down && grab_mod_held(ui, k) && hotkey(ui, code)) {
         ui->swallow_hotkey = true;
         ui->swallowed = code;
         return;

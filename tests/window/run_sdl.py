@@ -136,7 +136,7 @@ def test_mouse(guest, user):
         fail("the mouse moved though it was let go")
 
 
-def test_sizes(guest, user, golden):
+def test_sizes(server, guest, user, work, golden):
     say("zoom: Ctrl-Alt-plus, -minus and -0")
     user.press("Control_L", "Alt_L", "equal")
     user("size 1000 750")
@@ -158,6 +158,11 @@ def test_sizes(guest, user, golden):
     user("resize 400 300")
     user("size 400 300")
     wait("the small picture", lambda: abs(pixel(user.shot(), 199, 149)[2] - 398 % 256) < 4)
+    say("pictures while its size changes")
+    other = User(server, work, XDRIVE)
+    other("find ring3")
+    other.all(["resize 400 300", "resize 1300 900"] * 2000, meanwhile=lambda: [user.shot() for _ in range(40)])
+    other.process.kill()
     user.press("Control_L", "Alt_L", "u")
     user("size 800 600")
     user.golden("truecolour")
@@ -284,7 +289,7 @@ def main():
             picture(guest, user, "F2", 0x3c, "colours256")
             golden = picture(guest, user, "F3", 0x3d, "truecolour")
             test_mouse(guest, user)
-            test_sizes(guest, user, golden)
+            test_sizes(server, guest, user, work, golden)
             test_state(guest, user)
             picture(guest, user, "F1", 0x3b, "text")
             guest.process.terminate()

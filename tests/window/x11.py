@@ -40,10 +40,20 @@ class User:
 
     def __call__(self, command):
         self.process.stdin.write(command + "\n")
+        return self.answer(command)
+
+    def answer(self, command):
         answer = self.process.stdout.readline().split()
         if not answer or answer[0] != "ok":
             fail(f"the user cannot '{command}'")
         return answer[1:]
+
+    def all(self, commands, meanwhile):
+        """These commands, one after the other, while meanwhile() does something else."""
+        self.process.stdin.write("\n".join(commands) + "\n")
+        meanwhile()
+        for command in commands:
+            self.answer(command)
 
     def press(self, *names):
         for name in names:

@@ -79,22 +79,42 @@ static bool geometry(int *x, int *y, unsigned *w, unsigned *h)
            XTranslateCoordinates(dpy, win, root, 0, 0, x, y, &child);
 }
 
+// The window as it is at one moment: nobody else is served between its size and its pixels. A window that its program
+// is resizing may reach beyond the screen, where there are no pixels to be had (BadMatch): until it is back.
+static XImage *grab_image(void)
+{
+    for (int ms = 0; ms < PATIENCE_MS; ms += POLL_MS, nap()) {
+        unsigned w, h;
+        int x, y;
+        XImage *image = NULL;
+
+        XGrabServer(dpy);
+        if (geometry(&x, &y, &w, &h))
+            image = XGetImage(dpy, win, 0, 0, w, h, AllPlanes, ZPixmap);
+        XUngrabServer(dpy);
+        XFlush(dpy);
+        if (image)
+            return image;
+    }
+    return NULL;
+}
+
 static bool shot(const char *file)
 {
-    unsigned w, h;
-    int x, y;
-    XImage *image;
+    XImage *image = grab_image();
     FILE *f;
 
-    if (!geometry(&x, &y, &w, &h) || !(image = XGetImage(dpy, win, 0, 0, w, h, AllPlanes, ZPixmap)))
+    if (!image)
         return false;
     f = fopen(file, "wb");
-    if (!f)
+    if (!f) {
+        XDestroyImage(image);
         return false;
-    fprintf(f, "P6\n%u %u\n255\n", w, h);
-    for (unsigned j = 0; j < h; j++)
-        for (unsigned i = 0; i < w; i++) {
-            unsigned long p = XGetPixel(image, (int)i, (int)j);
+    }
+    fprintf(f, "P6\n%d %d\n255\n", image->width, image->height);
+    for (int j = 0; j < image->height; j++)
+        for (int i = 0; i < image->width; i++) {
+            unsigned long p = XGetPixel(image, i, j);
 
             putc((int)(p >> 16 & 255), f);
             putc((int)(p >> 8 & 255), f);
