@@ -62,13 +62,47 @@ def shows(demo, user, what, condition, patience=PATIENCE):
         time.sleep(0.5)
 
 
+def settled(user):
+    """The picture once it has stood still for a second."""
+    last, since = user.shot(), time.monotonic()
+
+    def still():
+        nonlocal last, since
+        now = user.shot()
+        if now != last:
+            last, since = now, time.monotonic()
+        return time.monotonic() - since > 1
+    wait("the picture to come to rest", still)
+    return last
+
+
+def difference(a, b):
+    """Left and upper edge of where two pictures of one size differ; None: nowhere."""
+    width, height, _ = a
+    row = 3 * width
+    lines = [(a[2][y * row:][:row], b[2][y * row:][:row]) for y in range(height)]
+    rows = [y for y, (p, q) in enumerate(lines) if p != q]
+    if not rows:
+        return None
+    return min(next(i for i in range(row) if p[i] != q[i]) for p, q in (lines[y] for y in rows)) // 3, rows[0]
+
+
 def press_continue(user):
-    """From the corner by single steps, which no driver accelerates much, to the button (1172,762 to 1266,787)."""
+    """The mouse from the corner to the button, in small steps, looking where it has got to: how far a step goes is
+    the guest's driver's affair, and depends on their speed. The arrow's tip is its left upper end."""
+    left, upper, right, lower = 1172, 762, 1256, 782  # the button, which lights up below the arrow, up to well inside it
     user("by 4000 4000")
-    for dx, dy, steps in ((-1, 0, 50), (0, -1, 18)):
-        for _ in range(steps):
-            user(f"by {dx} {dy}")
-            time.sleep(0.01)
+    corner = settled(user)
+
+    def arrives():
+        x, y = difference(corner, user.shot()) or corner[:2]
+        if left <= x <= right and upper <= y <= lower:
+            return True
+        dx = -2 if x > right else 2 if x < left else 0
+        dy = -2 if y > lower else 2 if y < upper else 0
+        user(f"by {dx} {dy}")
+        return False
+    wait("the pointer to reach the button", arrives)
     user("button 1 down")
     user("button 1 up")
 
