@@ -34,6 +34,27 @@ static inline void copy_bytes(void *dst, const void *src, size_t n)
     __asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(n) : : "memory");
 }
 
+// The n (1, 2, 4 or 8) bytes at p as a number. Where they have just been written, a wider load would wait for them.
+static inline uint64_t load_number(const void *p, size_t n)
+{
+    switch (n) {
+    case 1: return *(const volatile uint8_t *)p;
+    case 2: return *(const copy_u16 *)p;
+    case 4: return *(const copy_u32 *)p;
+    default: return *(const copy_u64 *)p;
+    }
+}
+
+static inline void store_number(void *p, uint64_t v, size_t n)
+{
+    switch (n) {
+    case 1: *(volatile uint8_t *)p = (uint8_t)v; return;
+    case 2: *(copy_u16 *)p = (uint16_t)v; return;
+    case 4: *(copy_u32 *)p = (uint32_t)v; return;
+    default: *(copy_u64 *)p = v; return;
+    }
+}
+
 static inline void zero_bytes(void *dst, size_t n)
 {
     __asm__ volatile("rep stosb" : "+D"(dst), "+c"(n) : "a"(0) : "memory");

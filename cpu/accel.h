@@ -18,6 +18,7 @@ enum {                         // optimisations of bt
     ACCEL_NO_STRINGS = 1024,   // string instructions always go through their helper
     ACCEL_NO_UNROLL = 2048,    // small loops stand in a block once
     ACCEL_NO_SELF_KICK = 4096, // late timers are left to the I/O thread
+    ACCEL_NO_RECHECK = 8192,   // after a flush of the TLB all links between pages are verified again
 };
 
 struct accel_config {

@@ -2,6 +2,8 @@
 // Guest memory for instructions' C code: loads and stores that raise, segmentation, and stacks.
 #include "cpu/internal.h"
 
+#include "base/copy.h"
+
 // Outside 64-bit mode linear addresses wrap at 4 GiB: SDM vol. 3A, section 3.3.1.
 static bool wraps(const struct cpu *cpu, gva ea, unsigned size)
 {
@@ -43,12 +45,17 @@ static void check_alignment(struct cpu *cpu, gva ea, unsigned size)
         cpu_raise_error(cpu, EXC_AC, 0);
 }
 
+static uint64_t load_flags(struct cpu *cpu, gva ea, unsigned size, unsigned flags)
+{
+    uint64_t v;
+    read_flags(cpu, ea, &v, size, flags);
+    return load_number(&v, size);
+}
+
 uint64_t cpu_load(struct cpu *cpu, gva ea, unsigned size)
 {
-    uint64_t v = 0;
     check_alignment(cpu, ea, size);
-    read_flags(cpu, ea, &v, size, 0);
-    return v;
+    return load_flags(cpu, ea, size, 0);
 }
 
 void cpu_store(struct cpu *cpu, gva ea, uint64_t v, unsigned size)
@@ -57,12 +64,7 @@ void cpu_store(struct cpu *cpu, gva ea, uint64_t v, unsigned size)
     write_flags(cpu, ea, &v, size, 0);
 }
 
-uint64_t cpu_load_sys(struct cpu *cpu, gva ea, unsigned size)
-{
-    uint64_t v = 0;
-    read_flags(cpu, ea, &v, size, MMU_IMPLICIT);
-    return v;
-}
+uint64_t cpu_load_sys(struct cpu *cpu, gva ea, unsigned size) { return load_flags(cpu, ea, size, MMU_IMPLICIT); }
 
 void cpu_store_sys(struct cpu *cpu, gva ea, uint64_t v, unsigned size) { write_flags(cpu, ea, &v, size, MMU_IMPLICIT); }
 
@@ -159,8 +161,7 @@ void far_stack_push(struct cpu *cpu, struct far_stack *st, const uint64_t *v, un
     if (!n)
         return;
     for (unsigned i = 0; i < n; i++)
-        for (unsigned b = 0; b < opsize; b++)
-            frame[(n - 1 - i) * opsize + b] = v[i] >> b * 8;
+        store_number(frame + (n - 1 - i) * opsize, v[i], opsize);
     uint64_t sp = (st->sp - total) & mask;
     if (LIKELY(mask - sp >= total - 1)) { // does not wrap
         write_flags(cpu, far_stack_linear(cpu, st, sp, total, true), frame, total, flags);
@@ -175,7 +176,6 @@ void far_stack_push(struct cpu *cpu, struct far_stack *st, const uint64_t *v, un
 
 uint64_t far_stack_peek(struct cpu *cpu, const struct far_stack *st, unsigned offset, unsigned opsize)
 {
-    uint64_t v = 0, sp = (st->sp + offset) & far_stack_mask(st);
-    read_flags(cpu, far_stack_linear(cpu, st, sp, opsize, false), &v, opsize, st->implicit ? MMU_IMPLICIT : 0);
-    return v;
+    uint64_t sp = (st->sp + offset) & far_stack_mask(st);
+    return load_flags(cpu, far_stack_linear(cpu, st, sp, opsize, false), opsize, st->implicit ? MMU_IMPLICIT : 0);
 }

@@ -99,7 +99,8 @@ void segment_check_stack(struct cpu *cpu, uint16_t sel, unsigned cpl, enum vecto
     segment_fill(out, sel, &d);
 }
 
-// SDM vol. 2B, "MOV - Move": "Loading a segment register while in protected mode"
+// SDM vol. 2B, "MOV - Move": "Loading a segment register while in protected mode". *out is written once nothing can
+// fault any more.
 static void load_ss(struct cpu *cpu, uint16_t sel, struct segment *out)
 {
     if (sel & ~3) {
@@ -135,13 +136,10 @@ void cpu_op_load_sreg(struct cpu *cpu, enum sreg s, uint16_t sel)
 {
     if (!in_protected(cpu)) {
         segment_set_real(cpu, s, sel);
+    } else if (s == SS) {
+        load_ss(cpu, sel, &cpu->seg[s]);
     } else {
-        struct segment new;
-        if (s == SS)
-            load_ss(cpu, sel, &new);
-        else
-            load_data_segment(cpu, sel, &new);
-        cpu->seg[s] = new;
+        load_data_segment(cpu, sel, &cpu->seg[s]);
     }
     if (s == SS)
         cpu->shadow_ss = 1;

@@ -48,14 +48,26 @@ struct mmu_shadow_ops {
 // since the epoch got its number; a bit too many costs a needless new epoch, never a stale link.
 // A compiler fetches from 5,000 pages; 2^17 bits keep the chance of that under 4 %.
 enum { MMU_SPACES = 16, MMU_USER_FILTER = 1 << 17, MMU_SUPERVISOR_FILTER = 1 << 15 };
+// Up to MMU_CODE such pages are remembered one by one: after a flush they are looked at, and the number stays if they
+// are what they were.
+enum { MMU_CODE = 512, MMU_CODE_HASH = 1024 };
+struct mmu_code_page {
+    gva page;
+    gpa pa;
+};
 
 struct mmu_space {       // one (root, PCID)
     uint64_t root, used; // used: for least-recently-used
     uint32_t epoch;      // 0: none yet, or no longer good
     uint16_t pcid;
     bool valid, has_global; // has_global: code was fetched from a global page
-    uint32_t shifts;        // a bit for each page size (its shift) in the filter
+    bool suspect;           // flushed since: the epoch holds if the pages below still translate the same
+    bool many;              // more than code[] holds
+    uint16_t ncode;
+    uint32_t shifts; // a bit for each page size (its shift) in the filter
     uint64_t filter[MMU_USER_FILTER / 64];
+    struct mmu_code_page code[MMU_CODE];
+    uint16_t code_at[MMU_CODE_HASH]; // 1 + its number in code[], by page; 0: free
 };
 
 // A page that code was fetched from. Good while its epoch is the current one, which is just what epochs say.
@@ -84,6 +96,7 @@ struct mmu {
     // Called when either epoch changed (the translator keeps copies where its code can reach them).
     void (*epoch_changed)(void *opaque);
     void *epoch_opaque;
+    bool no_recheck; // each flush changes epochs
 
     // Private to softmmu/.
     uint32_t epoch_last;       // the last number given out

@@ -10,7 +10,8 @@
 // address space (root, PCID), so that a guest that switches back and forth with PCIDs finds its old number,
 // and with it all its links, again. Supervisor code has one for all address spaces, since kernels map
 // themselves with global pages. An INVLPG is almost always for a data page; the filter of pages that code
-// was fetched from tells it apart.
+// was fetched from tells it apart. A flush of everything is mostly about data, too (a large munmap, a fork): the pages
+// that code was fetched from are walked once more, and if all is as it was the number stays.
 #include "softmmu/mmu_internal.h"
 
 #include "base/copy.h"
@@ -46,42 +47,17 @@ static uint32_t epoch_fresh(struct mmu *m)
 
 static void space_forget(struct mmu_space *s)
 {
+    s->suspect = false;
     if (!s->epoch) {
         return; // nothing was fetched since the last time
     }
+    s->ncode = 0;
+    s->many = false;
+    zero_bytes(s->code_at, sizeof(s->code_at));
     s->epoch = 0;
     s->has_global = false;
     s->shifts = 0;
     zero_bytes(s->filter, sizeof(s->filter));
-}
-
-// Brings the public numbers up to date: fresh ones where the old were dropped. Wrap-around may drop one that
-// was just made, hence the loop; it ends since it cannot happen twice in a row.
-static void epochs_publish(struct mmu *m, uint32_t old_user, uint32_t old_supervisor)
-{
-    struct mmu_space *s = &m->spaces[m->space];
-    while (!s->epoch || !m->epoch_supervisor) {
-        if (!s->epoch) {
-            uint32_t n = epoch_fresh(m);
-            s->epoch = n;
-        }
-        if (!m->epoch_supervisor) {
-            uint32_t n = epoch_fresh(m);
-            m->epoch_supervisor = n;
-        }
-    }
-    m->epoch_user = s->epoch;
-    if (m->epoch_user != old_user || m->epoch_supervisor != old_supervisor) {
-        epochs_notify(m);
-    }
-}
-
-static void supervisor_forget(struct mmu *m)
-{
-    m->epoch_supervisor = 0;
-    m->supervisor_nonglobal = false;
-    m->supervisor_shifts = 0;
-    zero_bytes(m->supervisor_filter, sizeof(m->supervisor_filter));
 }
 
 // ---- filters ----
@@ -110,13 +86,104 @@ static bool filter_has(const uint64_t *filter, unsigned bits, uint32_t shifts, g
     return false;
 }
 
+// ---- code pages ----
+
+static void code_note(struct mmu_space *s, gva va, gpa pa)
+{
+    gva page = va & PAGE_MASK;
+    unsigned h = filter_hash(va, PAGE_SHIFT) % MMU_CODE_HASH;
+    while (s->code_at[h] && s->code[s->code_at[h] - 1].page != page) {
+        h = (h + 1) % MMU_CODE_HASH;
+    }
+    if (!s->code_at[h]) {
+        if (s->ncode == MMU_CODE) {
+            s->many = true;
+            return;
+        }
+        s->code_at[h] = ++s->ncode;
+    }
+    s->code[s->code_at[h] - 1] = (struct mmu_code_page){.page = page, .pa = pa & PAGE_MASK};
+}
+
+static void user_note(struct mmu_space *s, gva va, const struct walk_result *w)
+{
+    filter_add(s->filter, MMU_USER_FILTER, va, w->page_shift);
+    s->shifts |= 1u << w->page_shift;
+    s->has_global |= w->global;
+}
+
+// Would a fetch from each page known do what it did? Its accessed flags must be set already: a fetch after the flush
+// would set them (SDM vol. 3A, section 4.8), and links do not.
+static bool space_unchanged(struct mmu *m, struct mmu_space *s)
+{
+    for (unsigned i = 0; i < s->ncode; i++) {
+        const struct mmu_code_page *c = &s->code[i];
+        const struct walk_request req = {.va = c->page, .access = MMU_FETCH, .user = true};
+        struct walk_result w;
+        page_walk(m->mem, &m->pg, &req, &w);
+        if (w.fault || !w.accessed || w.pa != c->pa) {
+            return false;
+        }
+        user_note(s, req.va, &w); // it may be part of a page of another size now
+    }
+    return true;
+}
+
+// The current space, if it was flushed: its epoch holds, or is dropped.
+static void space_settle(struct mmu *m, struct mmu_space *s)
+{
+    if (!s->suspect) {
+        return;
+    }
+    s->suspect = false;
+    if (!s->epoch) {
+        return;
+    }
+    if (m->no_recheck || s->many || !space_unchanged(m, s)) {
+        space_forget(s);
+    } else {
+        stat_inc(STAT_mmu_epochs_kept);
+    }
+}
+
+// ---- epochs, continued ----
+
+// Brings the public numbers up to date: fresh ones where the old were dropped. Wrap-around may drop one that
+// was just made, hence the loop; it ends since it cannot happen twice in a row.
+static void epochs_publish(struct mmu *m, uint32_t old_user, uint32_t old_supervisor)
+{
+    struct mmu_space *s = &m->spaces[m->space];
+    space_settle(m, s);
+    while (!s->epoch || !m->epoch_supervisor) {
+        if (!s->epoch) {
+            uint32_t n = epoch_fresh(m);
+            s->epoch = n;
+        }
+        if (!m->epoch_supervisor) {
+            uint32_t n = epoch_fresh(m);
+            m->epoch_supervisor = n;
+        }
+    }
+    m->epoch_user = s->epoch;
+    if (m->epoch_user != old_user || m->epoch_supervisor != old_supervisor) {
+        epochs_notify(m);
+    }
+}
+
+static void supervisor_forget(struct mmu *m)
+{
+    m->epoch_supervisor = 0;
+    m->supervisor_nonglobal = false;
+    m->supervisor_shifts = 0;
+    zero_bytes(m->supervisor_filter, sizeof(m->supervisor_filter));
+}
+
 void mmu_note_fetch(struct mmu *m, gva va, bool user, const struct walk_result *w)
 {
     if (user) {
         struct mmu_space *s = &m->spaces[m->space];
-        filter_add(s->filter, MMU_USER_FILTER, va, w->page_shift);
-        s->shifts |= 1u << w->page_shift;
-        s->has_global |= w->global;
+        user_note(s, va, w);
+        code_note(s, va, w->pa);
     } else {
         filter_add(m->supervisor_filter, MMU_SUPERVISOR_FILTER, va, w->page_shift);
         m->supervisor_shifts |= 1u << w->page_shift;
@@ -166,12 +233,18 @@ static void spaces_forget(struct mmu *m)
     }
 }
 
-static void spaces_forget_pcid(struct mmu *m, unsigned pcid)
+// Flushed: looked at again when they are the current one.
+static void spaces_suspect(struct mmu *m)
 {
     for (unsigned i = 0; i < MMU_SPACES; i++) {
-        if (m->spaces[i].pcid == pcid) {
-            space_forget(&m->spaces[i]);
-        }
+        m->spaces[i].suspect = true;
+    }
+}
+
+static void spaces_suspect_pcid(struct mmu *m, unsigned pcid)
+{
+    for (unsigned i = 0; i < MMU_SPACES; i++) {
+        m->spaces[i].suspect |= m->spaces[i].pcid == pcid;
     }
 }
 
@@ -297,12 +370,12 @@ void mmu_load_cr3(struct mmu *m, uint64_t cr3, bool no_flush)
     }
     unsigned pcid = current_pcid(m);
     if (!pcide) {
-        spaces_forget(m);
+        spaces_suspect(m);
         if (m->shadow) {
             m->shadow->flush_nonglobal(m->shadow_ctx);
         }
     } else if (!no_flush) {
-        spaces_forget_pcid(m, pcid);
+        spaces_suspect_pcid(m, pcid);
         if (m->shadow) {
             m->shadow->flush_pcid(m->shadow_ctx, pcid);
         }
@@ -356,7 +429,7 @@ static void invpcid_context(struct mmu *m, unsigned pcid)
     if (m->shadow) {
         m->shadow->flush_pcid(m->shadow_ctx, pcid);
     }
-    spaces_forget_pcid(m, pcid);
+    spaces_suspect_pcid(m, pcid);
     if (pcid == current_pcid(m) && m->supervisor_nonglobal) {
         supervisor_forget(m);
     }
@@ -371,7 +444,7 @@ static void invpcid_all(struct mmu *m, bool global)
             m->shadow->flush_nonglobal(m->shadow_ctx);
         }
     }
-    spaces_forget(m);
+    spaces_suspect(m);
     if (global || m->supervisor_nonglobal) {
         supervisor_forget(m);
     }

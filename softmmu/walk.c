@@ -213,7 +213,7 @@ static bool walk_down(struct walk *w, uint64_t table, const struct walk_request 
 {
     const struct paging *pg = w->pg;
     bool pse = w->fmt->entry_size == 8 || (pg->cr4 & CR4_PSE);
-    out->user = out->writable = true;
+    out->user = out->writable = out->accessed = true;
     out->nx = false;
     w->steps = 0;
     for (unsigned i = 0; i < w->fmt->levels; i++) {
@@ -231,6 +231,7 @@ static bool walk_down(struct walk *w, uint64_t table, const struct walk_request 
         }
         out->user &= !!(e & PTE_U);
         out->writable &= !!(e & PTE_W);
+        out->accessed &= !!(e & PTE_A);
         out->nx |= w->fmt->entry_size == 8 && (e & PTE_XD);
         if (large || i + 1 == w->fmt->levels) {
             out->pa = a20(pg, leaf_address(w, l, e, large, req->va));
@@ -277,7 +278,7 @@ void page_walk(struct address_space *mem, const struct paging *pg, const struct 
     *out = (struct walk_result){.page_shift = 12};
     if (!paging_enabled(pg)) {
         out->pa = a20(pg, req->va & 0xffffffffu);
-        out->user = out->writable = out->dirty = true;
+        out->user = out->writable = out->dirty = out->accessed = true;
         return;
     }
     if (!walk_root(&w, req, out, &table)) {

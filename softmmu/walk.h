@@ -43,8 +43,9 @@ struct walk_result {
     bool user;     // U/S: reachable from user mode
     bool writable; // R/W bit combined (not regarding CR0.WP)
     bool nx;
-    bool global; // G in the leaf and CR4.PGE
-    bool dirty;  // D is set in the leaf (after this walk); true without paging
+    bool global;   // G in the leaf and CR4.PGE
+    bool dirty;    // D is set in the leaf (after this walk); true without paging
+    bool accessed; // A was set in all levels before this walk; true without paging
 };
 
 // Walks, checks rights, and sets A/D bits with atomic read-modify-write when asked.

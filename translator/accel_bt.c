@@ -179,6 +179,11 @@ static bool second_page_moved(struct bt *bt, const struct tb *tb)
     return fetch_translate(bt, code_linear(tb->mode, (tb->va & PAGE_MASK) + PAGE_SIZE)) != tb->pa2;
 }
 
+static bool is_block(const struct tb *tb, gva va, gpa pa, uint64_t mode)
+{
+    return tb && tb->va == va && tb->pa == pa && tb->mode == mode;
+}
+
 // The block for cpu->rip; NULL: the interpreter must do this instruction. May unwind with a page fault.
 static struct tb *find_block(struct bt *bt)
 {
@@ -193,7 +198,9 @@ static struct tb *find_block(struct bt *bt)
     uint64_t mode = code_mode(cpu);
     if (bt->exact_next && bt->exact_rip == cpu->rip)
         mode |= TB_EXACT;
-    struct tb *tb = tb_find(bt, va, pa, mode);
+    struct tb *tb = bt->last_link ? bt->last_link->to : NULL; // an epoch changed: mostly it still leads there
+    if (!is_block(tb, va, pa, mode))
+        tb = tb_find(bt, va, pa, mode);
     if (tb && second_page_moved(bt, tb)) {
         tb_drop(bt, tb);
         tb = NULL;
@@ -409,6 +416,7 @@ static int bt_init(struct cpu *cpu, const struct accel_config *cfg)
     memset(bt, 0, sizeof(*bt));
     bt->cpu = cpu;
     bt->disable = cfg ? cfg->disable : 0;
+    cpu->mmu.no_recheck = bt->disable & ACCEL_NO_RECHECK;
     bt->fast_loop = __builtin_cpu_is("amd");
     bt->tls_off = (int32_t)((char *)cpu - (char *)__builtin_thread_pointer());
     pthread_mutex_init(&bt->pending_lock, NULL);

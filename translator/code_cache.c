@@ -94,9 +94,11 @@ static void evict_region(struct bt *bt, unsigned region)
         tb_drop(bt, c->tbs[region][i]);
         stat_inc(STAT_tb_evicted);
     }
+    if (c->ntbs[region]) { // indirect-branch entries point to code by address
+        const uint8_t *code = c->rx + GLUE_SIZE + region * c->region_size;
+        ibl_clear_code(bt, code, code + c->region_size);
+    }
     c->ntbs[region] = 0;
-    // Indirect-branch entries point to code by address; clearing them all is cheaper than finding some.
-    ibl_clear_all(bt);
     // Whatever the dispatcher held on to may have been there.
     bt->last_link = NULL;
     bt->current = NULL;

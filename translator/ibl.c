@@ -52,8 +52,6 @@ void ibl_destroy(struct bt *bt)
 void ibl_insert(struct bt *bt, gva va, uint8_t *code, bool user)
 {
     struct ibl_table *t = user ? bt->ibl_user : &bt->ibl_sup;
-    if (t->used == IBL_LOG)
-        table_clear(t);
     unsigned slot = va & (IBL_ENTRIES - 1);
     if (!t->entry[slot].code)
         t->log[t->used++] = slot;
@@ -68,6 +66,28 @@ void ibl_set_mode(struct bt *bt, uint64_t mode)
         table_clear(t);
         t->mode = mode;
     }
+}
+
+static void table_clear_code(struct ibl_table *t, const uint8_t *lo, const uint8_t *hi)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < t->used; i++) {
+        struct ibl_entry *e = &t->entry[t->log[i]];
+        if (e->code >= lo && e->code < hi)
+            *e = (struct ibl_entry){0};
+        else
+            t->log[kept++] = t->log[i];
+    }
+    t->used = kept;
+    if (!t->entry[0].code)
+        t->entry[0].neg_va = 1;
+}
+
+void ibl_clear_code(struct bt *bt, const uint8_t *lo, const uint8_t *hi)
+{
+    table_clear_code(&bt->ibl_sup, lo, hi);
+    for (unsigned i = 0; i < ARRAY_SIZE(bt->ibl_users); i++)
+        table_clear_code(&bt->ibl_users[i], lo, hi);
 }
 
 void ibl_clear_all(struct bt *bt)

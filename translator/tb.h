@@ -37,7 +37,6 @@ enum {
     TB_PER_REGION = 1 << 16,
     IBL_BITS = 18, // indirect-branch table: indexed by so many low bits of the target
     IBL_ENTRIES = 1 << IBL_BITS,
-    IBL_LOG = 1 << 16, // entries filled before the table is cleared as a whole
     CACHE_REGIONS = 8,
     FETCH_ENTRIES = 1024, // remembered translations of code pages
 };
@@ -185,8 +184,8 @@ struct ibl_entry {
     uint8_t *code;
 };
 struct ibl_table {
-    struct ibl_entry *entry; // IBL_ENTRIES, sparse
-    uint32_t log[IBL_LOG];
+    struct ibl_entry *entry;   // IBL_ENTRIES, sparse
+    uint32_t log[IBL_ENTRIES]; // slots in use
     unsigned used;
     uint32_t epoch; // of the fetches it was filled under
     uint64_t mode;  // of the blocks in it
@@ -325,8 +324,9 @@ int ibl_init(struct bt *bt);
 void ibl_destroy(struct bt *bt);
 void ibl_insert(struct bt *bt, gva va, uint8_t *code, bool user);
 void ibl_clear_all(struct bt *bt);
-void ibl_set_mode(struct bt *bt, uint64_t mode); // a block of this mode is about to run
-void ibl_select(struct bt *bt);                  // after an epoch change: the tables that belong to the current epochs
+void ibl_clear_code(struct bt *bt, const uint8_t *lo, const uint8_t *hi); // executable addresses
+void ibl_set_mode(struct bt *bt, uint64_t mode);                          // a block of this mode is about to run
+void ibl_select(struct bt *bt); // after an epoch change: the tables that belong to the current epochs
 
 // --- glue.c
 int glue_make(struct bt *bt, struct emit *e);

@@ -8,12 +8,22 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/stats.h"
 #include "shadowpt/shadow.h"
 #include "translator/tb.h"
 
-enum { TB_HASH = 1 << 18, ORIGINAL_HASH = 1 << 16, PAGE_HASH = 1 << 13 };
+enum { TB_BUCKETS = 1 << 16, TB_SLOTS = 7, ORIGINAL_HASH = 1 << 16, PAGE_HASH = 1 << 13 };
+
+// Blocks by address and mode. Most lookups find the host's caches cold, and so a bucket is one cache line: pointers with a
+// tag in the bits that addresses leave free, so that no other block is looked at on the way. Buckets of neighbouring
+// guest code lie side by side.
+struct tb_bucket {
+    uint64_t slot[TB_SLOTS]; // block, tag << 48; 0: free
+    struct tb *more;         // by hash_next, when all slots are taken
+};
+#define SLOT_TB(slot) ((struct tb *)((slot) & (BIT(48) - 1)))
 
 struct code_page {
     gpa page;
@@ -24,7 +34,7 @@ struct code_page {
 };
 
 struct tb_map_table {
-    struct tb *hash[TB_HASH];
+    struct tb_bucket bucket[TB_BUCKETS];
     struct tb *originals[ORIGINAL_HASH];
     struct code_page *pages[PAGE_HASH];
     struct code_page *spare; // to be used again: free() may use vector registers while the guest's are live
@@ -34,7 +44,8 @@ struct tb_map_table {
 
 int tb_map_init(struct bt *bt)
 {
-    bt->map = calloc(1, sizeof(*bt->map));
+    void *p = mmap(NULL, sizeof(*bt->map), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bt->map = p == MAP_FAILED ? NULL : p; // pages come as they are used
     return bt->map ? 0 : -ENOMEM;
 }
 
@@ -49,14 +60,17 @@ void tb_map_destroy(struct bt *bt)
         n = p->next;
         free(p);
     }
-    free(bt->map);
+    munmap(bt->map, sizeof(*bt->map));
 }
 
-static unsigned tb_hash(gva va, uint64_t mode)
+static uint64_t mix(uint64_t v) { return v * 0x9e3779b97f4a7c15ull; }
+static struct tb_bucket *tb_bucket(const struct bt *bt, gva va, uint64_t mode)
 {
-    return ((va * 0x9e3779b97f4a7c15ull) >> 40 ^ mode * 0x9e5u) & (TB_HASH - 1);
+    uint64_t page = mix((va >> PAGE_SHIFT) + (mode << 36)) >> 40;
+    return &bt->map->bucket[(page << 6 | (va >> 6 & 63)) & (TB_BUCKETS - 1)];
 }
-static unsigned original_hash(gpa pa) { return ((pa * 0x9e3779b97f4a7c15ull) >> 40) & (ORIGINAL_HASH - 1); }
+static uint64_t tb_tag(gva va, uint64_t mode) { return mix(va ^ mode << 20) >> 48; }
+static unsigned original_hash(gpa pa) { return mix(pa) >> 40 & (ORIGINAL_HASH - 1); }
 static unsigned page_hash(gpa page) { return (page >> PAGE_SHIFT) & (PAGE_HASH - 1); }
 
 static struct code_page *page_find(struct bt *bt, gpa page)
@@ -85,10 +99,45 @@ const uint64_t *tb_page_starts(struct bt *bt, gpa page)
 
 struct tb *tb_find(struct bt *bt, gva va, gpa pa, uint64_t mode)
 {
-    for (struct tb *tb = bt->map->hash[tb_hash(va, mode)]; tb; tb = tb->hash_next)
+    const struct tb_bucket *b = tb_bucket(bt, va, mode);
+    uint64_t tag = tb_tag(va, mode);
+    for (unsigned i = 0; i < TB_SLOTS; i++) {
+        if (b->slot[i] >> 48 != tag)
+            continue;
+        struct tb *tb = SLOT_TB(b->slot[i]);
+        if (tb && tb->va == va && tb->pa == pa && tb->mode == mode)
+            return tb;
+    }
+    for (struct tb *tb = b->more; tb; tb = tb->hash_next)
         if (tb->va == va && tb->pa == pa && tb->mode == mode)
             return tb;
     return NULL;
+}
+
+static void bucket_add(struct bt *bt, struct tb *tb)
+{
+    struct tb_bucket *b = tb_bucket(bt, tb->va, tb->mode);
+    for (unsigned i = 0; i < TB_SLOTS; i++)
+        if (!b->slot[i]) {
+            b->slot[i] = (uint64_t)tb | tb_tag(tb->va, tb->mode) << 48;
+            return;
+        }
+    tb->hash_next = b->more;
+    b->more = tb;
+}
+
+static void bucket_remove(struct bt *bt, struct tb *tb)
+{
+    struct tb_bucket *b = tb_bucket(bt, tb->va, tb->mode);
+    for (unsigned i = 0; i < TB_SLOTS; i++)
+        if (SLOT_TB(b->slot[i]) == tb) {
+            b->slot[i] = 0;
+            return;
+        }
+    struct tb **t = &b->more;
+    while (*t != tb)
+        t = &(*t)->hash_next;
+    *t = tb->hash_next;
 }
 
 struct tb *tb_find_original(struct bt *bt, gpa pa, uint64_t mode)
@@ -177,9 +226,7 @@ static void page_remove(struct bt *bt, gpa page, struct tb *tb)
 
 void tb_insert(struct bt *bt, struct tb *tb)
 {
-    unsigned h = tb_hash(tb->va, tb->mode);
-    tb->hash_next = bt->map->hash[h];
-    bt->map->hash[h] = tb;
+    bucket_add(bt, tb);
     if (tb->original) {
         tb->original_next = bt->map->originals[original_hash(tb->pa)];
         bt->map->originals[original_hash(tb->pa)] = tb;
@@ -245,11 +292,7 @@ void tb_drop(struct bt *bt, struct tb *tb)
     if (tb->dropped)
         return;
     tb->dropped = true;
-    for (struct tb **t = &bt->map->hash[tb_hash(tb->va, tb->mode)]; *t; t = &(*t)->hash_next)
-        if (*t == tb) {
-            *t = tb->hash_next;
-            break;
-        }
+    bucket_remove(bt, tb);
     struct tb **o = &bt->map->originals[original_hash(tb->pa)];
     while (tb->original && *o != tb)
         o = &(*o)->original_next;

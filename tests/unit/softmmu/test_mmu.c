@@ -295,6 +295,7 @@ END_TEST
 
 START_TEST(epoch_returns_with_the_address_space)
 {
+    m.no_recheck = true;
     pcid_on();
     mmu_load_cr3(&m, root_a | 1, false);
     fetch(USER_VA, true);
@@ -336,6 +337,7 @@ END_TEST
 
 START_TEST(epoch_without_pcid)
 {
+    m.no_recheck = true;
     fetch(USER_VA, true);
     fetch(KERNEL_VA, false);
     uint32_t u = m.epoch_user, s = m.epoch_supervisor;
@@ -366,6 +368,7 @@ END_TEST
 
 START_TEST(epoch_invpcid)
 {
+    m.no_recheck = true;
     pcid_on();
     mmu_load_cr3(&m, root_b | 2, false);
     fetch(USER_VA, true);
@@ -418,6 +421,7 @@ static void on_wrap(void *opaque) { saw_zero |= m.epoch_user == 0 && m.epoch_sup
 
 START_TEST(epoch_wraps_with_a_warning)
 {
+    m.no_recheck = true;
     m.epoch_changed = on_wrap;
     saw_zero = false;
     m.epoch_last = UINT32_MAX - 2;
@@ -447,6 +451,99 @@ START_TEST(epoch_more_spaces_than_slots)
 }
 END_TEST
 
+// ---- epochs that outlive a flush ----
+
+static uint64_t *code_entry; // of the page fetched from
+
+static uint32_t fetched_epoch(void)
+{
+    code_entry = guest_map(&g, root_a, USER_VA, 0x200000 | G_P | G_U, 12);
+    pcid_on();
+    mmu_load_cr3(&m, root_a | 1, false);
+    fetch(USER_VA, true);
+    return m.epoch_user;
+}
+
+static void flush(void) { mmu_load_cr3(&m, root_a | 1, false); }
+
+START_TEST(recheck_keeps_what_translates_the_same)
+{
+    uint32_t a = fetched_epoch();
+    guest_map(&g, root_a, USER_VA + PAGE_SIZE, 0, 12); // a page of data
+    notified = 0;
+    flush();
+    ck_assert_uint_eq(m.epoch_user, a);
+    mmu_invpcid(&m, 1, 1, 0);
+    ck_assert_uint_eq(m.epoch_user, a);
+    mmu_invpcid(&m, 2, 0, 0);
+    ck_assert_uint_eq(m.epoch_user, a);
+    mmu_load_cr3(&m, root_b | 2, true);
+    mmu_invpcid(&m, 1, 1, 0); // of a space that is not current
+    mmu_load_cr3(&m, root_a | 1, true);
+    ck_assert_uint_eq(m.epoch_user, a);
+    m.no_recheck = true;
+    flush();
+    ck_assert_uint_ne(m.epoch_user, a);
+}
+END_TEST
+
+// What the kernel does to the entry of a page of code before it flushes, by number
+static const struct {
+    uint64_t clear, set;
+} entry_changes[] = {
+    {G_P, 0}, {0x200000, 0x280000}, {G_U, 0}, {0, BIT(63)}, {G_A, 0},
+};
+
+START_TEST(recheck_sees_a_change)
+{
+    uint32_t a = fetched_epoch();
+    *code_entry = (*code_entry & ~entry_changes[_i].clear) | entry_changes[_i].set;
+    flush();
+    ck_assert_uint_ne(m.epoch_user, a);
+}
+END_TEST
+
+START_TEST(recheck_sees_a_change_made_while_away)
+{
+    uint32_t a = fetched_epoch();
+    mmu_load_cr3(&m, root_b | 2, true);
+    *code_entry = 0x280000 | G_P | G_U | G_A;
+    mmu_invpcid(&m, 1, 1, 0);
+    mmu_load_cr3(&m, root_a | 1, true);
+    ck_assert_uint_ne(m.epoch_user, a);
+}
+END_TEST
+
+START_TEST(recheck_learns_a_page_grew)
+{
+    uint32_t a = fetched_epoch();
+    guest_map(&g, root_a, USER_VA, 0x200000 | G_P | G_U | G_A | G_PS, 21);
+    flush();
+    ck_assert_uint_eq(m.epoch_user, a); // the same page of memory still
+    mmu_invlpg(&m, USER_VA + 0x1ff000);
+    ck_assert_uint_ne(m.epoch_user, a);
+}
+END_TEST
+
+START_TEST(recheck_gives_up_on_many_pages)
+{
+    uint32_t a = fetched_epoch();
+    gva at = USER_VA + 0x200000;
+    for (unsigned i = 0; i < MMU_CODE; i++) {
+        guest_map(&g, root_a, at + i * PAGE_SIZE, (0x200000 + i % 256 * PAGE_SIZE) | G_P | G_U, 12);
+    }
+    for (unsigned i = 0; i + 1 < MMU_CODE; i++) {
+        fetch(at + i * PAGE_SIZE, true);
+    }
+    fetch(at, true); // again
+    flush();
+    ck_assert_uint_eq(m.epoch_user, a); // as many as can be remembered
+    fetch(at + (MMU_CODE - 1) * PAGE_SIZE, true);
+    flush();
+    ck_assert_uint_ne(m.epoch_user, a);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("mmu");
@@ -471,6 +568,11 @@ int main(void)
     tcase_add_test(t, epoch_of_global_user_code);
     tcase_add_test(t, epoch_wraps_with_a_warning);
     tcase_add_test(t, epoch_more_spaces_than_slots);
+    tcase_add_test(t, recheck_keeps_what_translates_the_same);
+    tcase_add_loop_test(t, recheck_sees_a_change, 0, ARRAY_SIZE(entry_changes));
+    tcase_add_test(t, recheck_sees_a_change_made_while_away);
+    tcase_add_test(t, recheck_learns_a_page_grew);
+    tcase_add_test(t, recheck_gives_up_on_many_pages);
     suite_add_tcase(s, t);
     return check_main(s);
 }
