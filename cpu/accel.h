@@ -19,6 +19,8 @@ enum {                         // optimisations of bt
     ACCEL_NO_UNROLL = 2048,    // small loops stand in a block once
     ACCEL_NO_SELF_KICK = 4096, // late timers are left to the I/O thread
     ACCEL_NO_RECHECK = 8192,   // after a flush of the TLB all links between pages are verified again
+    ACCEL_NO_SWAP = 16384,     // guest r14/r15 never take the places of others
+    ACCEL_SWAP_EAGER = 32768,  // not one of them: they do so wherever they can, for tests
 };
 
 struct accel_config {

@@ -91,7 +91,7 @@ static int parse_optimisations(struct keyval *kv, uint32_t *disable, struct err 
         {"runs", ACCEL_NO_RUNS},           {"remat", ACCEL_NO_REMAT},     {"high", ACCEL_NO_HIGH},
         {"legacy", ACCEL_NO_LEGACY},       {"spans", ACCEL_NO_SPANS},     {"clone", ACCEL_NO_CLONE},
         {"window", ACCEL_NO_WINDOW},       {"strings", ACCEL_NO_STRINGS}, {"unroll", ACCEL_NO_UNROLL},
-        {"self-kick", ACCEL_NO_SELF_KICK}, {"recheck", ACCEL_NO_RECHECK},
+        {"self-kick", ACCEL_NO_SELF_KICK}, {"recheck", ACCEL_NO_RECHECK}, {"swap", ACCEL_NO_SWAP},
     };
 
     *disable = 0;

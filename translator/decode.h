@@ -80,6 +80,7 @@ struct insn {
 
     // --- features
     bool uses_x87, uses_mmx, uses_sse, uses_avx, uses_avx512; // for #NM/#UD checks by mode
+    bool renamed;    // registers exchanged (gen_swap.c): bytes[] has them as they were
     bool ends_block; // control does not simply fall through, or state that mode depends on may change
 };
 

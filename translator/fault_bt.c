@@ -30,6 +30,7 @@ bool bt_on_host_fault(void *opaque, struct host_fault *f)
         uint64_t *g = &cpu->gpr[m->swapped - 1];
         *g = (*g & ~0xffffull) | (*g & 0xff) << 8 | (*g >> 8 & 0xff);
     }
+    tb_unswap(cpu, m->renamed ? tb->swap : 0);
     cpu->rflags = (cpu->rflags & ~(uint64_t)FL_ARITH) | (r[REG_EFL] & FL_ARITH);
     cpu->rip = code_rip(tb->mode, tb->va + m->guest);
     cpu->next_rip = cpu->rip + m->len;

@@ -88,9 +88,10 @@ struct gen {
     uint8_t high_loaded, high_dirty; // guest r14 (bit 0), r15 (bit 1) are in the host's, and newer there than in gpr[]
     bool rcx_saved;                  // ENG_RCX holds the guest's RCX here, from an earlier lookup of this block
     unsigned nslow, nruns, nlinks, nsites;
-    unsigned nspans, span; // span: the next, or current
-    uint64_t entered;      // a bit per instruction that a branch of the block leads to
-    struct tb_link *links; // being collected; moved behind the block's data at the end
+    unsigned nspans, span;         // span: the next, or current
+    unsigned swap_first, swap_end; // instructions with names exchanged by tb->swap (gen_swap.c); none if swap_end is 0
+    uint64_t entered;              // a bit per instruction that a branch of the block leads to
+    struct tb_link *links;         // being collected; moved behind the block's data at the end
 
     // --- not cleared for each block: large, and valid as far as the counts say
     struct gen_slow slow[GEN_MAX_SLOW];
@@ -210,6 +211,17 @@ void bt_load_scratch(struct cpu *cpu);
 bool gen_seg_branch(struct gen *g, unsigned i);
 bool gen_real_far(struct gen *g, unsigned i); // far JMP, CALL, RET of real mode and VM86; false: not one of these
 void gen_seg_indirect_key(struct gen *g);     // r14: IP -> code address
+
+// --- gen_swap.c
+void gen_swap_plan(struct gen *g);  // picks instructions, and exchanges names in them
+void gen_swap_names(struct gen *g); // exchanges them back, and forth
+void gen_swap(struct gen *g);       // the registers' contents. r14 clobbered, flags kept
+static inline bool gen_swapped(const struct gen *g, unsigned i) { return i >= g->swap_first && i < g->swap_end; }
+// Do names mean something else from instruction i on?
+static inline bool gen_swap_edge(const struct gen *g, unsigned i)
+{
+    return g->swap_end && (i == g->swap_first || i == g->swap_end);
+}
 
 // --- gen_span_plan.c
 void gen_span_plan(struct gen *g);

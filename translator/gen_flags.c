@@ -119,6 +119,8 @@ bool gen_remat_plan(const struct gen *g, unsigned at, uint16_t live, struct gen_
         const struct insn *in = &g->insn[k];
         if (k + 1 < g->n && gen_entered_at(g, k + 1))
             return false;
+        if (gen_swap_edge(g, k + 1))
+            written |= 1u << (g->tb->swap & 15) | 1u << (g->tb->swap >> 4);
         if (in->class > IC_LEAVE)
             return false; // helpers: too much may happen
         if (in->flags_written || in->flags_partial) {
@@ -167,7 +169,7 @@ static void move_rsp(struct gen *g, int32_t by)
         emit_lea32(&g->e, RSP, EMEM(RSP, by));
 }
 
-// Outside 64-bit code the bytes may mean something else to the host (operand size, INC and DEC in one byte).
+// Outside 64-bit code, and where names are exchanged, the bytes may mean something else to the host (operand size, INC and DEC in one byte).
 static void remat_rewritten(struct emit *e, const struct insn *in, const struct alu_form *f)
 {
     const struct rewrite how = {.map14 = R14, .map15 = R15};
@@ -200,7 +202,7 @@ void gen_remat(struct gen *g, const struct gen_remat *plan)
     move_rsp(g, -plan->delta);
     if (f.op == ALU_AND || f.op == ALU_OR || f.op == ALU_XOR) {
         emit_op_reg(e, in->opsize == 8 ? EF_W : in->opsize == 2 ? EF_66 : 0, 0x85, f.dst, f.dst);
-    } else if (!g->code64) {
+    } else if (!g->code64 || in->renamed) {
         remat_rewritten(e, in, &f);
     } else {
         if (f.op == ALU_ADD || f.op == ALU_SUB) {

@@ -345,7 +345,7 @@ static bool plain_registers(struct gen *g, unsigned i)
         if (high & ~(unsigned)g->high_loaded & 1u << (r - R14))
             emit_load(e, r, CPU_FIELD(g->bt, gpr[r]));
     g->high_loaded |= high;
-    if (g->code64) {
+    if (g->code64 && !in->renamed) {
         emit_bytes(e, in->bytes, in->len);
     } else {
         struct rewrite how = {.map14 = R14, .map15 = R15};

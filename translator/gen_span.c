@@ -198,8 +198,8 @@ bool gen_span_insn(struct gen *g, unsigned i)
         done = gen_lea(g, i);
     else {
         struct rewrite how = {.index = -1, .base = -1};
-        done = gen_high_operands(in) || !g->code64 ? with_high(g, in, &how)
-                                                   : (emit_bytes(&g->e, in->bytes, in->len), true);
+        done = gen_high_operands(in) || !g->code64 || in->renamed ? with_high(g, in, &how)
+                                                                  : (emit_bytes(&g->e, in->bytes, in->len), true);
     }
     if (i == s->last)
         g->span++;
@@ -252,6 +252,8 @@ void gen_span_stubs(struct gen *g)
         emit_patch(&g->e, s->leaves, gen_here(g));
         if (s->remat)
             gen_remat(g, &s->plan);
+        if (gen_swapped(g, s->insn))
+            gen_swap(g);
         struct tb_link *l = &tb->links[tb->nlinks++];
         *l = (struct tb_link){.target = g->rip[s->insn], .from = tb, .kind = EXIT_LINK, .exact = true};
         l->site = emit_jmp(&g->e, NULL);

@@ -282,7 +282,7 @@ static void grow(const struct gen *g, unsigned first, struct gen_span *s)
         const struct insn *in = &g->insn[k];
         struct access a;
         s->at[k - first] = INT32_MIN;
-        if ((k > first && gen_entered_at(g, k)) || gen_needs_unit(g, k))
+        if ((k > first && (gen_entered_at(g, k) || gen_swap_edge(g, k))) || gen_needs_unit(g, k))
             break;
         bool near = known_access(g, k, v, s->origin, &a) && (k == first || same_place(s, &a)) && join(s, k, &a);
         if (near)

@@ -75,7 +75,7 @@ static uint64_t device_access(struct bt *bt, const struct tb_site *site, gva ea,
     return (uint64_t)&bounce - ea;
 }
 
-uint64_t bt_mem_slow(struct cpu *cpu, const struct tb_site *site)
+static uint64_t mem_slow(struct cpu *cpu, const struct tb_site *site)
 {
     struct bt *bt = bt_of(cpu);
     gva ea = cpu->engine[ENG_EA];
@@ -121,11 +121,20 @@ uint64_t bt_mem_slow(struct cpu *cpu, const struct tb_site *site)
         if (site->masked || (site->size >= 16 && ea % site->size))
             return 0;
         cpu->rip = site->rip;
+        tb_unswap(cpu, site->swap);
         cpu_raise_pf(cpu, &f);
     }
 done:
     if (addend && !cpu->fpu_live)
         cpu_fpu_load(cpu);
     bt_kick_resuming(bt, site->tb);
+    return addend;
+}
+
+uint64_t bt_mem_slow(struct cpu *cpu, const struct tb_site *site)
+{
+    uint64_t addend = mem_slow(cpu, site);
+    if (!addend)
+        tb_unswap(cpu, site->swap);
     return addend;
 }

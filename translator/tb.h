@@ -109,6 +109,7 @@ struct tb_site {
     uint8_t lead_size;
     int16_t lead_at;    // from the range's start
     bool masked;        // elements may be deselected: a missing page does not fault by itself
+    uint8_t swap;       // tb->swap where names are exchanged, or 0
     uint8_t device;     // enum site_device: what the instruction does if the memory is a device's...
     uint8_t device_reg; // ... and the register that it stores
     uint32_t device_imm;
@@ -133,6 +134,7 @@ struct tb_map_entry {
     uint16_t guest; // offset from tb->va
     uint8_t len;
     uint8_t high : 2;    // guest r14 (bit 0), r15 (bit 1) are in the host's here, not in gpr[]
+    uint8_t renamed : 1; // names are exchanged by tb->swap
     uint8_t swapped : 3; // 1 + register (0..3) whose two low bytes are exchanged while the instruction runs, or 0
 };
 
@@ -149,6 +151,7 @@ struct tb {
     bool dropped;
     bool original; // translated, not copied: what copies are made from (tb_clone.c)
     uint8_t region;
+    uint8_t swap; // what stands for guest r14, r15 << 4 in part of the block, and they for it (gen_swap.c); 0: nothing
     uint16_t nlinks, nmap, ndeps;
     struct tb_link *links; // in the block's data, beside its code
     struct tb_map_entry *map;
@@ -274,6 +277,19 @@ struct bt {
 
 static inline struct bt *bt_of(struct cpu *cpu) { return cpu->accel; }
 static inline ptrdiff_t cache_exec(const struct bt *bt) { return bt->cache.rx - bt->cache.rw; }
+
+// cpu->gpr[] of a block's part whose names are exchanged, to the guest's (gen_swap.c).
+static inline void tb_unswap(struct cpu *cpu, uint8_t swap)
+{
+    if (!swap)
+        return;
+    for (unsigned k = 0; k < 2; k++) {
+        unsigned r = swap >> 4 * k & 15;
+        uint64_t v = cpu->gpr[r];
+        cpu->gpr[r] = cpu->gpr[R14 + k];
+        cpu->gpr[R14 + k] = v;
+    }
+}
 
 static inline struct emem eng(const struct bt *bt, enum engine_slot s)
 {

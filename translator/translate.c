@@ -57,6 +57,7 @@ struct tb_site *gen_site(struct gen *g, unsigned i, bool helper)
     s->rip = code_rip(g->tb->mode, g->rip[i]);
     s->next_rip = code_rip(g->tb->mode, gen_next(g, i));
     s->tb = g->tb;
+    s->swap = gen_swapped(g, i) ? g->tb->swap : 0;
     if (g->nsites == ARRAY_SIZE(g->sites))
         g->log.fixed = true;
     else
@@ -67,8 +68,11 @@ struct tb_site *gen_site(struct gen *g, unsigned i, bool helper)
 void gen_map(struct gen *g, unsigned i)
 {
     struct tb *tb = g->tb;
-    tb->map[tb->nmap++] = (struct tb_map_entry){
-        .host = gen_here(g) - tb->code, .guest = g->rip[i] - tb->va, .len = g->insn[i].len, .high = g->high_dirty};
+    tb->map[tb->nmap++] = (struct tb_map_entry){.host = gen_here(g) - tb->code,
+                                                .guest = g->rip[i] - tb->va,
+                                                .len = g->insn[i].len,
+                                                .high = g->high_dirty,
+                                                .renamed = gen_swapped(g, i)};
 }
 
 static enum decode_mode decode_mode_of(uint32_t mode)
@@ -363,6 +367,10 @@ static void gen_insn(struct gen *g, unsigned i)
     bool rcx_saved = g->rcx_saved;
     g->helper = false;
     if (!gen_one(g, i) && !g->e.overflow) {
+        if (gen_swapped(g, i)) { // the interpreter knows the guest's names
+            g->e.overflow = true;
+            return;
+        }
         g->e.p = start;
         g->log.nrel = nrel;
         g->log.naddr = naddr;
@@ -443,7 +451,12 @@ static void note_relocations(struct gen *g, const uint8_t *code, const uint8_t *
     memcpy(r, g->sites, g->nsites * sizeof(*r));
 }
 
-static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n, bool spans)
+// What a block may be made with; attempts that fail are made again with less.
+struct means {
+    bool swap, spans;
+};
+
+static bool emit_insns(struct bt *bt, struct work *w, struct tb *tb, unsigned n, const struct means *means)
 {
     struct gen *g = &w->gen;
     struct code_cache *c = &bt->cache;
@@ -452,15 +465,24 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n,
     tb->code = gen_here(g);
     tb->map = w->map; // until it is known how much there is
     tb->nmap = 0;
+    tb->swap = 0;
     gen_note_entries(g);
-    if (spans)
+    if (means->swap)
+        gen_swap_plan(g);
+    if (means->spans)
         gen_span_plan(g);
     for (unsigned i = 0; i < n;) {
+        if (gen_swap_edge(g, i))
+            gen_high_forget(g);
+        if (g->swap_end == i && i)
+            gen_swap(g);
         bool in_span = gen_in_span(g, i);
         if (in_span || !gen_keeps_high(g, i) || gen_entered_at(g, i))
             gen_high_forget(g);
         gen_map(g, i);
         w->host[i] = gen_here(g);
+        if (g->swap_end && g->swap_first == i)
+            gen_swap(g);
         unsigned run = in_span ? 0 : gen_stack_run(g, i);
         if (run) {
             g->helper = false;
@@ -480,6 +502,8 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n,
             g->rcx_saved = false;
     }
     gen_high_forget(g);
+    if (g->swap_end == n)
+        gen_swap(g);
     const struct insn *last = &w->insn[n - 1];
     if (g->helper || !is_branch(last) || !ends_block(last))
         gen_fallthrough(g, gen_next(g, n - 1));
@@ -506,6 +530,14 @@ static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n,
         memcpy(tb->map, w->map, tb->nmap * sizeof(*tb->map));
     tb->data_size = (uint32_t)(g->d - (uint8_t *)tb);
     return !g->e.overflow;
+}
+
+static bool emit_block(struct bt *bt, struct work *w, struct tb *tb, unsigned n, const struct means *means)
+{
+    bool done = emit_insns(bt, w, tb, n, means);
+    if (!done)
+        gen_swap_names(&w->gen); // as they were
+    return done;
 }
 
 struct tb *translate_block(struct bt *bt, gva va, gpa pa, uint64_t mode, struct mmu_fault *f, bool *faulted)
@@ -556,11 +588,14 @@ struct tb *translate_block(struct bt *bt, gva va, gpa pa, uint64_t mode, struct 
     unsigned limit = n;
     bool unrolled = unroll_loop(bt, w, &limit, tb);
     compute_liveness(bt, w, limit, tb, page);
-    bool spans = true;
-    while (
-        !emit_block(bt, w, tb, limit,
-                    spans)) { // ran out of room, or of rules: with its loop once, without spans, then a shorter block
+    struct means means = {.swap = true, .spans = true};
+    // Ran out of room, or of rules: without exchanges, with its loop once, without spans, then a shorter block.
+    while (!emit_block(bt, w, tb, limit, &means)) {
         tb->ibl_off = 0;
+        if (g->swap_end) {
+            means.swap = false;
+            continue;
+        }
         if (unrolled) {
             unrolled = false;
             limit = decode_run(bt, w, va, pa, page, tb->mode);
@@ -568,8 +603,8 @@ struct tb *translate_block(struct bt *bt, gva va, gpa pa, uint64_t mode, struct 
             compute_liveness(bt, w, limit, tb, page);
             continue;
         }
-        if (spans) {
-            spans = false;
+        if (means.spans) {
+            means.spans = false;
             continue;
         }
         if (limit == 1)
