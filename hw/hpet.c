@@ -33,6 +33,7 @@ struct hpet_timer {
     bool asserted; // drives a line high (level-triggered)
     unsigned pin;  // that line
     struct loop_timer *timer;
+    uint64_t due; // ns: the match that it waits for
 };
 
 struct hpet {
@@ -43,11 +44,13 @@ struct hpet {
     struct hpet_timer timer[HPET_TIMERS];
 };
 
-static uint64_t counter_now(const struct hpet *h)
+// What is done at one time is done by one reading of the clock (now, ns): the thread may have to wait for a CPU between
+// two, and a match that falls in between would be taken for the one after the counter has come round.
+static uint64_t counter_at(const struct hpet *h, uint64_t now)
 {
     if (!(h->conf & CONF_ENABLE))
         return h->counter;
-    return h->counter + timebase_ticks(clock_now_ns() - h->start, HPET_HZ);
+    return h->counter + timebase_ticks(now - h->start, HPET_HZ);
 }
 
 static uint64_t width_mask(const struct hpet_timer *t) { return t->conf & TN_32BIT ? 0xffffffffull : UINT64_MAX; }
@@ -104,20 +107,20 @@ static void timer_interrupt(struct hpet_timer *t)
 // --- comparators
 
 // after: the match at hand has been served; a 32-bit comparator matches again when the counter comes round.
-static void timer_arm_next(struct hpet_timer *t, bool after)
+static void timer_arm_next(struct hpet_timer *t, uint64_t now, bool after)
 {
     struct hpet *h = t->hpet;
-    uint64_t delta = ((t->cmp - counter_now(h) - after) & width_mask(t)) + after;
+    uint64_t delta = ((t->cmp - counter_at(h, now) - after) & width_mask(t)) + after;
     // A 64-bit comparator behind the counter waits thousands of years: as good as never.
     if (!(h->conf & CONF_ENABLE) || !(t->conf & (TN_INT_ENABLE | TN_LEVEL)) || delta > INT64_MAX) {
         loop_timer_del(t->timer);
         return;
     }
-    uint64_t now = clock_now_ns();
-    timebase_arm(t->timer, now, timebase_add(now, timebase_ns(delta, HPET_HZ)));
+    t->due = timebase_add(now, timebase_ns(delta, HPET_HZ));
+    timebase_arm(t->timer, now, t->due);
 }
 
-static void timer_arm(struct hpet_timer *t) { timer_arm_next(t, false); }
+static void timer_arm(struct hpet_timer *t, uint64_t now) { timer_arm_next(t, now, false); }
 
 // Periods that a late host let pass are interrupts still: those of 100 ms, if they are no shorter than 50 us.
 #define MAKE_UP_TICKS ((uint64_t)HPET_HZ / 10)
@@ -126,19 +129,31 @@ static void timer_arm(struct hpet_timer *t) { timer_arm_next(t, false); }
 static void timer_fired(void *opaque)
 {
     struct hpet_timer *t = opaque;
-    uint64_t mask = width_mask(t), missed = 0;
+    uint64_t mask = width_mask(t), missed = 0, now = clock_now_ns();
     if (t->conf & TN_PERIODIC && t->period) {
         // The comparator moves on to the first match that is still to come.
-        uint64_t behind = (counter_now(t->hpet) - t->cmp) & mask, periods = behind / t->period + 1;
+        uint64_t behind = (counter_at(t->hpet, now) - t->cmp) & mask, periods = behind / t->period + 1;
         t->cmp = (t->cmp + periods * t->period) & mask;
         if (t->period >= MAKE_UP_PERIOD)
             missed = (behind < MAKE_UP_TICKS ? behind : MAKE_UP_TICKS) / t->period;
     }
+    if (t->conf & TN_PERIODIC ? t->period != 0 : t->conf & TN_32BIT)
+        timer_arm_next(t, now, true);
     timer_interrupt(t);
     for (; missed && !(t->conf & (TN_LEVEL | TN_FSB_EN)); missed--)
         timer_interrupt(t);
-    if (t->conf & TN_PERIODIC ? t->period != 0 : t->conf & TN_32BIT)
-        timer_arm_next(t, true);
+}
+
+// Before a register changes: matches that have happened, and which a late host has not looked at yet, count.
+static void serve_due(struct hpet *h, uint64_t now)
+{
+    for (unsigned i = 0; i < HPET_TIMERS; i++) {
+        struct hpet_timer *t = &h->timer[i];
+        if (!loop_timer_pending(t->timer) || t->due > now)
+            continue;
+        loop_timer_del(t->timer);
+        timer_fired(t);
+    }
 }
 
 static void write_conf(struct hpet_timer *t, uint64_t v)
@@ -152,7 +167,7 @@ static void write_conf(struct hpet_timer *t, uint64_t v)
         t->period &= 0xffffffff;
     }
     timer_update_line(t);
-    timer_arm(t);
+    timer_arm(t, clock_now_ns());
 }
 
 static void write_cmp(struct hpet_timer *t, uint64_t v)
@@ -163,7 +178,7 @@ static void write_cmp(struct hpet_timer *t, uint64_t v)
     if (t->conf & TN_PERIODIC)
         t->period = v;
     t->conf &= ~(uint64_t)TN_VAL_SET; // "hardware will automatically clear it"
-    timer_arm(t);
+    timer_arm(t, clock_now_ns());
 }
 
 // --- registers
@@ -174,7 +189,7 @@ static uint64_t reg_read(struct hpet *h, uint64_t reg)
     case REG_CAP: return CAPABILITIES;
     case REG_CONF: return h->conf;
     case REG_STATUS: return h->status;
-    case REG_COUNTER: return counter_now(h);
+    case REG_COUNTER: return counter_at(h, clock_now_ns());
     }
     unsigned n = (unsigned)(reg - REG_TIMER) / TIMER_STRIDE;
     if (reg < REG_TIMER || n >= HPET_TIMERS)
@@ -190,15 +205,15 @@ static uint64_t reg_read(struct hpet *h, uint64_t reg)
 
 static void write_general(struct hpet *h, uint64_t v)
 {
-    uint64_t changed = h->conf ^ (v & (CONF_ENABLE | CONF_LEGACY));
+    uint64_t changed = h->conf ^ (v & (CONF_ENABLE | CONF_LEGACY)), now = clock_now_ns();
     if (changed & CONF_ENABLE) {
-        h->counter = counter_now(h);
-        h->start = clock_now_ns();
+        h->counter = counter_at(h, now);
+        h->start = now;
     }
     h->conf ^= changed;
     for (unsigned i = 0; i < HPET_TIMERS; i++) {
         timer_update_line(&h->timer[i]);
-        timer_arm(&h->timer[i]);
+        timer_arm(&h->timer[i], now);
     }
     if (changed & CONF_LEGACY && h->cfg.legacy)
         h->cfg.legacy(h->cfg.opaque, h->conf & CONF_LEGACY);
@@ -219,6 +234,7 @@ static void write_timer(struct hpet *h, uint64_t reg, uint64_t v)
 
 static void reg_write(struct hpet *h, uint64_t reg, uint64_t v)
 {
+    serve_due(h, clock_now_ns());
     switch (reg) {
     case REG_CONF: write_general(h, v); break;
     case REG_STATUS:
@@ -230,7 +246,7 @@ static void reg_write(struct hpet *h, uint64_t reg, uint64_t v)
         h->counter = v;
         h->start = clock_now_ns();
         for (unsigned i = 0; i < HPET_TIMERS; i++)
-            timer_arm(&h->timer[i]);
+            timer_arm(&h->timer[i], h->start);
         break;
     default: write_timer(h, reg, v); break;
     }

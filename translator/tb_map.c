@@ -34,7 +34,7 @@ struct code_page {
 };
 
 struct tb_map_table {
-    struct tb_bucket bucket[TB_BUCKETS];
+    struct tb_bucket *bucket; // TB_BUCKETS
     struct tb *originals[ORIGINAL_HASH];
     struct code_page *pages[PAGE_HASH];
     struct code_page *spare; // to be used again: free() may use vector registers while the guest's are live
@@ -44,9 +44,13 @@ struct tb_map_table {
 
 int tb_map_init(struct bt *bt)
 {
-    void *p = mmap(NULL, sizeof(*bt->map), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    bt->map = p == MAP_FAILED ? NULL : p; // pages come as they are used
-    return bt->map ? 0 : -ENOMEM;
+    bt->map = calloc(1, sizeof(*bt->map));
+    if (!bt->map)
+        return -ENOMEM;
+    void *p = mmap(NULL, TB_BUCKETS * sizeof(struct tb_bucket), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                   0); // aligned to cache lines, and its pages come as they are used
+    bt->map->bucket = p == MAP_FAILED ? NULL : p;
+    return bt->map->bucket ? 0 : -ENOMEM;
 }
 
 void tb_map_destroy(struct bt *bt)
@@ -60,7 +64,8 @@ void tb_map_destroy(struct bt *bt)
         n = p->next;
         free(p);
     }
-    munmap(bt->map, sizeof(*bt->map));
+    munmap(bt->map->bucket, TB_BUCKETS * sizeof(struct tb_bucket));
+    free(bt->map);
 }
 
 static uint64_t mix(uint64_t v) { return v * 0x9e3779b97f4a7c15ull; }
