@@ -317,6 +317,7 @@ static bool prep_func(struct gen *g, struct plan *p)
     jmp->nfix = 1;
     jmp->fix[0] = (struct fix){.kind = FIX_REL32, .off = 1, .to_unit = true};
     unsigned body = g->tc->units;
+    uint16_t undef = g->undef; // the call runs before the function, and may fault
     bool last = g->last;
     g->in_function = true;
     g->last = false;
@@ -329,6 +330,7 @@ static bool prep_func(struct gen *g, struct plan *p)
         return false;
     ret->bytes[0] = 0xc3;
     ret->len = 1;
+    call->undef = undef;
     call->bytes[0] = 0xe8;
     call->len = 5;
     call->nfix = 1;
