@@ -156,7 +156,7 @@ static void serve_due(struct hpet *h, uint64_t now)
     }
 }
 
-static void write_conf(struct hpet_timer *t, uint64_t v)
+static void write_conf(struct hpet_timer *t, uint64_t v, uint64_t now)
 {
     uint64_t writable = TN_WRITABLE;
     if (!t->hpet->cfg.send_msi)
@@ -167,10 +167,10 @@ static void write_conf(struct hpet_timer *t, uint64_t v)
         t->period &= 0xffffffff;
     }
     timer_update_line(t);
-    timer_arm(t, clock_now_ns());
+    timer_arm(t, now);
 }
 
-static void write_cmp(struct hpet_timer *t, uint64_t v)
+static void write_cmp(struct hpet_timer *t, uint64_t v, uint64_t now)
 {
     v &= width_mask(t);
     if (!(t->conf & TN_PERIODIC) || t->conf & TN_VAL_SET)
@@ -178,7 +178,7 @@ static void write_cmp(struct hpet_timer *t, uint64_t v)
     if (t->conf & TN_PERIODIC)
         t->period = v;
     t->conf &= ~(uint64_t)TN_VAL_SET; // "hardware will automatically clear it"
-    timer_arm(t, clock_now_ns());
+    timer_arm(t, now);
 }
 
 // --- registers
@@ -203,9 +203,9 @@ static uint64_t reg_read(struct hpet *h, uint64_t reg)
     }
 }
 
-static void write_general(struct hpet *h, uint64_t v)
+static void write_general(struct hpet *h, uint64_t v, uint64_t now)
 {
-    uint64_t changed = h->conf ^ (v & (CONF_ENABLE | CONF_LEGACY)), now = clock_now_ns();
+    uint64_t changed = h->conf ^ (v & (CONF_ENABLE | CONF_LEGACY));
     if (changed & CONF_ENABLE) {
         h->counter = counter_at(h, now);
         h->start = now;
@@ -219,24 +219,25 @@ static void write_general(struct hpet *h, uint64_t v)
         h->cfg.legacy(h->cfg.opaque, h->conf & CONF_LEGACY);
 }
 
-static void write_timer(struct hpet *h, uint64_t reg, uint64_t v)
+static void write_timer(struct hpet *h, uint64_t reg, uint64_t v, uint64_t now)
 {
     unsigned n = (unsigned)(reg - REG_TIMER) / TIMER_STRIDE;
     if (reg < REG_TIMER || n >= HPET_TIMERS)
         return;
     struct hpet_timer *t = &h->timer[n];
     switch ((reg - REG_TIMER) % TIMER_STRIDE) {
-    case TN_CONF: write_conf(t, v); break;
-    case TN_CMP: write_cmp(t, v); break;
+    case TN_CONF: write_conf(t, v, now); break;
+    case TN_CMP: write_cmp(t, v, now); break;
     case TN_FSB: t->fsb = v; break;
     }
 }
 
 static void reg_write(struct hpet *h, uint64_t reg, uint64_t v)
 {
-    serve_due(h, clock_now_ns());
+    uint64_t now = clock_now_ns();
+    serve_due(h, now);
     switch (reg) {
-    case REG_CONF: write_general(h, v); break;
+    case REG_CONF: write_general(h, v, now); break;
     case REG_STATUS:
         h->status &= ~v;
         for (unsigned i = 0; i < HPET_TIMERS; i++)
@@ -244,11 +245,11 @@ static void reg_write(struct hpet *h, uint64_t reg, uint64_t v)
         break;
     case REG_COUNTER: // only meant to be written while stopped
         h->counter = v;
-        h->start = clock_now_ns();
+        h->start = now;
         for (unsigned i = 0; i < HPET_TIMERS; i++)
-            timer_arm(&h->timer[i], h->start);
+            timer_arm(&h->timer[i], now);
         break;
-    default: write_timer(h, reg, v); break;
+    default: write_timer(h, reg, v, now); break;
     }
 }
 

@@ -179,11 +179,6 @@ static bool second_page_moved(struct bt *bt, const struct tb *tb)
     return fetch_translate(bt, code_linear(tb->mode, (tb->va & PAGE_MASK) + PAGE_SIZE)) != tb->pa2;
 }
 
-static bool is_block(const struct tb *tb, gva va, gpa pa, uint64_t mode)
-{
-    return tb && tb->va == va && tb->pa == pa && tb->mode == mode;
-}
-
 // The block for cpu->rip; NULL: the interpreter must do this instruction. May unwind with a page fault.
 static struct tb *find_block(struct bt *bt)
 {
@@ -199,7 +194,7 @@ static struct tb *find_block(struct bt *bt)
     if (bt->exact_next && bt->exact_rip == cpu->rip)
         mode |= TB_EXACT;
     struct tb *tb = bt->last_link ? bt->last_link->to : NULL; // an epoch changed: mostly it still leads there
-    if (!is_block(tb, va, pa, mode))
+    if (!tb || !tb_is(tb, va, pa, mode))
         tb = tb_find(bt, va, pa, mode);
     if (tb && second_page_moved(bt, tb)) {
         tb_drop(bt, tb);

@@ -144,8 +144,6 @@ void gen_swap_plan(struct gen *g)
 {
     bool eager = g->bt->disable & ACCEL_SWAP_EAGER;
     int best = eager ? INT32_MIN : GAIN_MIN - 1;
-    g->swap_first = g->swap_end = 0;
-    g->tb->swap = 0;
     if (!g->code64 || g->tb->pa2 != NO_PA || (g->tb->mode & TB_EXACT) || (g->bt->disable & ACCEL_NO_SWAP))
         return;
     for (unsigned first = 0, end; first<g->n; first = end> first ? end : end + 1) {

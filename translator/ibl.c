@@ -19,13 +19,23 @@ static struct ibl_entry *table_map(void)
     return p;
 }
 
-static void table_clear(struct ibl_table *t)
+// Entries whose code lies in [lo, hi).
+static void table_clear_code(struct ibl_table *t, uintptr_t lo, uintptr_t hi)
 {
-    for (unsigned i = 0; i < t->used; i++)
-        t->entry[t->log[i]] = (struct ibl_entry){0};
-    t->used = 0;
-    t->entry[0].neg_va = 1;
+    unsigned kept = 0;
+    for (unsigned i = 0; i < t->used; i++) {
+        struct ibl_entry *e = &t->entry[t->log[i]];
+        if ((uintptr_t)e->code >= lo && (uintptr_t)e->code < hi)
+            *e = (struct ibl_entry){0};
+        else
+            t->log[kept++] = t->log[i];
+    }
+    t->used = kept;
+    if (!t->entry[0].code)
+        t->entry[0].neg_va = 1;
 }
+
+static void table_clear(struct ibl_table *t) { table_clear_code(t, 0, UINTPTR_MAX); }
 
 int ibl_init(struct bt *bt)
 {
@@ -68,26 +78,11 @@ void ibl_set_mode(struct bt *bt, uint64_t mode)
     }
 }
 
-static void table_clear_code(struct ibl_table *t, const uint8_t *lo, const uint8_t *hi)
-{
-    unsigned kept = 0;
-    for (unsigned i = 0; i < t->used; i++) {
-        struct ibl_entry *e = &t->entry[t->log[i]];
-        if (e->code >= lo && e->code < hi)
-            *e = (struct ibl_entry){0};
-        else
-            t->log[kept++] = t->log[i];
-    }
-    t->used = kept;
-    if (!t->entry[0].code)
-        t->entry[0].neg_va = 1;
-}
-
 void ibl_clear_code(struct bt *bt, const uint8_t *lo, const uint8_t *hi)
 {
-    table_clear_code(&bt->ibl_sup, lo, hi);
+    table_clear_code(&bt->ibl_sup, (uintptr_t)lo, (uintptr_t)hi);
     for (unsigned i = 0; i < ARRAY_SIZE(bt->ibl_users); i++)
-        table_clear_code(&bt->ibl_users[i], lo, hi);
+        table_clear_code(&bt->ibl_users[i], (uintptr_t)lo, (uintptr_t)hi);
 }
 
 void ibl_clear_all(struct bt *bt)

@@ -312,6 +312,10 @@ void code_cache_flush(struct bt *bt);
 // --- tb_map.c: lookup, pages, invalidation, links
 int tb_map_init(struct bt *bt);
 void tb_map_destroy(struct bt *bt);
+static inline bool tb_is(const struct tb *tb, gva va, gpa pa, uint64_t mode)
+{
+    return tb->va == va && tb->pa == pa && tb->mode == mode;
+}
 struct tb *tb_find(struct bt *bt, gva va, gpa pa, uint64_t mode);
 struct tb *tb_find_original(struct bt *bt, gpa pa, uint64_t mode);
 // A bit per byte of the page where a block may begin (4096 bits); NULL: it has no blocks.

@@ -110,11 +110,11 @@ struct tb *tb_find(struct bt *bt, gva va, gpa pa, uint64_t mode)
         if (b->slot[i] >> 48 != tag)
             continue;
         struct tb *tb = SLOT_TB(b->slot[i]);
-        if (tb && tb->va == va && tb->pa == pa && tb->mode == mode)
+        if (tb && tb_is(tb, va, pa, mode))
             return tb;
     }
     for (struct tb *tb = b->more; tb; tb = tb->hash_next)
-        if (tb->va == va && tb->pa == pa && tb->mode == mode)
+        if (tb_is(tb, va, pa, mode))
             return tb;
     return NULL;
 }
